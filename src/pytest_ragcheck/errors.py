@@ -1,0 +1,69 @@
+"""The one root of the errors that pytest-ragcheck raises."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = [
+    "ConfigurationError",
+    "DatasetError",
+    "DocumentError",
+    "MeasurementError",
+    "MissingExtraError",
+    "RagcheckError",
+    "did_you_mean",
+]
+
+
+class RagcheckError(Exception):
+    """Root of all errors of pytest-ragcheck; its text is one line that a user can act on."""
+
+
+class ConfigurationError(RagcheckError):
+    """An option, a configuration table or a mark is wrong; the text names the place and the remedy."""
+
+
+class DatasetError(RagcheckError):
+    """A question file cannot be used; the text starts with ``file:line``."""
+
+    def __init__(self, path: Path | str, line: int | None, problem: str) -> None:
+        place = f"{path}:{line}" if line is not None else f"{path}"
+        super().__init__(f"{place}: {problem}")
+
+
+class DocumentError(RagcheckError):
+    """A document cannot be read; the text starts with its path."""
+
+
+class MissingExtraError(RagcheckError):
+    """A feature needs an optional dependency that is not installed; the text says what to install."""
+
+    def __init__(self, feature: str, *, extra: str) -> None:
+        super().__init__(f'{feature} needs an extra: python -m pip install "pytest-ragcheck[{extra}]"')
+
+
+class MeasurementError(RagcheckError):
+    """An answer or a score could not be obtained.
+
+    Raised inside a pipeline, the gateway or a metric; the engine turns it into a
+    :class:`~pytest_ragcheck.model.Failure`, so that one question's trouble stays its own.
+
+    ``details`` holds plain JSON values that help to find the cause (status, attempts, request id).
+    """
+
+    def __init__(self, message: str, *, kind: str = "error", **details: str | float | None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.details = details
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'questions'?"`` where a known name is near, else the known names."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""The one door to a model: cache, limit, retry, price."""

@@ -1,0 +1,44 @@
+"""What a metric is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.model import Answer, Context, Question, Score
+
+__all__ = ["Case", "Embed", "Metric"]
+
+Embed = Callable[[Sequence[str]], Awaitable[Any]]
+"""Texts in, a float32 array of shape ``(len(texts), dimensions)`` with rows of unit length out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a metric looks at. ``answer`` is None only for metrics with ``needs_answer = False``."""
+
+    question: Question
+    contexts: tuple[Context, ...]
+    answer: Answer | None = None
+
+
+class Metric(Protocol):
+    """A named measure of one answer, 0 to 1, higher is better.
+
+    ``measure`` returns a :class:`~pytest_ragcheck.model.Score` without threshold: with a value; or with
+    neither value nor error where the metric does not apply to the question (the reason says why). It raises
+    :class:`~pytest_ragcheck.errors.MeasurementError` where the score could not be obtained.
+
+    ``needs_answer`` is False for metrics that look at question and contexts alone: the engine starts
+    them beside the generation.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs_answer(self) -> bool: ...
+
+    async def measure(self, case: Case) -> Score: ...

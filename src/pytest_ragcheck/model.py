@@ -1,0 +1,278 @@
+"""The nouns: what a question, an answer, a score and a run are.
+
+Frozen values without behaviour beyond what follows from their own fields. They hold only
+strings, numbers, booleans, tuples and mappings, so that every one of them is plain JSON.
+Times are seconds, money is US dollars, offsets are Python string indices into a document's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Chunk",
+    "Context",
+    "Document",
+    "Failure",
+    "GoldGroup",
+    "Passage",
+    "Question",
+    "Result",
+    "Run",
+    "Score",
+    "State",
+    "Timing",
+    "Usage",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A document's extracted text; ``source`` is its path relative to the configuration."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A relevant place: a whole document, a span ``[start, end)`` of one, or a quoted ``text``.
+
+    A quote is resolved to a span when the documents are at hand; without documents (somebody
+    else's pipeline) it is looked for in the text of the contexts.
+    """
+
+    source: str | None = None
+    start: int | None = None
+    end: int | None = None
+    text: str | None = None
+
+
+GoldGroup = tuple[Passage, ...]
+"""Passages of which any one satisfies the question (the same fact told on two pages)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One row of a dataset."""
+
+    id: str
+    question: str
+    dataset: str = ""
+    """The question file, relative to the configuration; ids are unique within it."""
+    reference: str | None = None
+    """The expected answer."""
+    gold: tuple[GoldGroup, ...] = ()
+    """What retrieval must find: every group, and of each group any one passage."""
+    must_contain: tuple[tuple[str, ...], ...] = ()
+    """Facts that an answer must state, each as its accepted spellings."""
+    tags: tuple[str, ...] = ()
+    answerable: bool = True
+    """False where the documents do not hold the answer, and a refusal is right."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """This question's own least values, over those of the configuration."""
+    line: int | None = None
+    """Where the row starts in its file, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A piece of a document: ``document.text[start:end] == text``."""
+
+    id: str
+    text: str
+    source: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """A text that was retrieved for a question; ``rank`` counts from 1, higher scores are nearer."""
+
+    text: str
+    rank: int
+    score: float | None = None
+    source: str | None = None
+    start: int | None = None
+    end: int | None = None
+    chunk_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one or more model calls; total input is the three input fields added."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One model call as the gateway saw it, from asking for it to the reply."""
+
+    purpose: str
+    """``generation`` or ``judging``, or a metric's name."""
+    model: str
+    started: float
+    """Seconds after the start of the run at which the call was asked for."""
+    queued: float = 0.0
+    """Waiting for a free place under the limits."""
+    backoff: float = 0.0
+    """Waiting between attempts."""
+    wire: float = 0.0
+    """The successful attempt alone: the server's latency."""
+    attempts: int = 0
+    cached: bool = False
+    usage: Usage = Usage()
+    cost: float | None = None
+    """US dollars; None where the model's price is unknown."""
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a pipeline said to a question, and the contexts it said it from."""
+
+    text: str
+    contexts: tuple[Context, ...] = ()
+    refused: bool | None = None
+    """Whether the pipeline declined to answer; None where it did not say and the text must tell."""
+    model: str | None = None
+    latency: float | None = None
+    """Seconds that the generation took at its server, without queueing and back-off."""
+    cached: bool = False
+    usage: Usage | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an answer or a score could not be obtained: a measurement's error, never a low score."""
+
+    message: str
+    kind: str = "error"
+    details: Mapping[str, str | float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A metric's value for one answer.
+
+    Exactly one holds: ``value`` is a number (measured), ``error`` is set (could not be measured),
+    or neither (the metric does not apply to this question; ``reason`` says why).
+    """
+
+    metric: str
+    value: float | None = None
+    threshold: float | None = None
+    """The least value that passes; None where the metric is only reported."""
+    reason: str = ""
+    error: Failure | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the value rests on, for reports: unsupported sentences, rejected claims."""
+
+    @property
+    def measured(self) -> bool:
+        return self.value is not None
+
+    @property
+    def below_threshold(self) -> bool:
+        return self.value is not None and self.threshold is not None and self.value < self.threshold
+
+
+class State(StrEnum):
+    """The state of an item."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds that one question spent in each phase."""
+
+    retrieval: float = 0.0
+    generation: float = 0.0
+    evaluation: float = 0.0
+    started: float = 0.0
+    """Seconds after the start of the run."""
+    finished: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.finished - self.started
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that was measured for one question."""
+
+    question: Question
+    answer: Answer | None = None
+    error: Failure | None = None
+    """Why there is no answer."""
+    not_run: str | None = None
+    """Why the question was not asked."""
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    timing: Timing = Timing()
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def failed_scores(self) -> tuple[Score, ...]:
+        return tuple(score for score in self.scores.values() if score.below_threshold)
+
+    @property
+    def unmeasured_scores(self) -> tuple[Score, ...]:
+        """Scores with a threshold that could not be measured."""
+        return tuple(score for score in self.scores.values() if score.error is not None and score.threshold is not None)
+
+    @property
+    def state(self) -> State:
+        if self.not_run is not None:
+            return State.NOT_RUN
+        if self.error is not None or self.answer is None:
+            return State.ERROR
+        if self.failed_scores:
+            return State.FAILED
+        if self.unmeasured_scores:
+            return State.ERROR
+        return State.PASSED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that one pytest session measured."""
+
+    schema_version: int = 1
+    started_at: str
+    """ISO 8601, UTC."""
+    mode: str
+    """``concurrent`` or ``sequential``."""
+    fingerprints: Mapping[str, Mapping[str, str]]
+    """For each dataset what makes runs comparable: a digest of the questions, documents, chunking, embedder, ..."""
+    setup: float
+    """Seconds for reading documents and building or loading the index."""
+    wall: float
+    """Seconds from the first question's start to the last one's end."""
+    versions: Mapping[str, str]
+    results: tuple[Result, ...]
+    complete: bool = True
+    """False where the session was interrupted or stopped early."""

@@ -1,0 +1,1 @@
+"""Documents in, contexts and answers out: ingestion, embedding, index, generation."""

@@ -1,0 +1,1 @@
+"""Pure functions that turn results into text for people."""
