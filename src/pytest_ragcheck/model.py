@@ -7,7 +7,7 @@ Times are seconds, money is US dollars, offsets are Python string indices into a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 (pydantic resolves the annotations at run time)
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -189,10 +189,12 @@ class Score:
 
     @property
     def measured(self) -> bool:
+        """Whether there is a value."""
         return self.value is not None
 
     @property
     def below_threshold(self) -> bool:
+        """Whether the value was measured and misses its threshold."""
         return self.value is not None and self.threshold is not None and self.value < self.threshold
 
 
@@ -218,6 +220,7 @@ class Timing:
 
     @property
     def total(self) -> float:
+        """Seconds from start to end, waiting included."""
         return self.finished - self.started
 
 
@@ -237,6 +240,7 @@ class Result:
 
     @property
     def failed_scores(self) -> tuple[Score, ...]:
+        """Scores that were measured and are below their threshold."""
         return tuple(score for score in self.scores.values() if score.below_threshold)
 
     @property
@@ -246,6 +250,7 @@ class Result:
 
     @property
     def state(self) -> State:
+        """A measured miss outweighs an unmeasured metric; without an answer it is an error."""
         if self.not_run is not None:
             return State.NOT_RUN
         if self.error is not None or self.answer is None:

@@ -36,9 +36,12 @@ class Metric(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the configuration calls it."""
 
     @property
-    def needs_answer(self) -> bool: ...
+    def needs_answer(self) -> bool:
+        """Whether it must wait for the answer."""
 
-    async def measure(self, case: Case) -> Score: ...
+    async def measure(self, case: Case) -> Score:
+        """Measure one case."""

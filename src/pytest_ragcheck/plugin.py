@@ -1,0 +1,1 @@
+"""The pytest hooks: each hands over to the session room."""
