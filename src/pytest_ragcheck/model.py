@@ -217,6 +217,13 @@ class Timing:
     started: float = 0.0
     """Seconds after the start of the run."""
     finished: float = 0.0
+    retrieval_span: tuple[float, float] | None = None
+    """When the phase began and ended, in seconds after the start of the run; None where it was not noted.
+
+    Questions that were searched in one batch all carry the batch's span, and each its share of the seconds.
+    """
+    generation_span: tuple[float, float] | None = None
+    evaluation_span: tuple[float, float] | None = None
 
     @property
     def total(self) -> float:
@@ -279,5 +286,7 @@ class Run:
     """Seconds from the first question's start to the last one's end."""
     versions: Mapping[str, str]
     results: tuple[Result, ...]
+    cached_phases: tuple[str, ...] = ()
+    """``setup`` where the index was loaded rather than built, ``retrieval`` where vectors came from the store."""
     complete: bool = True
     """False where the session was interrupted or stopped early."""
