@@ -15,6 +15,7 @@ __all__ = [
     "DocumentError",
     "MeasurementError",
     "MissingExtraError",
+    "NotRunError",
     "RagcheckError",
     "did_you_mean",
 ]
@@ -60,6 +61,10 @@ class MeasurementError(RagcheckError):
         super().__init__(message)
         self.kind = kind
         self.details = details
+
+
+class NotRunError(RagcheckError):
+    """A call was not made on purpose (budget spent, cache mode ``only``); the question is not run, not in error."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
