@@ -99,8 +99,8 @@ class _Unit(NamedTuple):
     end: int
     words: int
     heading: bool = False
-    leads_on: bool = False
-    """Whether it announces what follows: a heading, or "…as follows:"."""
+    announces: bool = False
+    """Whether it ends with a colon, so that what follows belongs to it."""
 
 
 def _units(text: str, size: int, overlap: int) -> Iterator[_Unit]:
@@ -112,12 +112,12 @@ def _units(text: str, size: int, overlap: int) -> Iterator[_Unit]:
             room = size - heading_words if heading_words < size else size
             if block.kind is BlockKind.HEADING and words < size:
                 heading_words += words
-                yield _Unit(start, end, words, heading=True, leads_on=True)
+                yield _Unit(start, end, words, heading=True)
                 continue
             heading_words = 0
             if words <= room:
-                leads_on = block.kind is BlockKind.TEXT and text[end - 1] == ":"
-                yield _Unit(start, end, words, leads_on=leads_on)
+                announces = block.kind is BlockKind.TEXT and text[end - 1] == ":"
+                yield _Unit(start, end, words, announces=announces)
             else:
                 yield from _pieces(text, start, end, room=room, length=overlap or size)
 
@@ -188,16 +188,21 @@ class _Packer:
         return self._words(first, last) * _SECTION_SHARE >= self._size and not is_scrap
 
     def _without_loose_end(self, least: int, last: int) -> int:
-        """``last`` before the headings and announcements that would end the chunk and belong to the next.
+        """``last`` before the headings and the announcement that would end the chunk and belong to the next.
 
         At least the unit ``least`` stays.
         """
         if last == len(self._units):
             return last
-        end = last
-        while end - 1 > least and self._units[end - 1].leads_on:
-            end -= 1
+        end = self._before_headings(least, last)
+        if end - 1 > least and self._units[end - 1].announces:
+            end = self._before_headings(least, end - 1)
         return last if self._units[end - 1].heading else end
+
+    def _before_headings(self, least: int, last: int) -> int:
+        while last - 1 > least and self._units[last - 1].heading:
+            last -= 1
+        return last
 
     def _start_of_shared(self, first: int, last: int) -> int:
         """Where the next chunk starts so that it shares as nearly as possible ``overlap`` words with this one."""
