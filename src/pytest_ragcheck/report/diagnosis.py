@@ -1,0 +1,167 @@
+"""Where the fault of a failed question lies: in the retriever, the generator or the measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.model import State
+from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.report.gold import gold_ranks, missed_gold
+from pytest_ragcheck.report.textual import shorten, shorten_left
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from pytest_ragcheck.model import Answer, Result, Score
+
+__all__ = ["diagnose"]
+
+_RETRIEVAL = frozenset({"hit_rate", "recall", "precision", "mrr", "ndcg", "map"})
+_JUDGED_RETRIEVAL = frozenset({"contextual_precision", "contextual_recall", "contextual_relevancy"})
+_SUPPORT = frozenset({"faithfulness", "groundedness", "hallucination"})
+_REFERENCE = frozenset({"answer_similarity", "reference_coverage", "must_contain", "correctness"})
+_WITHOUT_JUDGE = _RETRIEVAL | {"groundedness", "answer_similarity", "reference_coverage", "must_contain", "refusal"}
+
+_NAME_COLUMNS = 60
+"""Columns of a source or a list of names within the sentence."""
+
+
+def diagnose(result: Result) -> str | None:
+    """One sentence that says where the fault lies; None where there is none, or where it cannot be told.
+
+    Retriever: gold was not retrieved, or retrieved low. Generator: the answer is not supported by its
+    contexts, misses the reference or refuses although the gold was retrieved, or answers what the
+    documents cannot answer. Judge (or measurement): nothing is known to be wrong but a metric
+    could not be measured.
+    """
+    if result.state is State.FAILED and result.answer is not None:
+        return _fault(result, result.answer)
+    if result.state is State.ERROR and result.error is None:
+        return _unmeasured(result)
+    return None
+
+
+def _fault(result: Result, answer: Answer) -> str | None:
+    failed = {score.metric: score for score in result.failed_scores}
+    if not result.question.answerable:
+        return _fault_without_an_answer_to_find(failed, answer)
+    if result.question.gold and not gold_ranks(result):
+        return _sentence("retriever", f"none of the gold was retrieved{_places(result)}{_consequence(failed, answer)}")
+    faults = [
+        *_retrieval_faults(result, failed),
+        *_generation_faults(result, failed, answer),
+    ]
+    return _joined(faults)
+
+
+def _joined(faults: list[tuple[str, str]]) -> str | None:
+    if not faults:
+        return None
+    (first_place, first_fault), *others = faults
+    parts = [f"{first_place}: {first_fault}"]
+    previous = first_place
+    for place, fault in others:
+        parts.append(fault if place == previous else f"{place}: {fault}")
+        previous = place
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
+
+
+def _sentence(place: str, fault: str) -> str | None:
+    return _joined([(place, fault)])
+
+
+def _fault_without_an_answer_to_find(failed: Mapping[str, Score], answer: Answer) -> str | None:
+    if "refusal" in failed or answer.refused is False:
+        return _sentence("generator", "it answered although the documents do not hold the answer")
+    unsupported = _failed_of(failed, _SUPPORT)
+    return _sentence("generator", _support_fault(unsupported)) if unsupported else None
+
+
+def _consequence(failed: Mapping[str, Score], answer: Answer) -> str:
+    if _refused(failed, answer):
+        return ", so that a refusal had to follow"
+    if _failed_of(failed, _SUPPORT):
+        return ", and the answer says what its contexts do not"
+    return ""
+
+
+def _retrieval_faults(result: Result, failed: Mapping[str, Score]) -> Iterable[tuple[str, str]]:
+    retrieval, judged = _failed_of(failed, _RETRIEVAL), _failed_of(failed, _JUDGED_RETRIEVAL)
+    missed = missed_gold(result)
+    if missed and (retrieval or judged or _failed_of(failed, _REFERENCE)):
+        whole = max(len(result.question.gold), len(missed))
+        were = "was" if len(missed) == 1 else "were"
+        yield "retriever", f"{len(missed)} of {plural(whole, 'gold passage')} {were} not retrieved{_places(result)}"
+    elif retrieval:
+        yield "retriever", _ranking_fault(result, retrieval)
+    elif judged:
+        yield "retriever", f"the judge finds the contexts wanting ({_names(judged)})"
+
+
+def _ranking_fault(result: Result, failed: Collection[Score]) -> str:
+    ranks = gold_ranks(result)
+    if not ranks:
+        return f"it missed what was to be found ({_names(failed)})"
+    if {score.metric for score in failed} == {"precision"}:
+        contexts = len(result.answer.contexts) if result.answer is not None else 0
+        return f"{len(ranks)} of {plural(contexts, 'context')} hold gold, the others are beside the question"
+    return f"the gold was retrieved, but low: the first at rank {min(ranks)}"
+
+
+def _generation_faults(result: Result, failed: Mapping[str, Score], answer: Answer) -> Iterable[tuple[str, str]]:
+    known = bool(result.question.gold)
+    retrieved = known and not missed_gold(result)
+    if _refused(failed, answer):
+        if known:
+            yield "generator", "it refused to answer although gold was retrieved"
+        return
+    if unsupported := _failed_of(failed, _SUPPORT):
+        yield "generator", ("the gold was retrieved, but " if retrieved else "") + _support_fault(unsupported)
+    elif (incomplete := _failed_of(failed, _REFERENCE)) and retrieved:
+        yield "generator", f"the gold was retrieved, but the answer misses the reference ({_names(incomplete)})"
+    elif "answer_relevancy" in failed:
+        yield "generator", "the answer does not keep to the question"
+
+
+def _refused(failed: Mapping[str, Score], answer: Answer) -> bool:
+    return answer.refused is True or "refusal" in failed
+
+
+def _support_fault(unsupported: Collection[Score]) -> str:
+    sentences = max((_count_of(score.details.get("unsupported")) for score in unsupported), default=0)
+    if not sentences:
+        return f"the contexts do not support the answer ({_names(unsupported)})"
+    are = "is" if sentences == 1 else "are"
+    return f"{plural(sentences, 'sentence')} of the answer {are} not supported by its contexts"
+
+
+def _count_of(entries: Any) -> int:
+    return len(entries) if isinstance(entries, (list, tuple)) else 0
+
+
+def _failed_of(failed: Mapping[str, Score], family: frozenset[str]) -> list[Score]:
+    return [score for name, score in failed.items() if name in family]
+
+
+def _names(scores: Iterable[Score]) -> str:
+    return shorten(", ".join(score.metric for score in scores), _NAME_COLUMNS)
+
+
+def _places(result: Result) -> str:
+    sources = dict.fromkeys(missed.passage.source for missed in missed_gold(result) if missed.passage.source)
+    if not sources:
+        return ""
+    first, *others = sources
+    return f" ({shorten_left(first, _NAME_COLUMNS)}{f' and {len(others)} more' if others else ''})"
+
+
+def _unmeasured(result: Result) -> str | None:
+    scores = [score for score in result.unmeasured_scores if score.error is not None and score.error.kind != "not-run"]
+    if not scores:
+        return None
+    judged = any(score.metric not in _WITHOUT_JUDGE for score in scores)
+    return _sentence(
+        "judge" if judged else "measurement",
+        f"{_names(scores)} could not be measured, which says nothing about the answer",
+    )

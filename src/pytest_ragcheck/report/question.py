@@ -1,0 +1,326 @@
+"""One question as plain text: what was asked, answered and measured, and why it failed.
+
+The text becomes the message of an assertion, so that it holds no colour, and its first line alone is
+what a short summary shows. The most important comes first; long texts are cut down to what the
+question, the reference and the gold speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.model import State
+from pytest_ragcheck.report import figures
+from pytest_ragcheck.report.diagnosis import diagnose
+from pytest_ragcheck.report.gold import gold_ranks, missed_gold
+from pytest_ragcheck.report.textual import columns, fold, keywords, one_line, pad, shorten, shorten_left
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.model import Answer, Context, Failure, Result, Score
+    from pytest_ragcheck.report.gold import Missed
+
+__all__ = ["LEAST_WIDTH", "first_line", "question_report"]
+
+LEAST_WIDTH = 40
+"""Narrower terminals get lines of this many columns."""
+
+_MESSAGE_COLUMNS = 300
+_ID_COLUMNS = 80
+_NAMED_MISSES = 4
+_QUESTION_LINES, _ANSWER_LINES, _REFERENCE_LINES = 4, 10, 5
+_GOLD_LINES, _CONTEXT_LINES, _MISSED_LINES = 4, 2, 3
+_REASON_LINES, _DETAIL_LINES, _ERROR_LINES = 4, 2, 6
+_SHOWN_CONTEXTS, _SHOWN_GOLD, _SHOWN_DETAILS = 8, 8, 3
+_NAME_COLUMNS = 24
+
+
+def first_line(result: Result) -> str:
+    """What is wrong and for which question, on one line: ``faithfulness 0.41 < 0.70 [refund-policy]``.
+
+    Of several misses the worst comes first; of an answer or a metric that could not be had, the cause.
+    """
+    return f"{_verdict(result)} [{shorten(result.question.id, _ID_COLUMNS)}]"
+
+
+def question_report(result: Result, *, width: int = 80, rerun: str | None = None) -> str:
+    """Everything about one question; the first line is :func:`first_line`.
+
+    No line is wider than ``width`` columns (at least :data:`LEAST_WIDTH`), but for ``rerun``, the
+    command that runs this question again: it is to be copied, and so never broken.
+    """
+    width = max(width, LEAST_WIDTH)
+    blocks = [
+        _head(result, width),
+        _block("cause", _cause(result.error, width - 2) if result.error is not None else []),
+        _block("question", fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
+        _answer_block(result, width),
+        _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
+        _block("metrics", list(_metric_lines(result, width - 2))),
+        *_context_blocks(result, width),
+        _block("run this question again", [one_line(rerun)] if rerun else []),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _verdict(result: Result) -> str:
+    if result.state is State.NOT_RUN:
+        return f"not run: {shorten(result.not_run or '', _MESSAGE_COLUMNS)}"
+    if result.error is not None:
+        return f"no answer: {shorten(result.error.message, _MESSAGE_COLUMNS)}"
+    if result.answer is None:
+        return "no answer"
+    if result.failed_scores:
+        return _misses(result.failed_scores)
+    if result.unmeasured_scores:
+        return _unmeasured(result.unmeasured_scores)
+    return "passed"
+
+
+def _misses(scores: Sequence[Score]) -> str:
+    named = [f"{_name(score)} {_against_threshold(score)}" for score in _worst_first(scores)]
+    more = [f"and {len(named) - _NAMED_MISSES} more"] if len(named) > _NAMED_MISSES else []
+    return ", ".join(named[:_NAMED_MISSES] + more)
+
+
+def _unmeasured(scores: Sequence[Score]) -> str:
+    first = scores[0]
+    others = f" (and {figures.plural(len(scores) - 1, 'other metric')})" if len(scores) > 1 else ""
+    message = first.error.message if first.error is not None else ""
+    return f"{_name(first)} could not be measured{others}: {shorten(message, _MESSAGE_COLUMNS)}"
+
+
+def _worst_first(scores: Iterable[Score]) -> list[Score]:
+    return sorted(scores, key=lambda score: (score.value or 0.0) - (score.threshold or 0.0))
+
+
+def _name(score: Score) -> str:
+    return shorten(score.metric, _NAME_COLUMNS)
+
+
+def _against_threshold(score: Score) -> str:
+    if score.value is None:
+        return ""
+    if score.threshold is None:
+        return figures.value(score.value)
+    return figures.comparison(score.value, score.threshold)
+
+
+def _head(result: Result, width: int) -> list[str]:
+    line = first_line(result)
+    lines = [line] if columns(line) <= width else _hanging(line, width)
+    fault = diagnose(result)
+    return lines + _hanging(fault, width) if fault else lines
+
+
+def _hanging(text: str, width: int) -> list[str]:
+    first, *others = fold(text, width - 2)
+    return [first, *_indented(others)]
+
+
+def _indented(lines: Iterable[str], by: int = 2) -> list[str]:
+    return [" " * by + line for line in lines]
+
+
+def _block(title: str, lines: Sequence[str]) -> list[str]:
+    return [title, *_indented(lines)] if lines else []
+
+
+def _cause(failure: Failure, width: int) -> list[str]:
+    lines = fold(failure.message, width, lines=_ERROR_LINES)
+    for key, detail in failure.details.items():
+        if detail is None:
+            continue
+        if "\n" in str(detail):
+            lines += [f"{shorten(key, _NAME_COLUMNS)}:", *_indented(_last_lines(str(detail), width - 2))]
+        else:
+            lines.append(shorten(f"{key}: {detail}", width))
+    return lines
+
+
+def _last_lines(text: str, width: int) -> list[str]:
+    """The end of a traceback, which tells more than its start."""
+    return [shorten(line, width) for line in text.rstrip()[-20 * width :].splitlines()[-_ERROR_LINES:] if line.strip()]
+
+
+def _answer_block(result: Result, width: int) -> list[str]:
+    answer = result.answer
+    if answer is None:
+        return []
+    around = keywords(*_unsupported_sentences(result))
+    text = fold(answer.text, width - 2, lines=_ANSWER_LINES, around=around, keep_breaks=True) or ["(empty)"]
+    return _block(shorten(f"answer ({', '.join(_answer_facts(result, answer))})", width), text)
+
+
+def _answer_facts(result: Result, answer: Answer) -> Iterator[str]:
+    if answer.model:
+        yield answer.model
+    yield figures.plural(len(answer.text), "character")
+    if answer.cached:
+        yield "from the cache"
+    elif answer.latency is not None or result.timing.generation:
+        yield figures.seconds(result.timing.generation if answer.latency is None else answer.latency)
+    if answer.refused:
+        yield "refused"
+
+
+def _unsupported_sentences(result: Result) -> Iterator[str]:
+    for score in result.failed_scores:
+        for entry in _entries(score, "unsupported"):
+            yield _text_of(entry, "sentence")
+
+
+def _metric_lines(result: Result, width: int) -> Iterator[str]:
+    failed = _worst_first(result.failed_scores)
+    errors = [score for score in result.scores.values() if score.error is not None]
+    measured = [score for score in result.scores.values() if score.measured and not score.below_threshold]
+    thresholded = [score for score in measured if score.threshold is not None]
+    reported = [score for score in measured if score.threshold is None]
+    shown = [*failed, *errors, *thresholded, *reported]
+    names = max((columns(_name(score)) for score in shown), default=0)
+    values = max((len(_against_threshold(score)) for score in shown), default=0)
+    for score in shown:
+        start = f"{_mark(score)}  {pad(_name(score), names)}  {pad(_against_threshold(score), values)}"
+        yield from _score_lines(score, start, width)
+    yield from _not_applicable(result, width)
+
+
+def _mark(score: Score) -> str:
+    if score.error is not None:
+        return "ERROR"
+    if score.below_threshold:
+        return "FAIL "
+    return "pass " if score.threshold is not None else "     "
+
+
+def _score_lines(score: Score, start: str, width: int) -> Iterator[str]:
+    inner = width - 7
+    if score.error is not None:
+        yield start.rstrip()
+        yield from _indented(_cause(score.error, inner), by=7)
+    elif score.below_threshold:
+        yield start.rstrip()
+        yield from _indented(fold(score.reason, inner, lines=_REASON_LINES), by=7)
+        yield from _indented(_detail_lines(score, inner), by=7)
+    else:
+        room = width - columns(start) - 2
+        yield f"{start}  {shorten(score.reason, room)}".rstrip() if room >= _NAME_COLUMNS else start.rstrip()
+
+
+def _not_applicable(result: Result, width: int) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = {}
+    for score in result.scores.values():
+        if not score.measured and score.error is None:
+            by_reason.setdefault(shorten(score.reason, _MESSAGE_COLUMNS), []).append(_name(score))
+    for reason, names in by_reason.items():
+        text = f"not applicable: {', '.join(names)}" + (f" ({reason})" if reason else "")
+        lines = fold(text, width - 2, lines=_DETAIL_LINES)
+        yield from [lines[0], *_indented(lines[1:])]
+
+
+def _detail_lines(score: Score, width: int) -> Iterator[str]:
+    """What a low score rests on: unsupported sentences, rejected claims, missing facts."""
+    for label, key, field in (("not supported", "unsupported", "sentence"), ("rejected", "rejected", "claim")):
+        entries = _entries(score, key)
+        for entry in entries[:_SHOWN_DETAILS]:
+            yield from _labelled(label, f'"{_text_of(entry, field)}"{_remark(entry)}', width)
+        if len(entries) > _SHOWN_DETAILS:
+            yield f"and {len(entries) - _SHOWN_DETAILS:,} more"
+    missing = _entries(score, "missing")
+    if missing:
+        yield from _labelled("missing", "; ".join(_text_of(entry, "text") for entry in missing), width)
+
+
+def _labelled(label: str, text: str, width: int) -> list[str]:
+    first, *others = fold(f"{label}: {text}", width - 2, lines=_DETAIL_LINES)
+    return [first, *_indented(others)]
+
+
+def _entries(score: Score, key: str) -> list[Any]:
+    found = score.details.get(key)
+    return [entry for entry in found if entry] if isinstance(found, (list, tuple)) else []
+
+
+def _text_of(entry: Any, field: str) -> str:
+    if isinstance(entry, Mapping):
+        entry = entry.get(field)
+    if isinstance(entry, (list, tuple)):
+        return " or ".join(part for part in entry if isinstance(part, str))
+    return entry if isinstance(entry, str) else ""
+
+
+def _remark(entry: Any) -> str:
+    if not isinstance(entry, Mapping):
+        return ""
+    words = entry.get("words")
+    if isinstance(words, (list, tuple)) and words:
+        return f" (not in the contexts: {', '.join(str(word) for word in words)})"
+    reason = entry.get("reason")
+    return f" ({reason})" if isinstance(reason, str) and reason else ""
+
+
+def _context_blocks(result: Result, width: int) -> Iterator[list[str]]:
+    if result.answer is None:
+        return
+    contexts, gold = result.answer.contexts, gold_ranks(result)
+    around = keywords(result.question.question, result.question.reference)
+    lines = list(_context_lines(contexts, gold, around, width - 2)) or ["(none were retrieved)"]
+    yield _block(_contexts_title(result, contexts, gold), lines)
+    missed = missed_gold(result)
+    if missed:
+        yield _block("gold that was not retrieved", list(_missed_lines(missed, around, width - 2)))
+
+
+def _contexts_title(result: Result, contexts: Sequence[Context], gold: frozenset[int]) -> str:
+    if not result.question.gold and not gold:
+        return f"contexts ({len(contexts):,})"
+    return f"contexts ({len(contexts):,}, {sum(context.rank in gold for context in contexts):,} with gold)"
+
+
+def _context_lines(
+    contexts: Sequence[Context], gold: frozenset[int], around: frozenset[str], width: int
+) -> Iterator[str]:
+    shown = _shown(contexts, gold)
+    ranks = max((len(str(context.rank)) for context in shown), default=0)
+    scores = max((len(_similarity(context)) for context in shown), default=0)
+    for context in shown:
+        mark = ("gold" if context.rank in gold else "    ") + "  " if gold else ""
+        start = f"{context.rank:>{ranks}}  {_similarity(context):>{scores}}  {mark}"
+        yield start + _place(context.source, context.start, context.end, width - len(start))
+        lines = _GOLD_LINES if context.rank in gold else _CONTEXT_LINES
+        inner = ranks + 2
+        yield from _indented(fold(context.text, width - inner, lines=lines, around=around) or ["(empty)"], by=inner)
+    shown_ones = set(map(id, shown))
+    hidden = [context for context in contexts if id(context) not in shown_ones]
+    if hidden:
+        gold_hidden = sum(context.rank in gold for context in hidden)
+        yield f"and {figures.plural(len(hidden), 'more context')}" + (
+            f", {gold_hidden:,} with gold" if gold_hidden else ", none with gold" if gold else ""
+        )
+
+
+def _shown(contexts: Sequence[Context], gold: frozenset[int]) -> list[Context]:
+    """The first contexts, and those further down that hold gold."""
+    first, rest = contexts[:_SHOWN_CONTEXTS], contexts[_SHOWN_CONTEXTS:]
+    return [*first, *[context for context in rest if context.rank in gold][:_SHOWN_GOLD]]
+
+
+def _similarity(context: Context) -> str:
+    return "-" if context.score is None else f"{context.score:.3f}"
+
+
+def _place(source: str | None, start: int | None, end: int | None, width: int) -> str:
+    span = f" [{start}:{end}]" if start is not None and end is not None else ""
+    if source is None:
+        return "(source not known)" + span
+    return shorten_left(source, width - len(span)) + span
+
+
+def _missed_lines(missed: Sequence[Missed], around: frozenset[str], width: int) -> Iterator[str]:
+    for entry in missed[:_SHOWN_GOLD]:
+        passage = entry.passage
+        rank = f"rank {entry.rank:,}  " if entry.rank is not None else ""
+        yield rank + _place(passage.source, passage.start, passage.end, width - len(rank))
+        yield from _indented(fold(passage.text or "", width - 3, lines=_MISSED_LINES, around=around), by=3)
+    if len(missed) > _SHOWN_GOLD:
+        yield f"and {len(missed) - _SHOWN_GOLD:,} more"
