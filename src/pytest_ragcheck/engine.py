@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.rag.pipeline import Pipeline
@@ -52,18 +53,15 @@ class Slots:
     def __init__(self, *, sequential: bool) -> None:
         self.sequential = sequential
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
-        self._steps = asyncio.Semaphore(1) if sequential else None
+        self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
 
     @property
     def questions(self) -> asyncio.Semaphore:
         """Held while a question is live."""
         return self._questions
 
-    async def step(self, work: Coroutine[Any, Any, T], clock: _Clock) -> tuple[T, float]:
-        """Do one step in its turn; its outcome and its seconds, waiting for the turn left out."""
-        if self._steps is None:
-            started = clock.now()
-            return await work, clock.now() - started
+    async def step(self, work: Coroutine[Any, Any, T], clock: _Clock) -> _Done[T]:
+        """Do one step in its turn; waiting for the turn is not part of its span."""
         try:
             await self._steps.acquire()
         except BaseException:
@@ -71,7 +69,7 @@ class Slots:
             raise
         try:
             started = clock.now()
-            return await work, clock.now() - started
+            return _Done(await work, started, clock.now())
         finally:
             self._steps.release()
 
@@ -83,6 +81,23 @@ class _Clock:
     def now(self) -> float:
         """Seconds since the run's start."""
         return time.perf_counter() - self.origin
+
+
+@dataclass(frozen=True)
+class _Done(Generic[T]):
+    """A step's outcome and when it was done."""
+
+    outcome: T
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return self.started, self.ended
 
 
 class Engine:
@@ -130,62 +145,69 @@ class Engine:
 
     async def _prepare_and_answer(self, jobs: Sequence[Job]) -> None:
         questions = [job.question for job in jobs]
-        prepared, seconds = await self._slots.step(_guarded(jobs[0].pipeline.prepare(questions)), self._clock)
+        prepared = await self._slots.step(_guarded(jobs[0].pipeline.prepare(questions)), self._clock)
         async with asyncio.TaskGroup() as tasks:
             for job in jobs:
                 await self._slots.questions.acquire()
-                task = tasks.create_task(self._settle(job, prepared, seconds / len(jobs)))
+                task = tasks.create_task(self._settle(job, prepared, prepared.seconds / len(jobs)))
                 task.add_done_callback(lambda _: self._slots.questions.release())
 
-    async def _settle(self, job: Job, prepared: _Outcome[None], preparation: float) -> None:
-        if prepared.stopped is not None:
-            result = prepared.stopped.result(job.question)
+    async def _settle(self, job: Job, prepared: _Done[_Outcome[None]], share: float) -> None:
+        if (stopped := prepared.outcome.stopped) is not None:
+            result = stopped.result(job.question)
         else:
-            result = await self._answer_and_measure(job, preparation)
+            result = await self._answer_and_measure(job, prepared.span, share)
         self._results[job.key].set_result(result)
         if self._on_result is not None:
             self._on_result(job.key, result)
 
-    async def _answer_and_measure(self, job: Job, preparation: float) -> Result:
-        started = self._clock.now() - preparation
-        contexts, retrieval = await self._slots.step(_guarded(job.pipeline.retrieve(job.question)), self._clock)
-        if contexts.stopped is not None:
-            return contexts.stopped.result(job.question)
-        early = [metric for metric in job.metrics if not metric.needs_answer and contexts.value is not None]
+    async def _answer_and_measure(self, job: Job, preparation: tuple[float, float], share: float) -> Result:
+        retrieved = await self._slots.step(_guarded(job.pipeline.retrieve(job.question)), self._clock)
+        if (stopped := retrieved.outcome.stopped) is not None:
+            return stopped.result(job.question)
+        contexts = retrieved.outcome.value
+        early = [metric for metric in job.metrics if not metric.needs_answer and contexts is not None]
         async with asyncio.TaskGroup() as tasks:
-            scoring = [tasks.create_task(self._measure(job, metric, contexts.value, None)) for metric in early]
-            answer, generation = await self._slots.step(
-                _guarded(job.pipeline.generate(job.question, contexts.value)), self._clock
-            )
-            if answer.value is not None:
-                scoring += [
-                    tasks.create_task(self._measure(job, metric, answer.value.contexts, answer.value))
-                    for metric in job.metrics
-                    if metric not in early
-                ]
-        scored = [task.result() for task in scoring]
-        scores = {score.metric: score for score, _ in scored}
+            scoring = [tasks.create_task(self._measure(job, metric, contexts, None)) for metric in early]
+            work = _guarded(job.pipeline.generate(job.question, contexts))
+            generated = await self._slots.step(work, self._clock)
+            answer, stopped = generated.outcome.value, generated.outcome.stopped
+            if answer is not None:
+                late = [metric for metric in job.metrics if metric not in early]
+                scoring += [tasks.create_task(self._measure(job, metric, answer.contexts, answer)) for metric in late]
+        scored = {task.result().outcome.metric: task.result() for task in scoring}
         timing = Timing(
-            retrieval=preparation + retrieval,
-            generation=generation,
-            evaluation=sum(seconds for _, seconds in scored),
-            started=started,
+            retrieval=share + retrieved.seconds,
+            generation=generated.seconds,
+            evaluation=sum(done.seconds for done in scored.values()),
+            started=retrieved.started - share,
             finished=self._clock.now(),
+            retrieval_span=(preparation[0], retrieved.ended),
+            generation_span=generated.span,
+            evaluation_span=_around(scored.values()),
         )
-        in_order = {metric.name: scores[metric.name] for metric in job.metrics if metric.name in scores}
-        base = answer.stopped.result(job.question) if answer.stopped else Result(question=job.question)
-        return replace(base, answer=answer.value, scores=in_order, timing=timing)
+        base = stopped.result(job.question) if stopped else Result(question=job.question)
+        in_order = {metric.name: scored[metric.name].outcome for metric in job.metrics if metric.name in scored}
+        return replace(base, answer=answer, scores=in_order, timing=timing)
 
     async def _measure(
         self, job: Job, metric: Metric, contexts: tuple[Context, ...] | None, answer: Answer | None
-    ) -> tuple[Score, float]:
+    ) -> _Done[Score]:
         case = Case(question=job.question, contexts=contexts or (), answer=answer)
-        outcome, seconds = await self._slots.step(_guarded(metric.measure(case)), self._clock)
+        done = await self._slots.step(_guarded(metric.measure(case)), self._clock)
         threshold = job.thresholds.get(metric.name)
-        if outcome.stopped is not None:
-            failure = outcome.stopped.failure or Failure(message=outcome.stopped.not_run or "", kind="not-run")
-            return Score(metric=metric.name, threshold=threshold, error=failure), seconds
-        return _checked(outcome.value, metric.name, threshold), seconds
+        stopped = done.outcome.stopped
+        if stopped is None:
+            score = _checked(done.outcome.value, metric.name, threshold)
+        else:
+            failure = stopped.failure or Failure(message=stopped.not_run or "", kind="not-run")
+            score = Score(metric=metric.name, threshold=threshold, error=failure)
+        return _Done(score, done.started, done.ended)
+
+
+def _around(steps: Iterable[_Done[Any]]) -> tuple[float, float] | None:
+    spans = [step.span for step in steps]
+    return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
 
 
 @dataclass(frozen=True)

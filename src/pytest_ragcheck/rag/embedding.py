@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from functools import cached_property
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,11 +28,14 @@ _HASHED_WHOLE = 1 << 20
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors; anything with these two can stand in for sentence-transformers."""
+    """Turns texts into vectors; anything with these three can stand in for sentence-transformers."""
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever a text's vector would; known without loading the model."""
+
+    def load(self) -> None:
+        """Get ready to embed; may take seconds the first time."""
 
     def embed(self, texts: Sequence[str]) -> Any:
         """A float32 array of shape ``(len(texts), dimensions)``, rows of unit length."""
@@ -60,6 +64,10 @@ class SentenceTransformersEmbedder:
         folder = Path(self._location)
         weights = f" {_folder_digest(folder)}" if folder.is_dir() else ""
         return f"{library}, {self.model}{weights}"
+
+    def load(self) -> None:
+        """Import the library and read the weights."""
+        self._load()
 
     def embed(self, texts: Sequence[str]) -> Any:
         """One row of unit length for each text."""
@@ -101,7 +109,7 @@ class CachedEmbedder:
         self.computed = 0
         self.reused = 0
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The embedder's own."""
         return self._embedder.fingerprint
@@ -126,6 +134,12 @@ class CachedEmbedder:
             rows.update(fresh)
             self.computed += len(some)
         return np.stack([np.frombuffer(rows[keys[text]], dtype=np.float32) for text in texts])
+
+    def make_ready(self, texts: Sequence[str]) -> None:
+        """Load the model if any of ``texts`` is not in the store yet."""
+        keys = {digest(self.fingerprint, text) for text in texts}
+        if len(self._store.get_many(_STORE_KIND, list(keys))) < len(keys):
+            self._embedder.load()
 
     async def embed_soon(self, texts: Sequence[str]) -> Any:
         """Like :meth:`embed`, in one batch with all that is asked for in the same turn of the loop."""

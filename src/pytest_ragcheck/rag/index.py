@@ -53,6 +53,8 @@ class Index:
         self._overlap = overlap
         self.built = False
         """Whether this session had to build it."""
+        self.searches_reused = 0
+        """Searches that the store answered, wholly or in part (the question's vector)."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -68,10 +70,17 @@ class Index:
 
     @cached_property
     def frequencies(self) -> Mapping[str, int]:
-        """In how many chunks each word stem occurs."""
-        from pytest_ragcheck.lexical import stems
+        """In how many chunks each content word occurs."""
+        from pytest_ragcheck.lexical import content_keys
 
-        return Counter(stem for chunk in self.chunks for stem in set(stems(chunk.text)))
+        return Counter(word for chunk in self.chunks for word in content_keys(chunk.text))
+
+    def make_ready(self, texts: Sequence[str], top_k: int) -> None:
+        """Build or load all that searching for ``texts`` will need, so that the search itself can be timed."""
+        keys = [self._search_key(text, top_k) for text in texts]
+        if len(self._store.get_many(_SEARCH_KIND, keys)) < len(set(keys)):
+            self._embedder.make_ready(texts)
+            _ = self._vectors
 
     def search(self, text: str, top_k: int) -> tuple[Context, ...]:
         """The ``top_k`` chunks nearest to a text, best first."""
@@ -82,9 +91,10 @@ class Index:
 
         Equal scores keep the order of the documents.
         """
-        keys = {text: digest(self.fingerprint, str(top_k), text) for text in texts}
+        keys = {text: self._search_key(text, top_k) for text in texts}
         known = self._store.get_many(_SEARCH_KIND, list(keys.values()))
         missing = [text for text, key in keys.items() if key not in known]
+        self.searches_reused += len(known)
         if missing:
             found = self._search(missing, top_k)
             fresh = {keys[text]: json.dumps(hits).encode() for text, hits in zip(missing, found, strict=True)}
@@ -92,9 +102,14 @@ class Index:
             known |= fresh
         return [self._contexts(json.loads(known[keys[text]])) for text in texts]
 
+    def _search_key(self, text: str, top_k: int) -> bytes:
+        return digest(self.fingerprint, str(top_k), text)
+
     def _search(self, texts: Sequence[str], top_k: int) -> list[list[tuple[int, float]]]:
         # The model is loaded before FAISS: the other way round crashes on macOS (sentence-transformers issue 2291).
+        reused_before = self._embedder.reused
         vectors = self._embedder.embed(texts)
+        self.searches_reused += self._embedder.reused - reused_before
         scores, rows = self._vectors.search(vectors, min(top_k, len(self.chunks)))
         return [
             sorted(zip(map(int, row), map(float, score), strict=True), key=lambda hit: (-hit[1], hit[0]))

@@ -7,9 +7,10 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.model import Answer, Chunk, Context, Question
 
 if TYPE_CHECKING:
@@ -71,17 +72,21 @@ class CallablePipeline:
     """A user's callable ``question -> Answer | (text, contexts)``, sync or async.
 
     It gets the question's text; where its first parameter is annotated with ``Question`` it gets the
-    :class:`~pytest_ragcheck.model.Question`. Sync callables run in threads, at most ``threads`` at once.
-    ``timeout`` bounds one answer, in seconds.
+    :class:`~pytest_ragcheck.model.Question`. Sync callables run in threads.
+    ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as many as there are
+    questions, and :data:`SYNC_CALLS_AT_ONCE` threads).
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, timeout: float | None = None, threads: int = SYNC_CALLS_AT_ONCE
+        self, function: Callable[..., Any], *, timeout: float | None = None, at_once: int | None = None
     ) -> None:
         self._function = function
         self._timeout = timeout
         self._wants_question = _wants_question(function)
-        self._threads = asyncio.Semaphore(threads)
+        self._is_async = _is_async(function)
+        if at_once is None and not self._is_async:
+            at_once = SYNC_CALLS_AT_ONCE
+        self._turns: AbstractAsyncContextManager[Any] = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
 
     async def prepare(self, questions: Sequence[Question]) -> None:
         """Nothing: the callable does all itself."""
@@ -91,9 +96,10 @@ class CallablePipeline:
 
     async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002
         """Call the user's function and bring what it returns into shape."""
+        argument = question if self._wants_question else question.question
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                returned = await self._call(question if self._wants_question else question.question)
+            async with self._turns, asyncio.timeout(self._timeout) as limit:
+                returned = await self._call(argument)
         except TimeoutError:
             if limit.expired():
                 raise MeasurementError(
@@ -103,23 +109,22 @@ class CallablePipeline:
         return as_answer(returned)
 
     async def _call(self, argument: Question | str) -> Any:
-        if _is_async(self._function):
+        if self._is_async:
             return await self._function(argument)
-        async with self._threads:
-            returned = await _in_daemon_thread(self._function, argument)
+        returned = await _in_daemon_thread(self._function, argument)
         return await returned if inspect.isawaitable(returned) else returned
 
 
-def as_pipeline(candidate: Any, *, timeout: float | None = None, threads: int = SYNC_CALLS_AT_ONCE) -> Pipeline:
-    """A pipeline as it is, or a callable made one; TypeError for anything else."""
+def as_pipeline(candidate: Any, *, timeout: float | None = None, at_once: int | None = None) -> Pipeline:
+    """A pipeline as it is, or a callable made one; ConfigurationError for anything else."""
     if all(callable(getattr(candidate, name, None)) for name in ("prepare", "retrieve", "generate")):
         pipeline: Pipeline = candidate
         return pipeline
     if not callable(candidate):
-        raise TypeError(
+        raise ConfigurationError(
             f"ragcheck_pipeline must return a callable `question -> Answer | (text, contexts)`, got {_kind(candidate)}"
         )
-    return CallablePipeline(candidate, timeout=timeout, threads=threads)
+    return CallablePipeline(candidate, timeout=timeout, at_once=at_once)
 
 
 def as_answer(returned: Any) -> Answer:

@@ -1,0 +1,40 @@
+"""What ``--ragcheck`` switches on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.session.collection import check_arguments
+from pytest_ragcheck.session.options import Options
+from pytest_ragcheck.session.recorder import RECORDER, Recorder
+from pytest_ragcheck.session.selection import CATALOG
+from pytest_ragcheck.session.suites import SuiteCatalog
+from pytest_ragcheck.session.summary import Summary
+from pytest_ragcheck.session.workers import is_worker
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["activate"]
+
+
+def activate(config: pytest.Config) -> None:
+    """Check all input that the arguments lead to, then register what answers, records and prints."""
+    options = Options.read(config)
+    catalog = SuiteCatalog(options, config.invocation_params.dir)
+    config.stash[CATALOG] = catalog
+    check_arguments(config, catalog)
+    recorder = Recorder(config, options, catalog)
+    config.stash[RECORDER] = recorder
+    plugins = config.pluginmanager
+    plugins.register(recorder, "ragcheck-recorder")
+    if not is_worker(config):
+        plugins.register(Summary(recorder, catalog), "ragcheck-summary")
+    if plugins.hasplugin("asyncio"):
+        from pytest_ragcheck.session import live_asyncio
+
+        plugins.register(live_asyncio, "ragcheck-live")
+    else:
+        from pytest_ragcheck.session import live_runner
+
+        plugins.register(live_runner, "ragcheck-live")

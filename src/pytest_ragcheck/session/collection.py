@@ -1,0 +1,71 @@
+"""Question files named on the command line, collected as if a test file stood beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ragcheck.errors import RagcheckError
+from pytest_ragcheck.session import default_test
+from pytest_ragcheck.session.config import FILE_NAME, find_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_ragcheck.session.suites import SuiteCatalog
+
+__all__ = ["check_arguments", "collect_questions"]
+
+
+def collect_questions(path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """A module with the default test for a question file that was named, None for any other file."""
+    from pytest_ragcheck.dataset import QUESTION_SUFFIXES
+
+    if path.suffix.lower() not in QUESTION_SUFFIXES or path not in _named_paths(parent.config):
+        return None
+    module: pytest.Module = pytest.Module.from_parent(parent, path=path)
+    module.obj = default_test
+    return module
+
+
+def check_arguments(config: pytest.Config, catalog: SuiteCatalog) -> None:
+    """Make the suites that the arguments lead to, before anything is collected; UsageError for the first problem."""
+    from pytest_ragcheck.dataset import QUESTION_SUFFIXES
+
+    try:
+        for path in _named_paths(config):
+            if path.is_file() and path.suffix.lower() in QUESTION_SUFFIXES:
+                catalog.suite(path.parent, questions=path)
+            elif path.exists():
+                folder = path if path.is_dir() else path.parent
+                for configured in _configured_folders(folder, config):
+                    catalog.suite(configured)
+    except RagcheckError as problem:
+        raise pytest.UsageError(f"ragcheck: {problem}") from None
+
+
+def _named_paths(config: pytest.Config) -> list[Path]:
+    folder = config.invocation_params.dir
+    names = (argument.partition("::")[0] for argument in config.args)
+    return list(dict.fromkeys(Path(os.path.normpath(folder / name)) for name in names))
+
+
+def _configured_folders(folder: Path, config: pytest.Config) -> Iterator[Path]:
+    """``folder`` if a configuration above it has questions, and every folder below with a ragcheck.toml of its own."""
+    above = find_configuration(folder)
+    if above is not None and "questions" in above.table:
+        yield folder
+    patterns: list[str] = config.getini("norecursedirs")
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_left_out(name, patterns)]
+        if FILE_NAME in files and Path(place) != folder:
+            below = find_configuration(Path(place))
+            if below is not None and "questions" in below.table:
+                yield Path(place)
+
+
+def _is_left_out(name: str, patterns: Iterable[str]) -> bool:
+    return name.startswith(".") or name == "__pycache__" or any(Path(name).match(pattern) for pattern in patterns)

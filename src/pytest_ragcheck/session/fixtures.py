@@ -1,0 +1,146 @@
+"""The fixtures that tests ask for."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_ragcheck.session.selection import ENTRY, OFF_REASON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ragcheck.model import Answer, Question, Result
+    from pytest_ragcheck.rag.index import Index
+    from pytest_ragcheck.session.answers import ConfiguredPipeline, LiveAnswers
+    from pytest_ragcheck.session.item_result import ItemResult
+    from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.workers import SharedAnswers
+
+
+@pytest.fixture(name=ENTRY)
+def _ragcheck_entry() -> Entry:
+    pytest.fail(
+        "a ragcheck fixture was asked for while the test ran; name it among the test's arguments, "
+        "so that there can be one item for each question",
+        pytrace=False,
+    )
+
+
+@pytest.fixture
+def ragcheck_question(_ragcheck_entry: Entry) -> Question:
+    """The item's question: id, question, reference, gold, tags, answerable, thresholds."""
+    return _ragcheck_entry.question
+
+
+@pytest.fixture
+def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) -> Answer:
+    """The answer to the item's question, with its contexts; an error where there is none."""
+    if _ragcheck_result.not_run is not None:
+        pytest.skip(_ragcheck_result.not_run)
+    if _ragcheck_result.answer is None:
+        pytest.fail(_describe(request)(_ragcheck_result), pytrace=False)
+    return _ragcheck_result.answer
+
+
+@pytest.fixture
+def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) -> ItemResult:
+    """The item's answer and scores; ``assert_passed()`` asserts every configured threshold."""
+    from pytest_ragcheck.model import State
+    from pytest_ragcheck.session.item_result import ItemResult
+
+    describe = _describe(request)
+    if _ragcheck_result.state is State.NOT_RUN:
+        pytest.skip(_ragcheck_result.not_run or "")
+    if _ragcheck_result.state is State.ERROR:
+        pytest.fail(describe(_ragcheck_result), pytrace=False)
+    return ItemResult.of(_ragcheck_result, describe)
+
+
+@pytest.fixture
+def _ragcheck_result(
+    request: pytest.FixtureRequest, _ragcheck_entry: Entry, ragcheck_answers: LiveAnswers | SharedAnswers
+) -> Result:
+    from pytest_ragcheck.session.recorder import record
+
+    result = ragcheck_answers.obtain(request, _ragcheck_entry)
+    record(request.node, result)
+    return result
+
+
+@pytest.fixture(scope="session")
+def ragcheck_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnswers:
+    """The async batch: asks every selected question at once, hands each item its own result when it is ready."""
+    _run_nothing_unasked(request)
+    answers: LiveAnswers | SharedAnswers = request.getfixturevalue("_ragcheck_live")
+    return answers
+
+
+@pytest.fixture(scope="session")
+def ragcheck_index(request: pytest.FixtureRequest) -> Index:
+    """The vector index over the configured documents, built once: ``search(text, top_k)`` gives contexts."""
+    from pytest_ragcheck.errors import RagcheckError
+    from pytest_ragcheck.session.selection import catalog_of, suite_of_session
+
+    _run_nothing_unasked(request)
+    try:
+        return suite_of_session(request.session, catalog_of(request.config)).index
+    except RagcheckError as problem:
+        pytest.fail(str(problem), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline() -> ConfiguredPipeline:
+    """Override it to test your own system: return any callable ``question -> Answer | (text, contexts)``."""
+    from pytest_ragcheck.session.answers import ConfiguredPipeline
+
+    return ConfiguredPipeline()
+
+
+def new_answers(request: pytest.FixtureRequest) -> tuple[LiveAnswers | SharedAnswers, LiveAnswers]:
+    """What a session's items get their results from, and the part of it that this process answers."""
+    from pytest_ragcheck.session.answers import LiveAnswers
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.recorder import RECORDER
+    from pytest_ragcheck.session.workers import SharedAnswers, is_worker
+
+    options = Options.read(request.config)
+    if is_worker(request.config):
+        factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        # The parent of a worker's folder is shared by the workers of this run, and by them alone.
+        shared = SharedAnswers(request.session, options, factory.getbasetemp().parent / "ragcheck-answers")
+        request.config.stash[RECORDER].live = shared.live
+        return shared, shared.live
+    live = LiveAnswers(request.session, options)
+    request.config.stash[RECORDER].live = live
+    return live, live
+
+
+def _run_nothing_unasked(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("ragcheck"):
+        pytest.skip(OFF_REASON)
+    if request.config.getoption("setuponly"):
+        pytest.skip("nothing is asked under --setup-only")
+
+
+def _describe(request: pytest.FixtureRequest) -> Callable[[Result], str]:
+    config, nodeid = request.config, request.node.nodeid
+
+    def describe(result: Result) -> str:
+        from pytest_ragcheck.report.question import question_report
+        from pytest_ragcheck.session.summary import report_width
+
+        return question_report(result, width=report_width(config), rerun=_rerun_command(config, nodeid))
+
+    return describe
+
+
+def _rerun_command(config: pytest.Config, nodeid: str) -> str:
+    path, separator, rest = nodeid.partition("::")
+    place = config.rootpath / path
+    invocation = config.invocation_params.dir
+    shown = place.relative_to(invocation) if place.is_relative_to(invocation) else Path(place)
+    return f"pytest --ragcheck {shlex.quote(f'{shown}{separator}{rest}')}"

@@ -1,0 +1,38 @@
+"""The result as a test sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+from pytest_ragcheck.model import Result
+from pytest_ragcheck.report.question import question_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ItemResult", "ThresholdNotMet"]
+
+
+class ThresholdNotMet(AssertionError):  # noqa: N818 (pytest prints the name: it says what happened)
+    """A measured score is below its threshold; the text is the question report."""
+
+    __module__ = "ragcheck"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemResult(Result):
+    """A question's result with the assertion that belongs to it."""
+
+    describe: Callable[[Result], str] = question_report
+
+    @classmethod
+    def of(cls, result: Result, describe: Callable[[Result], str]) -> Self:
+        """The same result, described by ``describe`` when it fails."""
+        return cls(**{field.name: getattr(result, field.name) for field in fields(Result)}, describe=describe)
+
+    def assert_passed(self) -> None:
+        """Raise ThresholdNotMet, with the question report, if any score is below its threshold."""
+        __tracebackhide__ = True
+        if self.failed_scores:
+            raise ThresholdNotMet(self.describe(self)) from None

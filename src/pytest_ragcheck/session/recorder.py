@@ -1,0 +1,170 @@
+"""What a session measured, gathered where the reports arrive: in the only process, or in xdist's controller."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ragcheck.model import Result, Run
+from pytest_ragcheck.session.workers import is_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from pytest_ragcheck.session.answers import LiveAnswers
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.suites import Suite, SuiteCatalog
+
+__all__ = ["RECORDER", "Recorder", "record"]
+
+RESULT = pytest.StashKey[Result]()
+RECORDER = pytest.StashKey["Recorder"]()
+WORKER_OUTPUT = "ragcheck"
+
+
+def record(item: pytest.Item, result: Result) -> None:
+    """Keep an item's result for the run, and its scores for JUnit and other reports."""
+    item.stash[RESULT] = result
+    item.user_properties.append(("ragcheck.state", str(result.state)))
+    for score in result.scores.values():
+        if score.value is not None:
+            item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
+
+
+class Recorder:
+    """A plugin that turns item reports into one Run.
+
+    ``run`` is there after the session, in the process that has the reports; None where nothing was asked.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options, catalog: SuiteCatalog) -> None:
+        self._config = config
+        self._options = options
+        self._catalog = catalog
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._results: dict[tuple[str, str], dict[str, Any]] = {}
+        self._facts: list[Mapping[str, Any]] = []
+        self._expected: set[str] = set()
+        self._reported: set[str] = set()
+        self.live: LiveAnswers | None = None
+        self.run: Run | None = None
+
+    @property
+    def lost(self) -> Sequence[str]:
+        """Items that should have run and never reported."""
+        return sorted(self._expected - self._reported)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
+        report = yield
+        if report.when == "setup" and RESULT in item.stash:
+            from pytest_ragcheck.run_file import dump
+
+            report.ragcheck = dump(item.stash[RESULT])
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect results; the last one of a question wins (reruns)."""
+        if report.when == "teardown":
+            self._reported.add(report.nodeid)
+        plain = getattr(report, "ragcheck", None)
+        if plain is not None:
+            self._results[plain["question"]["dataset"], plain["question"]["id"]] = plain
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what should run."""
+        self._expected |= {item.nodeid for item in session.items}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Note what should run on xdist's workers."""
+        self._expected |= set(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what a worker knows beside its items' results."""
+        facts = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
+        if facts is not None:
+            self._facts.append(facts)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Fail closed: an item that vanished (a worker that broke) fails the run."""
+        outcome = yield  # raises where the session was stopped early; then nothing counts as lost
+        if not is_worker(self._config) and not session.config.option.collectonly and self.lost:
+            session.testsfailed += 1
+        return outcome
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Make the Run and write it; on a worker hand over what only the worker knows."""
+        if is_worker(self._config):
+            self._config.workeroutput[WORKER_OUTPUT] = self._own_facts()  # type: ignore[attr-defined]
+            return
+        self._facts.append(self._own_facts())
+        if self._results:
+            stopped = exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or bool(session.shouldfail)
+            self.run = self._make_run(complete=not stopped and not self.lost)
+            self._save(self.run)
+
+    def _own_facts(self) -> dict[str, Any]:
+        return {
+            "setup": 0.0 if self.live is None else self.live.setup,
+            "cached_phases": self._cached_phases(),
+            "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
+        }
+
+    def _answered_suites(self) -> Sequence[Suite]:
+        return [] if self.live is None else self.live.suites
+
+    def _cached_phases(self) -> list[str]:
+        indexes = [suite.index for suite in self._answered_suites() if suite.is_set_up]
+        phases = []
+        if indexes and not any(index.built for index in indexes):
+            phases.append("setup")
+        if any(index.searches_reused for index in indexes):
+            phases.append("retrieval")
+        return phases
+
+    def _make_run(self, *, complete: bool) -> Run:
+        from pytest_ragcheck.run_file import load
+
+        results = tuple(load(Result, plain) for plain in self._results.values())
+        spans = [result.timing for result in results if result.timing.finished]
+        wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
+        fingerprints: dict[str, Mapping[str, str]] = {}
+        for facts in self._facts:
+            fingerprints |= facts["fingerprints"]
+        return Run(
+            started_at=self._started.isoformat(timespec="seconds"),
+            mode="sequential" if self._options.sequential else "concurrent",
+            fingerprints=fingerprints,
+            setup=max(facts["setup"] for facts in self._facts),
+            wall=wall,
+            versions=_versions(),
+            results=results,
+            cached_phases=tuple(sorted({phase for facts in self._facts for phase in facts["cached_phases"]})),
+            complete=complete,
+        )
+
+    def _save(self, run: Run) -> None:
+        from pytest_ragcheck.session.runs import RunFolder
+
+        RunFolder.of(self._catalog, self._config.rootpath).save(run)
+
+
+def _versions() -> dict[str, str]:
+    from importlib import metadata
+
+    versions = {}
+    for name in ("pytest-ragcheck", "pytest", "faiss-cpu", "sentence-transformers", "anthropic", "deepeval"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,264 @@
+"""A suite: one question file with its settings, and what answers and measures it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.dataset import load_questions, resolve_gold
+from pytest_ragcheck.errors import ConfigurationError, DatasetError, did_you_mean
+from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
+from pytest_ragcheck.rag.importing import import_object, is_import_path
+from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.store import Store, digest, state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.model import Answer, Context, Question
+    from pytest_ragcheck.rag.corpus import Corpus
+    from pytest_ragcheck.rag.embedding import CachedEmbedder, Embedder
+    from pytest_ragcheck.rag.index import Index
+    from pytest_ragcheck.rag.pipeline import Pipeline
+    from pytest_ragcheck.session.config import Settings
+    from pytest_ragcheck.session.options import Options
+
+__all__ = ["Suite", "SuiteCatalog"]
+
+EXTRACTIVE = "extractive"
+
+
+class Suite:
+    """One question file under one configuration.
+
+    Making it reads and checks questions, documents and settings, and raises the first RagcheckError;
+    models, index and vectors wait until they are needed.
+    """
+
+    def __init__(
+        self, settings: Settings, *, options: Options, store: Store, metrics: Mapping[str, float | None] | None
+    ) -> None:
+        if settings.questions is None:
+            raise ConfigurationError(
+                f'{settings.origin}: no questions; set `questions = "questions.yaml"` there, or name the file: '
+                "pytest --ragcheck questions.yaml"
+            )
+        self.settings = settings
+        self.store = store
+        self._options = options
+        self.is_set_up = False
+        """Whether the reference pipeline was used."""
+        self.name = _relative(settings.questions, settings.root)
+        self.identity = digest(*map(repr, (settings, sorted((metrics or {}).items())))).hex()
+        loaded = load_questions(settings.questions, name=_relative(settings.questions, Path.cwd()))
+        self.questions = self._resolved(loaded)
+        configured = settings.metrics if metrics is None else metrics
+        self._configured = self._chosen(configured)
+        self._check_metrics()
+
+    @cached_property
+    def corpus(self) -> Corpus | None:
+        """The documents; None where none are configured."""
+        from pytest_ragcheck.rag.corpus import read_corpus
+
+        if not self.settings.documents:
+            return None
+        return read_corpus(self.settings.documents, self.settings.root, self.store)
+
+    @cached_property
+    def embedder(self) -> CachedEmbedder:
+        """The configured embedder, behind the store."""
+        from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
+
+        name = self.settings.embedder
+        embedder: Embedder
+        if is_import_path(name):
+            embedder = import_object(name, root=self.settings.root, key="embedder")()
+        else:
+            location = self.settings.root / name
+            embedder = SentenceTransformersEmbedder(str(location) if location.is_dir() else name)
+        return CachedEmbedder(embedder, self.store)
+
+    @cached_property
+    def index(self) -> Index:
+        """The vector index over the documents; ConfigurationError where none are configured."""
+        from pytest_ragcheck.rag.index import Index
+
+        if self.corpus is None:
+            raise ConfigurationError(
+                f'{self.settings.origin}: no documents; set `documents = ["docs/**/*.md"]`, '
+                "or override the fixture ragcheck_pipeline with your own system"
+            )
+        return Index(
+            self.corpus,
+            folder=state_folder(self.settings.root) / "index",
+            embedder=self.embedder,
+            store=self.store,
+            size=self.settings.chunk_size,
+            overlap=self.settings.chunk_overlap,
+        )
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The reference pipeline: retrieve from the index, answer with the configured generator."""
+        from pytest_ragcheck.rag.pipeline import ReferencePipeline
+
+        if self.settings.generator != EXTRACTIVE:
+            raise ConfigurationError(
+                f"{self.settings.origin}: generator = {self.settings.generator!r} is not known; "
+                f'use "{EXTRACTIVE}", or override the fixture ragcheck_pipeline with your own system'
+            )
+        return ReferencePipeline(self.index, _Extractive(self.index), top_k=self.settings.top_k)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """One object for each metric that is measured."""
+        names = self._configured
+        needs_embedder = any("embedder" in required_inputs(name) for name in names)
+        embed = self.embedder.embed_soon if needs_embedder else None
+        return create_metrics(names, top_k=self.settings.top_k, embed=embed)
+
+    def set_up(self, questions: Sequence[Question]) -> None:
+        """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all."""
+        self.is_set_up = True
+        self.index.make_ready([question.question for question in questions], self.settings.top_k)
+
+    def thresholds(self, question: Question) -> Mapping[str, float]:
+        """The least values for one question, by metric."""
+        least = {name: value for name, value in self._configured.items() if value is not None}
+        own = {name: value for name, value in question.thresholds.items() if name in self._configured}
+        return least | own
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """A digest of each thing that makes two runs comparable."""
+        questions = digest(*(repr(question) for question in self.questions)).hex()
+        prints = {"questions": questions, "generator": self.settings.generator, "top_k": str(self.settings.top_k)}
+        if self.corpus is not None:
+            prints["documents"] = self.corpus.fingerprint
+            prints["chunking"] = f"{self.settings.chunk_size} words, overlap {self.settings.chunk_overlap}"
+            prints["embedder"] = self.embedder.fingerprint
+        return prints
+
+    def _resolved(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+        return questions if self.corpus is None else resolve_gold(questions, self.corpus.texts)
+
+    def _chosen(self, configured: Mapping[str, float | None]) -> dict[str, float | None]:
+        measured: dict[str, float | None] = dict(configured)
+        for question in self.questions:
+            for name in question.thresholds:
+                if name not in metric_names():
+                    problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
+                    raise DatasetError(question.dataset, question.line, problem)
+                measured.setdefault(name, None)
+        if not measured:
+            measured = dict.fromkeys(name for name in metric_names() if self._has_inputs(name))
+        if self._options.metrics is not None:
+            measured = {name: measured.get(name) for name in self._options.metrics}
+        return measured
+
+    def _check_metrics(self) -> None:
+        for name in self._configured:
+            if name not in metric_names():
+                where = "--ragcheck-metrics" if name in (self._options.metrics or ()) else self.settings.origin
+                raise ConfigurationError(f"{where}: unknown metric {name!r}{did_you_mean(name, metric_names())}")
+            if not self._has_inputs(name):
+                missing = " and ".join(sorted(required_inputs(name) - {"embedder"}))
+                raise ConfigurationError(
+                    f"{self.settings.origin}: metric {name!r} needs {missing}, and no question of {self.name} has any; "
+                    f"add {missing} to the questions or leave the metric out"
+                )
+            if "embedder" in required_inputs(name):
+                _ = self.embedder  # tells at once what is not installed
+
+    def _has_inputs(self, name: str) -> bool:
+        has = {
+            "gold": any(question.gold for question in self.questions),
+            "reference": any(question.reference for question in self.questions),
+            "must_contain": any(question.must_contain for question in self.questions),
+        }
+        return all(has.get(need, True) for need in required_inputs(name))
+
+
+class _Extractive:
+    """The offline generator with the word statistics of its index."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    @cached_property
+    def _generator(self) -> Any:
+        from pytest_ragcheck.rag.extractive import ExtractiveGenerator
+
+        return ExtractiveGenerator(corpus_frequencies=self._index.frequencies, chunk_count=len(self._index.chunks))
+
+    async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
+        """The best-supporting sentences of the contexts."""
+        answer: Answer = self._generator.answer(question.question, contexts)
+        return answer
+
+
+class SuiteCatalog:
+    """All suites of a session, each made once; a suite that could not be made fails the same way again."""
+
+    def __init__(self, options: Options, invocation: Path) -> None:
+        self._options = options
+        self._invocation = invocation
+        self._stores: dict[Path | None, Store] = {}
+        self._suites: dict[Any, Suite | Exception] = {}
+        find_configuration.cache_clear()
+
+    @property
+    def notices(self) -> Iterable[str]:
+        """What the stores have to tell the user."""
+        return [notice for store in self._stores.values() for notice in store.notices]
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """The suites that could be made."""
+        return tuple(suite for suite in self._suites.values() if isinstance(suite, Suite))
+
+    def suite(
+        self,
+        folder: Path,
+        *,
+        questions: Path | None = None,
+        documents: tuple[str, ...] | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+    ) -> Suite:
+        """The suite for tests in ``folder``; the keywords win over the configuration."""
+        settings = load_settings(
+            folder if questions is None else questions.parent,
+            questions=questions,
+            documents=documents,
+            invocation=self._invocation,
+        )
+        chosen = None if metrics is None else tuple(metrics.items())
+        key = (settings.root, settings.questions, settings.documents, chosen)
+        if key not in self._suites:
+            try:
+                store = self._store(settings.root)
+                self._suites[key] = Suite(settings, options=self._options, store=store, metrics=metrics)
+            except Exception as problem:
+                self._suites[key] = problem
+                raise
+        made = self._suites[key]
+        if isinstance(made, Exception):
+            raise made.with_traceback(None)
+        return made
+
+    def close(self) -> None:
+        """Close the stores."""
+        for store in self._stores.values():
+            store.close()
+
+    def _store(self, root: Path) -> Store:
+        place = None if self._options.cache == "off" else root
+        if place not in self._stores:
+            self._stores[place] = Store(None if place is None else state_folder(place) / "cache.sqlite")
+        return self._stores[place]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

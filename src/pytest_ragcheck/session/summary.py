@@ -1,0 +1,87 @@
+"""What stands at the end of the terminal's output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.model import Result, Run, State
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_ragcheck.session.recorder import Recorder
+    from pytest_ragcheck.session.suites import SuiteCatalog
+
+__all__ = ["Summary", "report_width"]
+
+MARGIN = 4
+"""pytest puts ``E   `` before each line of a failure."""
+WIDEST = 160
+
+
+def report_width(config: pytest.Config) -> int:
+    """Columns that a report may take."""
+    terminal: Any = config.get_terminal_writer()
+    return max(40, min(WIDEST, int(terminal.fullwidth)) - MARGIN)
+
+
+class Summary:
+    """A plugin that prints what the recorder recorded."""
+
+    def __init__(self, recorder: Recorder, catalog: SuiteCatalog) -> None:
+        self._recorder = recorder
+        self._catalog = catalog
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        """Print notices, lost items, scores and times."""
+        width = report_width(config) + MARGIN
+        for notice in self._catalog.notices:
+            terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
+        run = self._recorder.run
+        if run is None:
+            return
+        terminalreporter.section("ragcheck")
+        if config.get_verbosity() > 0:
+            self._write_questions(terminalreporter, run, width)
+        for text in self._blocks(run, width, quiet=config.get_verbosity() < 0, root=config.rootpath):
+            terminalreporter.write_line(text)
+            terminalreporter.write_line("")
+        if self._recorder.lost:
+            terminalreporter.write_line(_lost(self._recorder.lost), red=True)
+
+    def _blocks(self, run: Run, width: int, *, quiet: bool, root: Any) -> list[str]:
+        from pytest_ragcheck.report.terminal import metrics_table
+        from pytest_ragcheck.report.timing import timing_comparison, timing_table
+        from pytest_ragcheck.session.runs import RunFolder
+
+        blocks = [metrics_table(run, width=width)]
+        if quiet:
+            return blocks
+        blocks.append(timing_table(run, width=width))
+        if run.mode == "sequential":
+            concurrent = RunFolder.of(self._catalog, root).newest("concurrent")
+            asked = _asked(run)
+            last = next((other for other in concurrent if _asked(other) == asked), None)
+            blocks.append(timing_comparison(run, last, width=width))
+        return blocks
+
+    def _write_questions(self, terminalreporter: Any, run: Run, width: int) -> None:
+        from pytest_ragcheck.report.question import question_report
+
+        for result in run.results:
+            if result.state is State.PASSED:  # the others stand among the failures
+                terminalreporter.write_line(question_report(result, width=width))
+                terminalreporter.write_line("")
+
+
+def _asked(run: Run) -> set[tuple[str, str]]:
+    return {_key(result) for result in run.results}
+
+
+def _key(result: Result) -> tuple[str, str]:
+    return result.question.dataset, result.question.id
+
+
+def _lost(nodeids: Any) -> str:
+    shown = ", ".join(nodeids[:5]) + (" ..." if len(nodeids) > 5 else "")  # noqa: PLR2004
+    return f"ragcheck: {len(nodeids)} selected items never reported, so this run fails: {shown}"
