@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from unicodedata import bidirectional, category, east_asian_width
 
@@ -19,21 +20,25 @@ __all__ = ["ELISION", "columns", "fold", "keywords", "one_line", "pad", "printab
 
 ELISION = "[...]"
 
-_FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"
+_BLACK_FLAG = "\U0001f3f4"
+_FLAG = f"{_BLACK_FLAG}[\U000e0030-\U000e0039\U000e0061-\U000e007a]{{1,6}}\U000e007f"
 """A regional flag emoji: the one place where invisible tag characters are meant."""
 
-_SUSPECT = re.compile(
-    _FLAG + "|["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"  # controls (C0, DEL, C1) and other line breaks
+_SUSPECT_CHARACTERS = (
+    "\x00-\x08\x0e-\x1f\x7f-\x9f"  # controls: C0, DEL, C1
     "\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c"  # bidirectional embeddings, overrides, isolates, marks
     "\u200b-\u200d\u2060-\u2065\u206a-\u206f\ufeff\u00ad\u034f\u180b-\u180f"  # zero width
     "\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # letters without a glyph
     "\ufe00-\ufe0f\U000e0000-\U000e0fff"  # variation selectors, tags
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # annotations, shorthand and musical controls
     "\ud800-\udfff"  # half a character: no encoding can print it
-    "]"
 )
-_LINE_BREAKS = frozenset("\x0b\x0c\x85\u2028\u2029")
+_SUSPECT = re.compile(f"{_FLAG}|[{_SUSPECT_CHARACTERS}]+")
+_LONGEST_MEANT = 3
+"""No script and no emoji needs more invisible characters in a row."""
+
+_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_NEVER_MEANT = frozenset(map(chr, range(0xA0)))
 _JOINERS = frozenset("\u200c\u200d")
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c")
 _FIRST_JOINED_SCRIPT = "\u0590"
@@ -47,19 +52,20 @@ def printable(text: str) -> str:
     emoji stay as they are: joiners, direction marks and variation selectors are kept where they do
     what they are for, and shown elsewhere.
     """
-    return _SUSPECT.sub(_neutralised, text)
+    return _SUSPECT.sub(_neutralised, _LINE_BREAK.sub("\n", text))
 
 
 def _neutralised(match: re.Match[str]) -> str:
     found, text, start = match[0], match.string, match.start()
-    if len(found) > 1:
+    if found[0] == _BLACK_FLAG:
         return found
-    before, after = text[max(start - 1, 0) : start], text[start + 1 : start + 2]
-    if found == "\r":
-        return "" if after == "\n" else "\n"
-    if found in _LINE_BREAKS:
-        return "\n"
-    return found if _is_meant(found, before, after) else _escaped(found)
+    if len(found) > _LONGEST_MEANT or found in _NEVER_MEANT:
+        return _escaped(found)
+    around = text[max(start - 1, 0) : start], *found, text[match.end() : match.end() + 1]
+    return "".join(
+        char if _is_meant(char, before, after) else _escaped(char)
+        for before, char, after in zip(around, around[1:], around[2:], strict=False)
+    )
 
 
 def _is_meant(char: str, before: str, after: str) -> bool:
@@ -86,8 +92,8 @@ def _is_ascii_letter(char: str) -> bool:
     return char.isascii() and char.isalpha()
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+def _escaped(chars: str) -> str:
+    return chars.encode("unicode_escape").decode("ascii")
 
 
 _QUARTERS = 4
@@ -99,6 +105,7 @@ def columns(text: str) -> int:
     return len(text) if text.isascii() else sum(_char_columns(char) for char in text)
 
 
+@lru_cache(maxsize=4096)
 def _char_columns(char: str) -> int:
     if char == "\ufe0f":
         return 1  # asks for the emoji form of the character before it, which is wide
@@ -109,6 +116,10 @@ def _char_columns(char: str) -> int:
 
 def _quarters(text: str) -> int:
     return _QUARTERS * len(text) if text.isascii() else sum(_char_columns(char) * _QUARTERS or 1 for char in text)
+
+
+def _fits(text: str, quarters: int) -> bool:
+    return len(text) <= quarters and _quarters(text) <= quarters
 
 
 def pad(text: str, width: int) -> str:
@@ -124,13 +135,13 @@ def one_line(text: str) -> str:
 def shorten(text: str, width: int) -> str:
     """``text`` on one line of at most ``width`` columns, its end cut off where it is longer."""
     line = one_line(_bounded(text, width))
-    return line if _quarters(line) <= width * _QUARTERS else _head(line, width - 3).rstrip() + "..."
+    return line if _fits(line, width * _QUARTERS) else _head(line, width - 3).rstrip() + "..."
 
 
 def shorten_left(text: str, width: int) -> str:
     """``text`` on one line of at most ``width`` columns, its start cut off: the end of a path tells most."""
     line = one_line(text)
-    if _quarters(line) <= width * _QUARTERS:
+    if _fits(line, width * _QUARTERS):
         return line
     return "..." + _head(line[::-1], width - 3)[::-1].lstrip()
 
@@ -163,7 +174,7 @@ _COMMON_WORDS = frozenset(
         about after all also and any are because been before but can could did does for from had has have
         her his how if in into is it its may more most must no not of off on one only or other our out
         over per shall she should so some such than that the their them then there these they this those
-        to under until up was we were what when where which while who whom whose why will with would you
+        to under until up was we were what when where which while who whom whose why will with within would you
         your
         """,
     )
@@ -212,6 +223,8 @@ def _wrapped_all(paragraphs: Iterable[str], width: int) -> list[str]:
 
 
 def _cut(flat: str, width: int, lines: int, around: Collection[str]) -> list[str]:
+    if not flat:
+        return []
     size = _characters_that_fit(flat, width * lines) - 2 * (len(ELISION) + 1)
     start = _densest_start(flat, max(size, 1), frozenset(around))
     lead = [ELISION] if start else []
@@ -279,40 +292,40 @@ def _readable_start(text: str, position: int, slack: int) -> int:
 def _wrapped(words: Iterable[str], width: int) -> list[str]:
     lines: list[str] = []
     line: list[str] = []
-    used = 0
-    limit = width * _QUARTERS
-    for piece in _pieces(words, limit):
-        size = _quarters(piece)
-        if line and used + _QUARTERS + size > limit:
-            lines.append(" ".join(line))
-            line, used = [], 0
-        used += size + (_QUARTERS if line else 0)
-        line.append(piece)
+    limit = room = width * _QUARTERS
+    for word in words:
+        for piece in _pieces(word, room, limit):
+            size = _quarters(piece)
+            if line and size > room:
+                lines.append(" ".join(line))
+                line, room = [], limit
+            line.append(piece)
+            room -= size + _QUARTERS
     return [*lines, " ".join(line)] if line else lines
 
 
-def _pieces(words: Iterable[str], limit: int) -> Iterator[str]:
-    """The words, those that are longer than a line in pieces; a piece ends at a whole character with its marks."""
-    for word in words:
-        if _quarters(word) <= limit:
-            yield word
-        else:
-            yield from _broken(word, limit)
+def _pieces(word: str, room: int, limit: int) -> Iterator[str]:
+    """``word``, or where it is longer than a line, its pieces: the first fills what is left of this line.
 
-
-def _broken(word: str, limit: int) -> Iterator[str]:
+    Sizes are quarter columns. A piece ends with a whole character and its marks.
+    """
+    if _fits(word, limit):
+        yield word
+        return
+    room = room if room >= _LEAST_PIECE else limit
     start = used = 0
     for position, char in enumerate(word):
         size = _char_columns(char) * _QUARTERS or 1
-        if used + size > limit:
+        if used + size > room:
             cut = _character_boundary(word, start, position)
             yield word[start:cut]
-            used = _quarters(word[cut:position])
+            used, room = _quarters(word[cut:position]), limit
             start = cut
         used += size
     yield word[start:]
 
 
+_LEAST_PIECE = 10 * _QUARTERS
 _LONGEST_CHARACTER = 12
 """Code points of a character with its marks that are kept together."""
 
