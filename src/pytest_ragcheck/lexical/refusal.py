@@ -212,7 +212,7 @@ _DECLINES = _any_of(
     rf"\b{_THE_QUESTION} isnot (?:covered|addressed|answered|answerable|discussed|mentioned)\b",
 )
 _SHORT_REFUSAL = _any_of(
-    r"(?:(?:i am )?sorry,? )?(?:i |we )?(?:doesnot know|cannot say|(?:have )?no idea|cannot answer)(?: that| this| it)?",
+    r"(?:(?:i am )?sorry,? )?(?:i |we )?(?:doesnot know|cannot say|(?:have )?no idea|cannot answer)(?: that| this)?",
     r"unknown|n/a|none found|not found|no answer(?: found)?|not in the \w+",
     r"not (?:specified|mentioned|stated|available|provided|given|answerable|documented)",
     r"no (?:relevant )?(?:information|info|results|documents|answer)(?: (?:available|found|provided))?",

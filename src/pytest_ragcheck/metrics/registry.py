@@ -1,0 +1,107 @@
+"""Which metrics there are, what each needs, and how they are made.
+
+A metric joins by a :class:`MetricSpec`: the families of this package are listed in ``_BUILT_IN``,
+metrics of users come in through :func:`register`. Nothing else has to know them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.errors import ConfigurationError, did_you_mean
+from pytest_ragcheck.metrics.retrieval import RETRIEVAL_MEASURES, RetrievalMetric
+from pytest_ragcheck.metrics.text import AnswerSimilarity, Groundedness, MustContain, ReferenceCoverage, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_ragcheck.metrics.base import Embed, Metric
+
+__all__ = ["MetricParts", "MetricSpec", "create_metrics", "metric_names", "register", "required_inputs", "unregister"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricParts:
+    """What metrics are made from."""
+
+    top_k: int
+    embed: Embed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """A metric that can be named in the configuration.
+
+    ``needs`` holds what the question must have for the metric to apply (``gold``, ``reference``,
+    ``must_contain``) and what the run must provide (``embedder``).
+    """
+
+    name: str
+    make: Callable[[MetricParts], Metric]
+    needs: frozenset[str] = frozenset()
+
+
+def _retrieval_spec(name: str) -> MetricSpec:
+    def make(parts: MetricParts) -> Metric:
+        return RetrievalMetric(name, parts.top_k)
+
+    return MetricSpec(name=name, make=make, needs=frozenset({"gold"}))
+
+
+def _answer_similarity(parts: MetricParts) -> Metric:
+    if parts.embed is None:
+        raise ConfigurationError(
+            "metric 'answer_similarity' needs an embedder: python -m pip install \"pytest-ragcheck[rag]\", or leave it out"
+        )
+    return AnswerSimilarity(parts.embed)
+
+
+_BUILT_IN: tuple[MetricSpec, ...] = (
+    *(_retrieval_spec(name) for name in RETRIEVAL_MEASURES),
+    MetricSpec(name="groundedness", make=lambda _: Groundedness()),
+    MetricSpec(name="answer_similarity", make=_answer_similarity, needs=frozenset({"reference", "embedder"})),
+    MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"reference"})),
+    MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"must_contain"})),
+    MetricSpec(name="refusal", make=lambda _: Refusal()),
+)
+_specs: dict[str, MetricSpec] = {spec.name: spec for spec in _BUILT_IN}
+
+
+def register(spec: MetricSpec) -> None:
+    """Add a metric; raises ConfigurationError where its name is taken."""
+    if spec.name in _specs:
+        raise ConfigurationError(f"a metric named {spec.name!r} exists already; choose another name")
+    _specs[spec.name] = spec
+
+
+def unregister(name: str) -> None:
+    """Take back what :func:`register` added; built-in metrics stay."""
+    if name not in {spec.name for spec in _BUILT_IN}:
+        _specs.pop(name, None)
+
+
+def metric_names() -> tuple[str, ...]:
+    """The names of all metrics, built-in ones first."""
+    return tuple(_specs)
+
+
+def required_inputs(name: str) -> frozenset[str]:
+    """What the metric needs of ``gold``, ``reference``, ``must_contain``, ``embedder``; ConfigurationError if unknown."""
+    return _spec(name).needs
+
+
+def create_metrics(names: Iterable[str], *, top_k: int, embed: Embed | None) -> tuple[Metric, ...]:
+    """One metric object for each different name, in the order given.
+
+    Raises:
+        ConfigurationError: an unknown name, or a metric that needs an embedder where there is none.
+    """
+    parts = MetricParts(top_k=top_k, embed=embed)
+    return tuple(spec.make(parts) for spec in [_spec(name) for name in dict.fromkeys(names)])
+
+
+def _spec(name: str) -> MetricSpec:
+    if name not in _specs:
+        raise ConfigurationError(f"unknown metric {name!r}{did_you_mean(name, _specs)}")
+    return _specs[name]

@@ -1,0 +1,244 @@
+"""Retrieval metrics: what of the gold is among the contexts, and how high.
+
+The relevant items are the question's gold *groups*; a context may match none, one or several of them,
+and several contexts may match the same group. The measures are those of trec_eval, carried over so
+that they are equal to trec_eval's where each context matches at most one group and each group at most
+one context, and stay within 0..1 otherwise:
+
+- a group counts once, where it is found first;
+- the n-th group found counts as found no higher than place n, even where one context holds several.
+
+A *hit* is the set of the groups (their positions in the question's gold) that one context matches;
+the functions take the hits in the order of the contexts' ranks, cut at k.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.lexical import content_words, fold
+from pytest_ragcheck.model import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_ragcheck.metrics.base import Case
+    from pytest_ragcheck.model import Context, GoldGroup, Passage
+
+__all__ = [
+    "RETRIEVAL_MEASURES",
+    "Hits",
+    "RetrievalMetric",
+    "average_precision",
+    "first_ranks",
+    "hit_rate",
+    "judge",
+    "matches",
+    "ndcg",
+    "precision",
+    "recall",
+    "reciprocal_rank",
+]
+
+Hits = tuple[frozenset[int], ...]
+"""Of each context, best first, the gold groups that it matches."""
+
+_LEAST_OVERLAP = 0.5
+"""Share of the shorter of two spans that must be common for them to be the same place."""
+_LEAST_WORDS = 5
+"""Content words from which a text is its own evidence; "see below" is contained in everything."""
+_SHOWN_TEXT = 200
+"""Characters of a missed passage in the details."""
+
+
+# ---- Measures over relevance judgements ------------------------------------------------------
+
+
+def first_ranks(hits: Hits) -> dict[int, int]:
+    """Of each group that was found the rank, from 1, of the first context that matches it."""
+    ranks: dict[int, int] = {}
+    for rank, groups in enumerate(hits, start=1):
+        for group in groups:
+            ranks.setdefault(group, rank)
+    return ranks
+
+
+def _places(hits: Hits) -> list[int]:
+    """The places at which groups were found, rising: the n-th is at its context's rank, and not above n."""
+    return [max(rank, order) for order, rank in enumerate(sorted(first_ranks(hits).values()), start=1)]
+
+
+def hit_rate(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001 (one signature for all measures)
+    """1 where any group was found, else 0 (trec_eval ``success_k``)."""
+    return 1.0 if any(hits) else 0.0
+
+
+def recall(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
+    """Groups found / groups (trec_eval ``recall_k``)."""
+    return len(first_ranks(hits)) / groups
+
+
+def precision(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
+    """Contexts that match any group / k, also where fewer than k were retrieved (trec_eval ``P_k``)."""
+    return sum(bool(hit) for hit in hits) / k
+
+
+def reciprocal_rank(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
+    """1 / rank of the first context that matches any group, 0 without one (trec_eval ``recip_rank``)."""
+    return next((1 / rank for rank, hit in enumerate(hits, start=1) if hit), 0.0)
+
+
+def ndcg(hits: Hits, groups: int, k: int) -> float:
+    """Normalised discounted cumulative gain with binary gains (trec_eval ``ndcg_cut_k``).
+
+    Each group found at place p adds 1 / log2(p + 1); the sum is divided by that of the best ranking,
+    whose first min(groups, k) places each find one. K. Järvelin and J. Kekäläinen, "Cumulated gain-based
+    evaluation of IR techniques", ACM TOIS 20 (2002) 422-446.
+    """
+    return _discounted(_places(hits)) / _discounted(range(1, min(groups, k) + 1)) if any(hits) else 0.0
+
+
+def _discounted(places: Sequence[int]) -> float:
+    return math.fsum(1 / math.log2(place + 1) for place in places if place)
+
+
+def average_precision(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
+    """Mean over all groups of n / p for the n-th group found, at place p; 0 for one not found (trec_eval ``map_cut_k``)."""
+    return math.fsum(order / place for order, place in enumerate(_places(hits), start=1)) / groups
+
+
+RETRIEVAL_MEASURES: dict[str, Callable[[Hits, int, int], float]] = {
+    "hit_rate": hit_rate,
+    "recall": recall,
+    "precision": precision,
+    "mrr": reciprocal_rank,
+    "ndcg": ndcg,
+    "map": average_precision,
+}
+"""Name in the configuration to measure; each takes hits cut at k, the number of gold groups, and k."""
+
+
+# ---- Judgements ------------------------------------------------------------------------------
+
+
+def judge(contexts: Sequence[Context], gold: Sequence[GoldGroup]) -> Hits:
+    """Of each context the gold groups it matches.
+
+    Raises:
+        MeasurementError: a context and a passage cannot be compared (kind ``unmatchable-gold``): the one
+            has no offsets or source where the other has nothing else.
+    """
+    return tuple(
+        frozenset(index for index, group in enumerate(gold) if _matches_any(context, group)) for context in contexts
+    )
+
+
+def _matches_any(context: Context, group: GoldGroup) -> bool:
+    verdicts = [matches(context, passage) for passage in group]
+    if any(verdicts):
+        return True
+    if None in verdicts:
+        passage = group[verdicts.index(None)]
+        place = passage.source or "the gold"
+        message = (
+            f"the context at rank {context.rank} cannot be compared with {place}: "
+            "the pipeline must return contexts with source and offsets, or the gold must quote its text"
+        )
+        raise MeasurementError(message, kind="unmatchable-gold", rank=context.rank)
+    return False
+
+
+def matches(context: Context, passage: Passage) -> bool | None:
+    """Whether a context holds a gold passage; None where they have nothing in common to compare.
+
+    - Of different sources: no.
+    - A whole document: every context from it.
+    - Both with offsets: the spans share at least half of the shorter one.
+    - Otherwise by text, white space and case folded: the shorter text stands in the longer one and has five
+      content words or more, or both are equal.
+    """
+    same_source = _same_source(context, passage)
+    if same_source is False:
+        return False
+    if same_source and passage.start is not None and passage.end is not None and context.start is not None:
+        end = context.end if context.end is not None else context.start + len(context.text)
+        return _overlap(context.start, end, passage.start, passage.end)
+    if passage.text:
+        return _same_text(context.text, passage.text)
+    return same_source if passage.start is None else None
+
+
+def _same_source(context: Context, passage: Passage) -> bool | None:
+    if context.source is None or passage.source is None:
+        return None
+    return context.source == passage.source
+
+
+def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:
+    common = min(end, other_end) - max(start, other_start)
+    return common > 0 and common >= _LEAST_OVERLAP * min(end - start, other_end - other_start)
+
+
+def _same_text(text: str, other: str) -> bool:
+    shorter, longer = sorted((fold(text), fold(other)), key=len)
+    if shorter == longer:
+        return bool(shorter)
+    return shorter in longer and len(content_words(shorter)) >= _LEAST_WORDS
+
+
+# ---- The metric ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalMetric:
+    """One of :data:`RETRIEVAL_MEASURES` over the first ``top_k`` contexts.
+
+    Does not apply to questions without gold or without an answer in the documents. ``details``:
+    ``gold_ranks`` (the ranks of the contexts that hold gold), ``group_ranks`` (of each gold group the rank at
+    which it was found, or None), ``missed`` (of each group not found its first passage).
+    """
+
+    name: str
+    top_k: int
+    needs_answer: bool = False
+
+    async def measure(self, case: Case) -> Score:
+        """Measure one case; raises MeasurementError where contexts and gold cannot be compared."""
+        question = case.question
+        if not question.answerable:
+            return Score(metric=self.name, reason="unanswerable question: nothing is to be found")
+        gold = tuple(group for group in question.gold if group)
+        if not gold:
+            return Score(metric=self.name, reason="no gold")
+        contexts = sorted(case.contexts, key=lambda context: context.rank)[: self.top_k]
+        hits = judge(contexts, gold)
+        value = RETRIEVAL_MEASURES[self.name](hits, len(gold), self.top_k)
+        return Score(metric=self.name, value=value, reason=_reason(hits, gold), details=_details(contexts, hits, gold))
+
+
+def _reason(hits: Hits, gold: Sequence[GoldGroup]) -> str:
+    found = first_ranks(hits)
+    where = f", first at rank {min(found.values())}" if found else ""
+    return f"{len(found)} of {len(gold)} gold passages in {len(hits)} contexts{where}"
+
+
+def _details(contexts: Sequence[Context], hits: Hits, gold: Sequence[GoldGroup]) -> dict[str, Any]:
+    found = first_ranks(hits)
+    return {
+        "gold_ranks": [context.rank for context, hit in zip(contexts, hits, strict=True) if hit],
+        "group_ranks": [contexts[found[index] - 1].rank if index in found else None for index in range(len(gold))],
+        "missed": [_shown(group[0]) for index, group in enumerate(gold) if index not in found],
+    }
+
+
+def _shown(passage: Passage) -> dict[str, Any]:
+    text = " ".join((passage.text or "").split())
+    return {
+        "source": passage.source,
+        "start": passage.start,
+        "end": passage.end,
+        "text": text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…",
+    }
