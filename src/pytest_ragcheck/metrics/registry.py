@@ -51,9 +51,7 @@ def _retrieval_spec(name: str) -> MetricSpec:
 
 def _answer_similarity(parts: MetricParts) -> Metric:
     if parts.embed is None:
-        raise ConfigurationError(
-            "metric 'answer_similarity' needs an embedder: python -m pip install \"pytest-ragcheck[rag]\", or leave it out"
-        )
+        raise ConfigurationError("metric 'answer_similarity' needs an embedder: configure one, or leave the metric out")
     return AnswerSimilarity(parts.embed)
 
 
@@ -87,7 +85,12 @@ def metric_names() -> tuple[str, ...]:
 
 
 def required_inputs(name: str) -> frozenset[str]:
-    """What the metric needs of ``gold``, ``reference``, ``must_contain``, ``embedder``; ConfigurationError if unknown."""
+    """What the metric needs: a subset of ``gold``, ``reference``, ``must_contain`` and ``embedder``.
+
+    Raises:
+        ConfigurationError: there is no metric of this name.
+
+    """
     return _spec(name).needs
 
 
@@ -96,6 +99,7 @@ def create_metrics(names: Iterable[str], *, top_k: int, embed: Embed | None) -> 
 
     Raises:
         ConfigurationError: an unknown name, or a metric that needs an embedder where there is none.
+
     """
     parts = MetricParts(top_k=top_k, embed=embed)
     return tuple(spec.make(parts) for spec in [_spec(name) for name in dict.fromkeys(names)])

@@ -49,7 +49,7 @@ Hits = tuple[frozenset[int], ...]
 _LEAST_OVERLAP = 0.5
 """Share of the shorter of two spans that must be common for them to be the same place."""
 _LEAST_WORDS = 5
-"""Content words from which a text is its own evidence; "see below" is contained in everything."""
+"""Words from which a text is its own evidence; "see below" stands in many places."""
 _SHOWN_TEXT = 200
 """Characters of a missed passage in the details."""
 
@@ -106,7 +106,7 @@ def _discounted(places: Sequence[int]) -> float:
 
 
 def average_precision(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
-    """Mean over all groups of n / p for the n-th group found, at place p; 0 for one not found (trec_eval ``map_cut_k``)."""
+    """Mean over all groups of n / p for the n-th one found, at place p, and 0 if not found (trec_eval ``map_cut_k``)."""
     return math.fsum(order / place for order, place in enumerate(_places(hits), start=1)) / groups
 
 
@@ -130,6 +130,7 @@ def judge(contexts: Sequence[Context], gold: Sequence[GoldGroup]) -> Hits:
     Raises:
         MeasurementError: a context and a passage cannot be compared (kind ``unmatchable-gold``): the one
             has no offsets or source where the other has nothing else.
+
     """
     return tuple(
         frozenset(index for index, group in enumerate(gold) if _matches_any(context, group)) for context in contexts
@@ -158,7 +159,7 @@ def matches(context: Context, passage: Passage) -> bool | None:
     - A whole document: every context from it.
     - Both with offsets: the spans share at least half of the shorter one.
     - Otherwise by text, white space and case folded: the shorter text stands in the longer one and has five
-      content words or more, or both are equal.
+      words or more, or both are equal.
     """
     same_source = _same_source(context, passage)
     if same_source is False:
@@ -186,7 +187,8 @@ def _same_text(text: str, other: str) -> bool:
     shorter, longer = sorted((fold(text), fold(other)), key=len)
     if shorter == longer:
         return bool(shorter)
-    return shorter in longer and len(content_words(shorter)) >= _LEAST_WORDS
+    # Content words count pairs of characters where a script has no spaces.
+    return shorter in longer and max(len(shorter.split()), len(content_words(shorter))) >= _LEAST_WORDS
 
 
 # ---- The metric ------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ _NAME_WEIGHT = 2
 """An invented name weighs as two invented words."""
 _SUPPORTED = 0.8
 """Support from which a sentence is not listed as unsupported: a paraphrase costs a word or two."""
+_NOT_CLAIMED = re.compile(r"\A[\s>*+•-]*\(?\d{1,2}[.)]\s|\[\^?\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]")
+"""Numbers that say nothing of the subject: those of list items, and citations such as [1] and [2, 3]."""
 _SHOWN_WORDS = 8
 """Words in a reason."""
 
@@ -128,7 +130,7 @@ def _evidence(texts: tuple[str, ...]) -> _Evidence:
 
 
 def _support(sentence: str, evidence: _Evidence) -> _Support | None:
-    words = content_words(sentence)
+    words = content_words(_NOT_CLAIMED.sub(" ", sentence))
     if not words:
         return None
     numbers = [word for word in words if word.kind is WordKind.NUMBER]
