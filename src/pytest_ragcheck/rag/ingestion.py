@@ -247,8 +247,8 @@ def _decoded(content: bytes, encoding: str, source: str) -> str:
 _DECLARED_CHARSET = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.+-]{1,40})", re.IGNORECASE)
 _WHERE_CHARSETS_STAND = 4096
 _CHARSETS = frozenset(
-    """utf-8 cp866 cp874 cp932 cp949 cp950 koi8-r koi8-u mac-roman mac-cyrillic shift_jis euc_jp iso2022_jp euc_kr gb2312
-    gbk gb18030 big5 big5hkscs""".split()  # noqa: SIM905
+    """utf-8 cp866 cp874 cp932 cp949 cp950 koi8-r koi8-u mac-roman mac-cyrillic shift_jis euc_jp iso2022_jp euc_kr
+    gb2312 gbk gb18030 big5 big5hkscs""".split()  # noqa: SIM905
 ) | {*(f"cp{page}" for page in range(1250, 1259)), *(f"iso8859-{part}" for part in range(2, 17))}
 _AS_BROWSERS_READ = {"ascii": "cp1252", "iso8859-1": "cp1252", "utf-16": "utf-8", "utf-16-le": "utf-8"}
 
