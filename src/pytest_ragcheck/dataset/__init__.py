@@ -1,0 +1,9 @@
+"""Question files: read, validated with ``file:line`` in every error, and tied to the documents."""
+
+from __future__ import annotations
+
+from pytest_ragcheck.dataset.questions import load_questions, question_ids
+from pytest_ragcheck.dataset.resolve import resolve_gold
+from pytest_ragcheck.dataset.rows import QUESTION_SUFFIXES
+
+__all__ = ["QUESTION_SUFFIXES", "load_questions", "question_ids", "resolve_gold"]

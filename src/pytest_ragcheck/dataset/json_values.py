@@ -1,0 +1,71 @@
+"""JSON as question files may hold it: a key stands once in an object, and every fault has a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from pytest_ragcheck.dataset.values import shown
+
+__all__ = ["InvalidJSONError", "decode", "decode_at"]
+
+_REMEDY = "check the quotes, commas and brackets there"
+
+
+class InvalidJSONError(ValueError):
+    """What is wrong with a piece of JSON; ``line`` (from 1, in that piece) where it is known."""
+
+    def __init__(self, problem: str, *, line: int | None = None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) == len(pairs):
+        return mapping
+    twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    raise InvalidJSONError(f"the key {shown(twice)} is given twice; keep one of them")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_mapping)
+
+
+def decode(piece: str) -> Any:
+    """The value of ``piece``, which must hold nothing else but white space.
+
+    Raises:
+        InvalidJSONError: it is not valid JSON, a key is given twice, or it is nested too deep.
+
+    """
+    value, end = decode_at(piece, len(piece) - len(piece.lstrip(" \t\r\n")))
+    if end < len(piece.rstrip(" \t\r\n")):
+        raise _syntax_fault(json.JSONDecodeError("text after the end of the value", piece, end))
+    return value
+
+
+def decode_at(content: str, position: int) -> tuple[Any, int]:
+    """The value that starts at ``position`` and the position after it.
+
+    Raises:
+        InvalidJSONError: as for :func:`decode`.
+
+    """
+    try:
+        return _DECODER.raw_decode(content, position)
+    except json.JSONDecodeError as error:
+        raise _syntax_fault(error) from None
+    except InvalidJSONError:
+        raise
+    except RecursionError:
+        raise InvalidJSONError("the value is nested too deep; make it flatter") from None
+    except ValueError:
+        # The only other fault of the decoder: int() refuses thousands of digits.
+        raise InvalidJSONError("a number has too many digits; shorten it") from None
+
+
+def _syntax_fault(error: json.JSONDecodeError) -> InvalidJSONError:
+    what = error.msg[:1].lower() + error.msg[1:]
+    problem = f"not valid JSON: {what} (column {error.colno}); {_REMEDY}"
+    return InvalidJSONError(problem, line=error.lineno)
