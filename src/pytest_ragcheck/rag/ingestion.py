@@ -292,7 +292,9 @@ def _text_of_pdf(content: bytes, source: str) -> str:
             raise DocumentError(f"{source}: damaged PDF ({cause}); save it anew, or leave it out") from error
     text = "\n\n".join(page for page in pages if page)
     if not text:
-        raise DocumentError(f"{source}: a PDF without a text layer (scanned?); run OCR on it, or leave it out")
+        raise DocumentError(
+            f"{source}: a PDF without a text layer (scanned, or damaged?); run OCR on it, or leave it out"
+        )
     return text
 
 
