@@ -169,6 +169,12 @@ def test_the_part_with_most_different_words_is_preferred_to_one_word_often():
     assert "its returns, and the postage" in shown
 
 
+def test_a_word_longer_than_what_is_shown_is_not_looked_for():
+    text = "and " * 100 + "x" * 500 + " and" * 100 + " sale"
+    assert fold(text, 40, lines=2, around=frozenset({"x" * 500}))[0].startswith("and")
+    assert fold(text, 40, lines=2, around=frozenset({"x" * 500, "sale"}))[-1].endswith("sale")
+
+
 def test_chinese_and_japanese_are_found_without_blanks():
     text = "\u5929\u6c17\u304c\u3044\u3044\u3002" * 200 + "\u8fd4\u54c1\u671f\u9650\u306f14\u65e5\u3067\u3059\u3002"
     shown = "".join(fold(text, 40, lines=2, around=keywords("\u8fd4\u54c1\u671f\u9650")))
@@ -273,4 +279,4 @@ def test_a_comparison_shows_as_many_decimals_as_it_needs():
     assert figures.comparison(0.41, 0.7) == "0.41 < 0.70"
     assert figures.comparison(0.699, 0.7) == "0.699 < 0.700"
     assert figures.comparison(0.7, 0.7) == "0.70 >= 0.70"
-    assert figures.comparison(0.7 - 1e-12, 0.7) == f"{0.7 - 1e-12!r} < 0.7"
+    assert figures.comparison(0.7 - 1e-12, 0.7) == "just < 0.70"

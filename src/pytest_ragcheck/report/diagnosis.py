@@ -22,6 +22,12 @@ _SUPPORT = frozenset({"faithfulness", "groundedness", "hallucination"})
 _REFERENCE = frozenset({"answer_similarity", "reference_coverage", "must_contain", "correctness"})
 _WITHOUT_JUDGE = _RETRIEVAL | {"groundedness", "answer_similarity", "reference_coverage", "must_contain", "refusal"}
 
+_TELLING = _RETRIEVAL | _JUDGED_RETRIEVAL | _SUPPORT | _REFERENCE | {"refusal", "answer_relevancy"}
+"""Metrics from which something follows; of others' metrics it is not known what they look at."""
+
+_LEAST_RIGHT = 0.5
+"""The refusal metric is 1 or 0; this tells them apart."""
+
 _NAME_COLUMNS = 60
 """Columns of a source or a list of names within the sentence."""
 
@@ -43,15 +49,15 @@ def diagnose(result: Result) -> str | None:
 
 def _fault(result: Result, answer: Answer) -> str | None:
     failed = {score.metric: score for score in result.failed_scores}
+    if not failed.keys() & _TELLING:
+        return None
     if not result.question.answerable:
-        return _fault_without_an_answer_to_find(failed, answer)
-    if result.question.gold and not gold_ranks(result):
-        return _sentence("retriever", f"none of the gold was retrieved{_places(result)}{_consequence(failed, answer)}")
-    faults = [
-        *_retrieval_faults(result, failed),
-        *_generation_faults(result, failed, answer),
-    ]
-    return _joined(faults)
+        return _fault_without_an_answer_to_find(result, failed, answer)
+    if missed_gold(result) and not gold_ranks(result):
+        return _sentence(
+            "retriever", f"none of the gold was retrieved{_places(result)}{_consequence(result, failed, answer)}"
+        )
+    return _joined([*_retrieval_faults(result, failed), *_generation_faults(result, failed, answer)])
 
 
 def _joined(faults: list[tuple[str, str]]) -> str | None:
@@ -71,15 +77,15 @@ def _sentence(place: str, fault: str) -> str | None:
     return _joined([(place, fault)])
 
 
-def _fault_without_an_answer_to_find(failed: Mapping[str, Score], answer: Answer) -> str | None:
-    if "refusal" in failed or answer.refused is False:
+def _fault_without_an_answer_to_find(result: Result, failed: Mapping[str, Score], answer: Answer) -> str | None:
+    if not _refused(result, answer):
         return _sentence("generator", "it answered although the documents do not hold the answer")
     unsupported = _failed_of(failed, _SUPPORT)
     return _sentence("generator", _support_fault(unsupported)) if unsupported else None
 
 
-def _consequence(failed: Mapping[str, Score], answer: Answer) -> str:
-    if _refused(failed, answer):
+def _consequence(result: Result, failed: Mapping[str, Score], answer: Answer) -> str:
+    if _refused(result, answer):
         return ", so that a refusal had to follow"
     if _failed_of(failed, _SUPPORT):
         return ", and the answer says what its contexts do not"
@@ -110,10 +116,10 @@ def _ranking_fault(result: Result, failed: Collection[Score]) -> str:
 
 
 def _generation_faults(result: Result, failed: Mapping[str, Score], answer: Answer) -> Iterable[tuple[str, str]]:
-    known = bool(result.question.gold)
-    retrieved = known and not missed_gold(result)
-    if _refused(failed, answer):
-        if known:
+    some_retrieved = bool(gold_ranks(result))
+    retrieved = some_retrieved and not missed_gold(result)
+    if _refused(result, answer):
+        if some_retrieved and failed.keys() - _RETRIEVAL - _JUDGED_RETRIEVAL:
             yield "generator", "it refused to answer although gold was retrieved"
         return
     if unsupported := _failed_of(failed, _SUPPORT):
@@ -124,8 +130,15 @@ def _generation_faults(result: Result, failed: Mapping[str, Score], answer: Answ
         yield "generator", "the answer does not keep to the question"
 
 
-def _refused(failed: Mapping[str, Score], answer: Answer) -> bool:
-    return answer.refused is True or "refusal" in failed
+def _refused(result: Result, answer: Answer) -> bool:
+    """As the pipeline said, else as the refusal metric read it; where neither did, as the question deserves."""
+    if answer.refused is not None:
+        return answer.refused
+    refusal = result.scores.get("refusal")
+    if refusal is None or refusal.value is None:
+        return not result.question.answerable
+    right = refusal.value >= _LEAST_RIGHT
+    return right != result.question.answerable
 
 
 def _support_fault(unsupported: Collection[Score]) -> str:

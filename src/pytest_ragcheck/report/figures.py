@@ -55,13 +55,14 @@ def value(number: float) -> str:
 
 
 def comparison(measured: float, threshold: float) -> str:
-    """``0.41 < 0.70`` or ``0.85 >= 0.80``, with as many decimals as show which of the two it is."""
-    sign = "<" if measured < threshold else ">="
+    """``0.85 >= 0.80`` or ``0.41 < 0.70``; a miss with as many decimals as show it: ``0.699 < 0.700``."""
+    if not measured < threshold:
+        return f"{measured:.2f} >= {threshold:.2f}"
     for decimals in range(2, _MOST_DECIMALS + 1):
         shown, limit = f"{measured:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if shown != limit or measured == threshold:
-            return f"{shown} {sign} {limit}"
-    return f"{measured!r} {sign} {threshold!r}"
+        if shown != limit:
+            return f"{shown} < {limit}"
+    return f"just < {threshold:.2f}"
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

@@ -42,7 +42,7 @@ def missed_gold(result: Result) -> tuple[Missed, ...]:
     return tuple(
         Missed(group[0])
         for group in result.question.gold
-        if group and not any(_holds(context, passage) for context in _contexts(result) for passage in group)
+        if group and all(_holds(context, passage) is False for context in _contexts(result) for passage in group)
     )
 
 
@@ -71,16 +71,21 @@ def _typed(value: Any, kind: type[Any]) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def _holds(context: Context, passage: Passage) -> bool:
-    """Whether they are of one source and overlap; by text, or by source alone, where offsets are not known."""
-    if passage.source is not None and context.source is not None and passage.source != context.source:
-        return False
+def _holds(context: Context, passage: Passage) -> bool | None:
+    """Whether a context holds a passage; None where there is nothing to tell it by.
+
+    Of one source, by half of the shorter span, else by the quoted text, else (a whole document) by the source alone.
+    """
     same_source = passage.source is not None and passage.source == context.source
-    if passage.start is not None and passage.end is not None and context.start is not None and context.end is not None:
-        return same_source and context.start < passage.end and passage.start < context.end
+    if not same_source and passage.source is not None and context.source is not None:
+        return False
+    if same_source and passage.start is not None and passage.end is not None and context.start is not None:
+        end = context.end if context.end is not None else context.start + len(context.text)
+        shared = min(end, passage.end) - max(context.start, passage.start)
+        return shared > 0 and 2 * shared >= min(end - context.start, passage.end - passage.start)
     if passage.text:
         return _flat(passage.text) in _flat(context.text)
-    return same_source
+    return True if same_source and passage.start is None else None
 
 
 def _flat(text: str) -> str:

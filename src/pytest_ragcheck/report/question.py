@@ -53,7 +53,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
     blocks = [
         _head(result, width),
         _block("cause", _cause(result.error, width - 2) if result.error is not None else []),
-        _block("question", fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
+        _block(_question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
         _block("metrics", list(_metric_lines(result, width - 2))),
@@ -61,6 +61,10 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
         _block("run this question again", [one_line(rerun)] if rerun else []),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _question_title(result: Result) -> str:
+    return "question" if result.question.answerable else "question (unanswerable: a refusal is right)"
 
 
 def _verdict(result: Result) -> str:
@@ -177,12 +181,18 @@ def _metric_lines(result: Result, width: int) -> Iterator[str]:
     thresholded = [score for score in measured if score.threshold is not None]
     reported = [score for score in measured if score.threshold is None]
     shown = [*failed, *errors, *thresholded, *reported]
-    names = max((columns(_name(score)) for score in shown), default=0)
     values = max((len(_against_threshold(score)) for score in shown), default=0)
+    room = width - _MARK_COLUMNS - 2 - values
+    names = min(max((columns(_name(score)) for score in shown), default=0), room)
     for score in shown:
-        start = f"{_mark(score)}  {pad(_name(score), names)}  {pad(_against_threshold(score), values)}"
+        name = pad(shorten(score.metric, names), names)
+        start = f"{_mark(score)}  {name}  {pad(_against_threshold(score), values)}"
         yield from _score_lines(score, start, width)
     yield from _not_applicable(result, width)
+
+
+_MARK_COLUMNS = 7
+_LARGE_SIMILARITY = 1000
 
 
 def _mark(score: Score) -> str:
@@ -194,14 +204,14 @@ def _mark(score: Score) -> str:
 
 
 def _score_lines(score: Score, start: str, width: int) -> Iterator[str]:
-    inner = width - 7
+    inner = width - _MARK_COLUMNS
     if score.error is not None:
         yield start.rstrip()
-        yield from _indented(_cause(score.error, inner), by=7)
+        yield from _indented(_cause(score.error, inner), by=_MARK_COLUMNS)
     elif score.below_threshold:
         yield start.rstrip()
-        yield from _indented(fold(score.reason, inner, lines=_REASON_LINES), by=7)
-        yield from _indented(_detail_lines(score, inner), by=7)
+        yield from _indented(fold(score.reason, inner, lines=_REASON_LINES), by=_MARK_COLUMNS)
+        yield from _indented(_detail_lines(score, inner), by=_MARK_COLUMNS)
     else:
         room = width - columns(start) - 2
         yield f"{start}  {shorten(score.reason, room)}".rstrip() if room >= _NAME_COLUMNS else start.rstrip()
@@ -306,14 +316,15 @@ def _shown(contexts: Sequence[Context], gold: frozenset[int]) -> list[Context]:
 
 
 def _similarity(context: Context) -> str:
-    return "-" if context.score is None else f"{context.score:.3f}"
+    if context.score is None:
+        return "-"
+    return f"{context.score:.3f}" if abs(context.score) < _LARGE_SIMILARITY else f"{context.score:.3g}"
 
 
 def _place(source: str | None, start: int | None, end: int | None, width: int) -> str:
     span = f" [{start}:{end}]" if start is not None and end is not None else ""
-    if source is None:
-        return "(source not known)" + span
-    return shorten_left(source, width - len(span)) + span
+    known = source if source and source.strip() else "(source not known)"
+    return shorten_left(known + span, width)
 
 
 def _missed_lines(missed: Sequence[Missed], around: frozenset[str], width: int) -> Iterator[str]:

@@ -249,6 +249,7 @@ def _characters_that_fit(text: str, width: int) -> int:
 
 def _densest_start(text: str, size: int, wanted: frozenset[str]) -> int:
     """Where a part of ``size`` characters starts that holds most different words of ``wanted``; the first of equals."""
+    wanted = frozenset(word for word in wanted if len(word) <= size)
     hits = [(position, word) for position, word in _tokens(text) if word in wanted] if wanted else []
     if not hits or len(text) <= size:
         return 0
