@@ -273,6 +273,7 @@ async def test_sdk_parses_messages_models_and_token_counts(api):
     assert message.usage.input_tokens == counted.input_tokens
     assert message.usage.output_tokens == -(-len(ANSWER) // 4)
     assert MODEL in models
+    assert (api.stats.requests, api.stats.replies, api.stats.distinct_bodies) == (3, 1, 1)
 
 
 @pytest.mark.asyncio
@@ -401,6 +402,16 @@ def test_drip_comes_byte_by_byte(api):
     assert json.loads(body)["content"][0]["text"] == ANSWER
     assert len(received) > 20
     assert api.stats.by_outcome == {"drip": 1}
+
+
+def test_drip_that_the_client_does_not_wait_for(api):
+    api.behaviour = Behaviour(faults={"drip": 1.0}, drip_interval=600)
+    with connect(api) as sock:
+        sock.sendall(raw_request())
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        assert api.stats.in_flight == 1
+    wait_until(lambda: api.stats.in_flight == 0)
+    assert [(line.status, line.outcome) for line in api.stats.log] == [(200, "drip")]
 
 
 def test_every_fault_is_covered_here():
@@ -539,8 +550,8 @@ def test_hundreds_of_connections_at_once(api):
             sock.sendall(raw_request(params(f"What is {number}?")))
         wait_until(lambda: api.stats.in_flight == 300)
         assert api.stats.open_connections == 300
-    wait_until(lambda: api.stats.open_connections == 0)
-    assert (api.stats.in_flight, api.stats.peak_in_flight) == (0, 300)
+    wait_until(lambda: (api.stats.open_connections, api.stats.in_flight) == (0, 0))
+    assert api.stats.peak_in_flight == 300
 
 
 def test_max_in_flight_refuses_beyond_and_admits_again(api, http_client):
@@ -737,6 +748,26 @@ def test_connections_that_come_while_it_closes_are_sent_away():
                 stack.enter_context(connect(api))
             api.close()
     assert api.stats.open_connections == 0
+
+
+def test_connections_wait_while_no_file_descriptor_is_left(api, http_client):
+    """A listening socket without descriptors must neither spin nor give up."""
+    resource = pytest.importorskip("resource")
+    http_client.post(params("before"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = socket.socket()
+    with contextlib.closing(waiting):
+        lowest_free = waiting.fileno() + 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            host, port = api.url.removeprefix("http://").split(":")
+            waiting.connect((host, int(port)))
+            waiting.sendall(raw_request(extra="Connection: close\r\n"))
+            http_client.post(params("meanwhile"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        waiting.settimeout(10)
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_taken_port_is_an_os_error_and_leaves_no_thread(api):

@@ -142,14 +142,9 @@ def test_values_are_valid_varied_and_repeatable(model):
     assert len({repr(value) for value in values}) > 2
 
 
-@pytest.mark.parametrize("model", ROOTS)
+@pytest.mark.parametrize("model", [model for model in ROOTS if model is not Everything])  # the SDK refuses a bare list
 def test_values_fit_what_the_sdk_makes_of_a_schema(model):
-    if not hasattr(anthropic, "transform_schema"):
-        pytest.skip("this SDK has no structured outputs")
-    try:
-        schema = anthropic.transform_schema(model)
-    except ValueError:
-        pytest.skip("the SDK does not take this schema")
+    schema = anthropic.transform_schema(model)
     for number in range(100):
         value = schema_value(schema, seed=number, material=MATERIAL)
         if model is not Bounded:  # exclusive bounds and multiples are lost on the way

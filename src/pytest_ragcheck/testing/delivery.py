@@ -25,8 +25,8 @@ HUGE_PIECE = b"All work and no play makes a long reply. " * 1600
 class Answer:
     """An HTTP response on its way to one client.
 
-    ``finished`` is called once, with the status (None: none was sent), just before the last byte leaves: a client that
-    holds its answer never finds the request still counted as in flight.
+    ``finished`` is called with the status just before the last byte leaves: a client that holds its answer never finds
+    the request still counted as in flight.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Answer:
         headers: list[tuple[str, str]],
         body: bytes,
         *,
-        finished: Callable[[int | None], None],
+        finished: Callable[[int], None],
     ) -> None:
         self.connection = connection
         self.status = status
@@ -58,9 +58,9 @@ class Answer:
         """The first half."""
         return self.body[: len(self.body) // 2]
 
-    def finish(self, *, sent: bool = True) -> None:
-        """The last byte is about to leave; ``sent`` is False where the client got no status."""
-        self._finished(self.status if sent else None)
+    def finish(self) -> None:
+        """The last byte is about to leave."""
+        self._finished(self.status)
 
 
 async def _hang(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001

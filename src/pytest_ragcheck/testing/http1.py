@@ -13,7 +13,7 @@ import struct
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -25,6 +25,8 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """The Messages API refuses larger requests as well."""
 BACKLOG = 1024
+ACCEPT_PAUSE = 0.05
+"""Seconds."""
 PAUSE_READING_AT = 256 * 1024
 REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
@@ -340,6 +342,7 @@ class LoopbackServer:
     def __init__(self, handle: Callable[[Request, Connection], Awaitable[None]], *, port: int = 0) -> None:
         self._handle = handle
         self._connections = _OpenConnections()
+        self._welcoming: set[asyncio.Task[Any]] = set()
         self._socket = socket.create_server((HOST, port), backlog=BACKLOG)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, name=f"loopback server {self.url}", daemon=True)
@@ -378,15 +381,38 @@ class LoopbackServer:
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        server = await loop.create_server(
-            lambda: Connection(self._handle, self._connections), sock=self._socket, backlog=BACKLOG
-        )
+        self._socket.setblocking(False)
+        loop.add_reader(self._socket, self._accept, loop)
         self._started.set_result((loop, stop))
         await stop.wait()
         self._connections.closing = True
-        server.close()
+        loop.remove_reader(self._socket)
+        self._socket.close()
         await self._send_everybody_away()
-        await server.wait_closed()
+
+    def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let in who waits at the door.
+
+        asyncio's own server leaks the sockets that it has accepted but not wrapped when it is closed (CPython 3.11).
+        """
+        for _ in range(BACKLOG):
+            try:
+                client, _address = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no file descriptor is left: those at the door wait until one is
+                loop.remove_reader(self._socket)
+                loop.call_later(ACCEPT_PAUSE, self._accept_again, loop)
+                return
+            client.setblocking(False)
+            welcome = loop.connect_accepted_socket(lambda: Connection(self._handle, self._connections), client)
+            task = loop.create_task(welcome)
+            self._welcoming.add(task)
+            task.add_done_callback(self._welcoming.discard)
+
+    def _accept_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._connections.closing:
+            loop.add_reader(self._socket, self._accept, loop)
 
     async def _send_everybody_away(self) -> None:
         """Abort connections until none is left; the other tasks are requests, and connections being accepted."""

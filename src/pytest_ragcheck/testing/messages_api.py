@@ -121,7 +121,7 @@ class MessagesApi:
             body = json.dumps(error.body(line.request_id)).encode()
             self._answer(visit, error.status, [JSON, *error.headers], body).send()
         finally:
-            self._ledger.finish(line, status=None)
+            self._ledger.finish(line)
 
     async def _route(self, visit: _Visit) -> None:
         request, line = visit.request, visit.line
@@ -161,6 +161,7 @@ class MessagesApi:
         visit.limits.spend_output(whole["usage"]["output_tokens"], time.monotonic())
         answer = self._message_answer(visit, whole, streamed=params.get("stream") is True)
         if fault is not None and fault in DELIVERIES:
+            line.status = None if fault == "hang" else answer.status
             await DELIVERIES[fault](answer, behaviour)
             return
         if fault is None:
@@ -217,7 +218,7 @@ class MessagesApi:
         return as_json if isinstance(said, dict) else said
 
     def _answer(self, visit: _Visit, status: int, headers: Headers, body: bytes) -> Answer:
-        def finished(status: int | None) -> None:
+        def finished(status: int) -> None:
             self._ledger.finish(visit.line, status=status)
 
         if visit.behaviour.ratelimit_headers and visit.line.path == "/v1/messages":

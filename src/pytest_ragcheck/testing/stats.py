@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CLIENT_GONE", "Exchange", "Ledger", "Stats"]
+__all__ = ["CLIENT_GONE", "MESSAGES_PATH", "Exchange", "Ledger", "Stats"]
 
 CLIENT_GONE = "client_gone"
 """The outcome of a request whose client closed the connection before the answer."""
+MESSAGES_PATH = "/v1/messages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,13 +142,14 @@ class Ledger:
             self._in_flight += 1
             self._peak = max(self._peak, self._in_flight)
 
-    def finish(self, line: OpenExchange, *, status: int | None) -> None:
-        """The answer is as good as sent, or nobody waits for it any more; a second call changes nothing."""
+    def finish(self, line: OpenExchange, *, status: int | None = None) -> None:
+        """The answer is as good as sent (with ``status``), or nobody waits for it; a second call changes nothing."""
         with self._lock:
             if line.finish is not None:
                 return
             line.finish = time.monotonic()
-            line.status = status
+            if status is not None:
+                line.status = status
             if line.outcome == "pending":
                 line.outcome = CLIENT_GONE
             if line.in_flight:
@@ -168,12 +170,12 @@ class Ledger:
             in_flight, peak = self._in_flight, self._peak
         return Stats(
             requests=len(log),
-            replies=sum(line.outcome == "reply" and line.finish is not None for line in log),
+            replies=sum(line.outcome == "reply" and line.path == MESSAGES_PATH for line in log),
             in_flight=in_flight,
             peak_in_flight=peak,
             by_status=dict(Counter(line.status for line in log if line.status is not None)),
             by_outcome=dict(Counter(line.outcome for line in log)),
-            distinct_bodies=len({line.digest for line in log if line.path == "/v1/messages"}),
+            distinct_bodies=len({line.digest for line in log if line.path == MESSAGES_PATH}),
             connections=connections,
             open_connections=open_connections,
             log=log,
