@@ -80,20 +80,27 @@ class SentenceTransformersEmbedder:
             # The libraries warn at import about things that neither we nor our users can change.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                # On macOS torch must be imported before faiss (sentence-transformers issue 2291).
-                from sentence_transformers import SentenceTransformer
-
-                try:
-                    self._transformer = SentenceTransformer(
-                        self._location, device="cpu", local_files_only=Path(self._location).is_dir()
-                    )
-                except (OSError, ValueError) as problem:
-                    first = str(problem).strip().partition("\n")[0]
-                    raise ConfigurationError(
-                        f"embedder {self.model!r} cannot be loaded ({first}); "
-                        "name a model's folder, or one that is in the local model cache"
-                    ) from None
+                self._transformer = self._loaded()
         return self._transformer
+
+    def _loaded(self) -> Any:
+        # On macOS torch must be imported before faiss (sentence-transformers issue 2291).
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        shows_progress = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            return SentenceTransformer(self._location, device="cpu", local_files_only=Path(self._location).is_dir())
+        except (OSError, ValueError) as problem:
+            first = str(problem).strip().partition("\n")[0]
+            raise ConfigurationError(
+                f"embedder {self.model!r} cannot be loaded ({first}); "
+                "name a model's folder, or one that is in the local model cache"
+            ) from None
+        finally:
+            if shows_progress:
+                logging.enable_progress_bar()
 
 
 class CachedEmbedder:

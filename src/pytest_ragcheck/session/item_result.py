@@ -31,6 +31,9 @@ class ItemResult(Result):
         """The same result, described by ``describe`` when it fails."""
         return cls(**{field.name: getattr(result, field.name) for field in fields(Result)}, describe=describe)
 
+    def __repr__(self) -> str:
+        return f"<{self.question.id}: {self.state}>"
+
     def assert_passed(self) -> None:
         """Raise ThresholdNotMet, with the question report, if any score is below its threshold."""
         __tracebackhide__ = True

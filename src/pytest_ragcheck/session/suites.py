@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,11 @@ class Suite:
         """Whether the reference pipeline was used."""
         self.name = _relative(settings.questions, settings.root)
         self.identity = digest(*map(repr, (settings, sorted((metrics or {}).items())))).hex()
-        loaded = load_questions(settings.questions, name=_relative(settings.questions, Path.cwd()))
-        self.questions = self._resolved(loaded)
+        shown = _relative(settings.questions, Path.cwd())
+        loaded = load_questions(settings.questions, name=shown)
+        resolved = loaded if self.corpus is None else resolve_gold(loaded, self.corpus.texts)
+        self.questions = tuple(replace(question, dataset=self.name) for question in resolved)
+        _check_threshold_names(loaded)
         configured = settings.metrics if metrics is None else metrics
         self._configured = self._chosen(configured)
         self._check_metrics()
@@ -141,16 +145,10 @@ class Suite:
             prints["embedder"] = self.embedder.fingerprint
         return prints
 
-    def _resolved(self, questions: tuple[Question, ...]) -> tuple[Question, ...]:
-        return questions if self.corpus is None else resolve_gold(questions, self.corpus.texts)
-
     def _chosen(self, configured: Mapping[str, float | None]) -> dict[str, float | None]:
         measured: dict[str, float | None] = dict(configured)
         for question in self.questions:
             for name in question.thresholds:
-                if name not in metric_names():
-                    problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
-                    raise DatasetError(question.dataset, question.line, problem)
                 measured.setdefault(name, None)
         if not measured:
             measured = dict.fromkeys(name for name in metric_names() if self._has_inputs(name))
@@ -179,6 +177,14 @@ class Suite:
             "must_contain": any(question.must_contain for question in self.questions),
         }
         return all(has.get(need, True) for need in required_inputs(name))
+
+
+def _check_threshold_names(questions: Iterable[Question]) -> None:
+    for question in questions:
+        for name in question.thresholds:
+            if name not in metric_names():
+                problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
+                raise DatasetError(question.dataset, question.line, problem)
 
 
 class _Extractive:

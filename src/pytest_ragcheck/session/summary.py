@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.model import Result, Run, State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from pytest_ragcheck.session.recorder import Recorder
@@ -43,21 +45,18 @@ class Summary:
         terminalreporter.section("ragcheck")
         if config.get_verbosity() > 0:
             self._write_questions(terminalreporter, run, width)
-        for text in self._blocks(run, width, quiet=config.get_verbosity() < 0, root=config.rootpath):
+        for text in self._blocks(run, width, config.rootpath):
             terminalreporter.write_line(text)
             terminalreporter.write_line("")
         if self._recorder.lost:
             terminalreporter.write_line(_lost(self._recorder.lost), red=True)
 
-    def _blocks(self, run: Run, width: int, *, quiet: bool, root: Any) -> list[str]:
+    def _blocks(self, run: Run, width: int, root: Path) -> list[str]:
         from pytest_ragcheck.report.terminal import metrics_table
         from pytest_ragcheck.report.timing import timing_comparison, timing_table
         from pytest_ragcheck.session.runs import RunFolder
 
-        blocks = [metrics_table(run, width=width)]
-        if quiet:
-            return blocks
-        blocks.append(timing_table(run, width=width))
+        blocks = [metrics_table(run, width=width), timing_table(run, width=width)]
         if run.mode == "sequential":
             concurrent = RunFolder.of(self._catalog, root).newest("concurrent")
             asked = _asked(run)
