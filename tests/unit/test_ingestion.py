@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -346,6 +347,24 @@ def test_an_encrypted_pdf_is_refused_unless_it_opens_without_a_password(tmp_path
 def test_aes_without_a_password(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     assert read(tmp_path, "a.pdf", encrypted(pdf("Secret text."), "", "AES-256")) == "Secret text."
+
+
+def test_a_cipher_that_pypdf_lacks_a_library_for_is_refused_as_encrypted(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    (tmp_path / "a.pdf").write_bytes(encrypted(pdf("Secret text."), "", "AES-256"))
+    program = """
+import sys
+from pathlib import Path
+sys.modules["cryptography"] = sys.modules["Crypto"] = None
+from pytest_ragcheck.rag.ingestion import read_document
+try:
+    read_document(Path("a.pdf"), Path())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "DocumentError a.pdf: encrypted PDF; save it without a password, or leave it out\n"
+    assert done.stderr == ""
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ from pytest_ragcheck.rag.html_text import html_to_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from pypdf import PdfReader
-
 __all__ = [
     "CHUNKING_VERSION",
     "DOCUMENT_SUFFIXES",
@@ -279,35 +277,27 @@ def _text_of_pdf(content: bytes, source: str) -> str:
     with _quiet_pypdf():
         try:
             from pypdf import PdfReader
+            from pypdf.errors import DependencyError
         except ImportError:
             raise MissingExtraError(f"{source}: reading PDF documents", extra="rag") from None
         try:
             reader = PdfReader(io.BytesIO(content))
-            _unlock(reader, source)
-            pages = [_clean(page.extract_text()) for page in reader.pages]
-        except DocumentError:
-            raise
+            # Many a PDF is encrypted only to restrict printing; an empty password opens it.
+            locked = reader.is_encrypted and not reader.decrypt("")
+            pages = [] if locked else [_clean(page.extract_text()) for page in reader.pages]
+        except DependencyError:  # newer ciphers need a library beyond pypdf
+            locked, pages = True, []
         except Exception as error:  # pypdf raises nearly anything for a damaged file
             cause = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_CAUSE]
             raise DocumentError(f"{source}: damaged PDF ({cause}); save it anew, or leave it out") from error
+    if locked:
+        raise DocumentError(f"{source}: encrypted PDF; save it without a password, or leave it out")
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise DocumentError(
             f"{source}: a PDF without a text layer (scanned, or damaged?); run OCR on it, or leave it out"
         )
     return text
-
-
-def _unlock(reader: PdfReader, source: str) -> None:
-    """Many a PDF is encrypted only to restrict printing; an empty password opens it."""
-    from pypdf.errors import DependencyError
-
-    try:
-        locked = reader.is_encrypted and not reader.decrypt("")
-    except DependencyError:
-        locked = True
-    if locked:
-        raise DocumentError(f"{source}: encrypted PDF; save it without a password, or leave it out")
 
 
 def _clean(text: str) -> str:
