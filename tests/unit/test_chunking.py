@@ -161,6 +161,13 @@ def test_consecutive_chunks_share_about_the_overlap() -> None:
         assert shared.endswith("end.")
 
 
+def test_what_is_shared_starts_at_most_with_its_section() -> None:
+    text = f"Go. {sentence(5).capitalize()}\n\n# New\n\n{sentence(10)} {sentence(12).capitalize()} The end."
+    first, second = texts_of(text, 31, 28)
+    assert first.startswith("Go. ")
+    assert second.startswith("# New")
+
+
 def test_without_overlap_nothing_is_shared() -> None:
     chunks = chunks_of(" ".join(sentence(7).capitalize() for _ in range(50)), 30, 0)
     assert all(before.end < after.start for before, after in pairwise(chunks))
