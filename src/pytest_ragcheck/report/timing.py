@@ -119,7 +119,7 @@ def _note(text: str, width: int) -> list[str]:
 def _notes(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> list[str]:
     notes = []
     if side_by_side and len(asked) > 1:
-        notes.append("phases overlap: elapsed is by the clock, work adds up what each question spent")
+        notes.append("phases overlap: elapsed is by the clock, work adds up each question's time")
     notes += _answer_notes(asked)
     if asked:
         slowest = max(asked, key=attrgetter("timing.total"))
@@ -149,7 +149,7 @@ def _call_notes(asked: Sequence[Result]) -> list[str]:
     if not calls:
         return []
     queued, backoff = sum(call.queued for call in calls), sum(call.backoff for call in calls)
-    waits = f"waiting for a free place {figures.seconds(queued)}, between attempts {figures.seconds(backoff)}"
+    waits = f"waited {figures.seconds(queued)} for a place, {figures.seconds(backoff)} to retry"
     return [f"model calls: {len(calls):,}, {sum(call.cached for call in calls):,} from the cache; {waits}"]
 
 
