@@ -87,8 +87,8 @@ class LiveAnswers:
             await batch.engine.close()
 
     def _batch(self, home: str, candidate: Any) -> _Batch:
-        entries = {entry.key: entry for entry in batch_entries(self._session, home)}
-        waiting = [entry for entry in entries.values() if not self._is_settled(home, entry)]
+        by_key: dict[Hashable, Entry] = {entry.key: entry for entry in batch_entries(self._session, home)}
+        waiting = [entry for entry in by_key.values() if not self._is_settled(home, entry)]
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
         for suite, own in _by_suite(waiting).items():
@@ -98,11 +98,11 @@ class LiveAnswers:
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
         for key, result in failed.items():
-            self._on_result(home, entries[key], result)
+            self._on_result(home, by_key[key], result)
         engine = Engine(
             jobs,
             slots=self._slots,
-            on_result=lambda key, result: self._on_result(home, entries[key], result),  # type: ignore[index]
+            on_result=lambda key, result: self._on_result(home, by_key[key], result),
         )
         return _Batch(engine, [job.key for job in jobs], failed)
 

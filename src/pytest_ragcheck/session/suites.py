@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_ragcheck.metrics.base import Metric
-    from pytest_ragcheck.model import Answer, Context, Question
+    from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.corpus import Corpus
     from pytest_ragcheck.rag.embedding import CachedEmbedder, Embedder
     from pytest_ragcheck.rag.index import Index
@@ -107,6 +107,7 @@ class Suite:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The reference pipeline: retrieve from the index, answer with the configured generator."""
+        from pytest_ragcheck.rag.offline import OfflineGenerator
         from pytest_ragcheck.rag.pipeline import ReferencePipeline
 
         if self.settings.generator != EXTRACTIVE:
@@ -114,7 +115,8 @@ class Suite:
                 f"{self.settings.origin}: generator = {self.settings.generator!r} is not known; "
                 f'use "{EXTRACTIVE}", or override the fixture ragcheck_pipeline with your own system'
             )
-        return ReferencePipeline(self.index, _Extractive(self.index), top_k=self.settings.top_k)
+        generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
+        return ReferencePipeline(self.index, generator, top_k=self.settings.top_k)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -185,24 +187,6 @@ def _check_threshold_names(questions: Iterable[Question]) -> None:
             if name not in metric_names():
                 problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
                 raise DatasetError(question.dataset, question.line, problem)
-
-
-class _Extractive:
-    """The offline generator with the word statistics of its index."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    @cached_property
-    def _generator(self) -> Any:
-        from pytest_ragcheck.rag.extractive import ExtractiveGenerator
-
-        return ExtractiveGenerator(corpus_frequencies=self._index.frequencies, chunk_count=len(self._index.chunks))
-
-    async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
-        """The best-supporting sentences of the contexts."""
-        answer: Answer = self._generator.answer(question.question, contexts)
-        return answer
 
 
 class SuiteCatalog:

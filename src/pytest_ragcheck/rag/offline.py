@@ -1,0 +1,51 @@
+"""The extractive generator over one index, its answers kept in the store."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.model import Answer
+from pytest_ragcheck.rag.extractive import EXTRACTIVE_VERSION, ExtractiveGenerator
+from pytest_ragcheck.store import digest
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.model import Context, Question
+    from pytest_ragcheck.rag.index import Index
+    from pytest_ragcheck.store import Store
+
+__all__ = ["OfflineGenerator"]
+
+_STORE_KIND = "extract"
+
+
+class OfflineGenerator:
+    """Answers without a model, with the word statistics of the whole corpus.
+
+    ``reads_store`` False answers anew (and keeps the new answers).
+    """
+
+    def __init__(self, index: Index, store: Store, *, reads_store: bool = True) -> None:
+        self._index = index
+        self._store = store
+        self._reads_store = reads_store
+
+    async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
+        """The best-supporting passages of the contexts, or a refusal."""
+        texts = (question.question, *(context.text for context in contexts))
+        key = digest(str(EXTRACTIVE_VERSION), self._index.fingerprint, *texts)
+        stored = self._store.get(_STORE_KIND, key) if self._reads_store else None
+        if stored is not None:
+            return Answer(contexts=contexts, model=ExtractiveGenerator.name, cached=True, **json.loads(stored))
+        answer = self._generator.answer(question.question, contexts)
+        self._store.put(_STORE_KIND, key, json.dumps({"text": answer.text, "refused": answer.refused}).encode())
+        return answer
+
+    def make_ready(self) -> None:
+        """Count the words of the corpus, so that the first answer need not wait for it."""
+        _ = self._generator
+
+    @cached_property
+    def _generator(self) -> ExtractiveGenerator:
+        return ExtractiveGenerator(corpus_frequencies=self._index.frequencies, chunk_count=len(self._index.chunks))
