@@ -1,0 +1,189 @@
+"""A small project to run pytest in: documents, questions, and an embedder that needs no model."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from textwrap import dedent
+
+import pytest
+
+EMBEDDER = '''
+"""Bag-of-words vectors: deterministic, and near where words are shared."""
+import re
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+
+class Embedder:
+    fingerprint = "bag of words, 256"
+
+    def load(self):
+        pass
+
+    def embed(self, texts):
+        with Path(__file__).with_name("embedded.log").open("a", encoding="utf-8") as log:
+            log.write(f"{len(texts)}\\n")
+        rows = np.zeros((len(texts), 256), dtype=np.float32)
+        for row, text in zip(rows, texts):
+            for word in re.findall(r"\\w+", text.lower()):
+                row[crc32(word.encode()) % 256] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+'''
+
+DOCUMENTS = {
+    "leave.md": """\
+        # Annual leave
+
+        Staff have 25 days of annual leave a year. Leave is booked in the calendar and approved by the line manager.
+
+        ## Carrying over
+
+        Up to five days of leave can be carried over into the next year. They expire on 31 March.
+        """,
+    "expenses.md": """\
+        # Expenses
+
+        Claims for expenses are submitted within 30 days, with receipts. Meals are paid up to 40 euros a day.
+        """,
+    "remote.md": """\
+        # Remote work
+
+        Remote work is possible on two days a week. The equipment for it is paid by the company.
+        """,
+}
+
+QUESTIONS = [
+    {
+        "id": "days-of-leave",
+        "question": "How many days of annual leave do staff have?",
+        "reference": "25 days a year.",
+        "gold": [{"source": "docs/leave.md", "quote": "Staff have 25 days of annual leave a year."}],
+        "tags": ["lookup", "leave"],
+    },
+    {
+        "id": "carry-over",
+        "question": "How many days of leave can be carried over into the next year?",
+        "reference": "Five days.",
+        "gold": [{"source": "docs/leave.md", "quote": "Up to five days of leave can be carried over"}],
+        "tags": ["lookup"],
+    },
+    {
+        "id": "meals",
+        "question": "Up to how many euros a day are meals paid?",
+        "reference": "Up to 40 euros a day.",
+        "gold": ["docs/expenses.md"],
+        "tags": ["expenses"],
+    },
+    {
+        "id": "remote-days",
+        "question": "On how many days a week is remote work possible?",
+        "reference": "On two days a week.",
+        "gold": ["docs/remote.md"],
+    },
+]
+
+
+class Project:
+    """A project folder and how to run pytest in it."""
+
+    def __init__(self, pytester):
+        self.pytester = pytester
+        self.path = pytester.path
+
+    def write(self, name, text):
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    def questions(self, questions):
+        return self.write("questions.json", json.dumps(questions, indent=1))
+
+    def configure(self, **values):
+        metrics = values.pop("metrics", {"hit_rate": 1.0})
+        settings = {"questions": "questions.json", "documents": ["docs/*.md"], "embedder": "embedder:Embedder"} | values
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if value is not None]
+        lines += ["[metrics]", *(f"{name} = {json.dumps(least)}" for name, least in metrics.items())]
+        return self.write("ragcheck.toml", "\n".join(lines) + "\n")
+
+    def run(self, *arguments, ragcheck=True):
+        """pytest in a process of its own; the result has stdout, stderr and ret."""
+        on = ["--ragcheck"] if ragcheck else []
+        return self.pytester.runpytest_subprocess("-p", "no:deepeval", "-p", "no:cacheprovider", *on, *arguments)
+
+    def embedded(self):
+        """How many texts were embedded in all runs so far, call by call."""
+        log = self.path / "embedded.log"
+        return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+@pytest.fixture
+def bare_project(pytester):
+    """Settings for the inner pytest, and nothing else."""
+    project = Project(pytester)
+    project.write(
+        "pytest.ini",
+        """\
+        [pytest]
+        asyncio_default_fixture_loop_scope = function
+        filterwarnings = error
+        """,
+    )
+    return project
+
+
+@pytest.fixture
+def project(bare_project):
+    """A reference pipeline over three documents, four questions, one test."""
+    if find_spec("faiss") is None:
+        pytest.skip("needs FAISS")
+    bare_project.write("embedder.py", EMBEDDER)
+    for name, text in DOCUMENTS.items():
+        bare_project.write(f"docs/{name}", text)
+    bare_project.questions(QUESTIONS)
+    bare_project.configure()
+    bare_project.write("test_handbook.py", "def test_handbook(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+    return bare_project
+
+
+@pytest.fixture
+def own_system(bare_project):
+    """The user's own pipeline, which logs its calls; four questions, no documents, no index."""
+    bare_project.questions(
+        [{"id": f"q{n}", "question": f"Question number {n}?", "reference": str(n)} for n in range(4)]
+    )
+    bare_project.configure(documents=None, embedder=None, metrics={"reference_coverage": 1.0})
+    bare_project.write(
+        "conftest.py",
+        """\
+        from pathlib import Path
+
+        import pytest
+
+
+        @pytest.fixture(scope="session")
+        def ragcheck_pipeline():
+            async def ask(question):
+                with Path(__file__).with_name("asked.log").open("a") as log:
+                    log.write(question + "\\n")
+                return f"The answer is {question[-2]}.", ["a context"]
+
+            return ask
+        """,
+    )
+    bare_project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+    return bare_project
+
+
+@pytest.fixture
+def asked(own_system):
+    """The questions that the user's own pipeline was asked so far."""
+
+    def read():
+        log = own_system.path / "asked.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    return read
