@@ -106,7 +106,7 @@ def _discounted(places: Sequence[int]) -> float:
 
 
 def average_precision(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
-    """Mean over all groups of n / p for the n-th one found, at place p, and 0 if not found (trec_eval ``map_cut_k``)."""
+    """Mean over all groups of n / p for the n-th one found, at place p, else 0 (trec_eval ``map_cut_k``)."""
     return math.fsum(order / place for order, place in enumerate(_places(hits), start=1)) / groups
 
 
