@@ -55,6 +55,11 @@ def test_extract_takes_the_first_of_equals_and_whole_words_only():
     )
 
 
+def test_extract_prefers_the_first_of_equals_over_one_that_only_looks_nearer():
+    text = "Leave is paid.\nLeave needs no daylight, days off.\n\nIs leave light?"
+    assert extract(request(text)) == "Leave is paid."  # "daylight" holds "light" but is another word
+
+
 def test_extract_says_so_where_nothing_fits():
     assert extract(request("Leave is paid.\n\nWhere is the moon?")) == NOTHING_FOUND
     assert extract(request("Where is the moon?")) == "You asked: Where is the moon?"

@@ -91,11 +91,11 @@ def _block_text(block: dict[str, Any]) -> str:
 
 def question_of(text: str) -> str:
     """The question in a prompt: its last line that is labelled so or ends with a question mark, else its last line."""
-    lines = [line.strip() for line in _TAG.sub("\n", text).splitlines() if line.strip()]
-    for line in reversed(lines):
-        if _LABEL.match(line) or line.endswith("?"):
+    lines = _TAG.sub("\n", text).strip().splitlines()
+    for line in map(str.strip, reversed(lines)):
+        if line.endswith("?") or _LABEL.match(line):
             return _LABEL.sub("", line)
-    return lines[-1] if lines else ""
+    return lines[-1].strip() if lines else ""
 
 
 def extract(request: dict[str, Any]) -> str:
@@ -110,7 +110,7 @@ def extract(request: dict[str, Any]) -> str:
     question = question_of(_text(last_user["content"])) if last_user else ""
     wanted = _content_words(question)
     for source in (text, _text(request.get("system") or "")):
-        found = _nearest(_sentences(source), wanted, question)
+        found = _nearest(_one_sentence_a_line(source), wanted, question)
         if found:
             return found
     return f"You asked: {question}" if len(_sentences(text)) == 1 else NOTHING_FOUND
@@ -120,25 +120,31 @@ def _content_words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.lower())) - COMMON_WORDS
 
 
-def _sentences(text: str) -> list[str]:
-    """Split by plain replacements: a regular expression takes most of a request's time on a long prompt."""
+def _one_sentence_a_line(text: str) -> str:
+    """Without tags; by plain replacements, since a regular expression would take most of a request's time."""
     for end in (". ", "! ", "? "):
         text = text.replace(end, f"{end[0]}\n")
-    return [sentence for line in _TAG.sub("\n", text).split("\n") if (sentence := line.strip())]
+    return _TAG.sub("\n", text)
 
 
-def _nearest(sentences: Sequence[str], wanted: frozenset[str], question: str) -> str:
-    lowered = [sentence.lower() for sentence in sentences]
+def _sentences(text: str) -> list[str]:
+    return [sentence for line in _one_sentence_a_line(text).split("\n") if (sentence := line.strip())]
+
+
+def _nearest(lines: str, wanted: frozenset[str], question: str) -> str:
+    sentences = lines.split("\n")
+    lowered = lines.lower().split("\n")
     possible = _possible_words(lowered, wanted)
     best, most = -1, 0
     for index in sorted(possible, key=lambda index: (-possible[index], index)):
         if possible[index] < most:
             break
         shared = len(wanted.intersection(_WORD.findall(lowered[index])))
+        sentence = sentences[index].strip()
         better = shared > most or (shared == most > 0 and index < best)
-        if better and not lowered[index].endswith("?") and _LABEL.sub("", sentences[index]) not in question:
+        if better and not sentence.endswith("?") and _LABEL.sub("", sentence) not in question:
             best, most = index, shared
-    return _MARKER.sub("", sentences[best]) if best >= 0 else ""
+    return _MARKER.sub("", sentences[best].strip()) if best >= 0 else ""
 
 
 def _possible_words(lowered: Sequence[str], wanted: frozenset[str]) -> Counter[int]:
@@ -147,7 +153,7 @@ def _possible_words(lowered: Sequence[str], wanted: frozenset[str]) -> Counter[i
     Few sentences hold any, so searching all of them as one text is much cheaper than telling the words of each apart.
     """
     text = "\n".join(lowered)
-    starts = list(accumulate((len(sentence) + 1 for sentence in lowered), initial=0))
+    starts = list(accumulate(map((1).__add__, map(len, lowered)), initial=0))
     possible: Counter[int] = Counter()
     for word in wanted:
         at = text.find(word)
