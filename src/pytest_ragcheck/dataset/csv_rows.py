@@ -56,6 +56,8 @@ def _records(content: str, name: str) -> Iterator[tuple[int, list[str]]]:
 
 def _columns(header: Sequence[str], name: str, line: int) -> list[str]:
     columns = [column.strip() for column in header]
+    if len(columns) > 1 and all(unknown_field(column) for column in columns):
+        raise DatasetError(name, line, "no column has a name that is known; name the columns in the first row")
     for position, column in enumerate(columns, start=1):
         if problem := _column_problem(column, position, columns):
             raise DatasetError(name, line, problem)

@@ -41,16 +41,18 @@ def read_text(path: Path, name: str) -> str:
 
 def _read_bytes(path: Path, name: str) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise DatasetError(name, None, "not a regular file; give the path of a question file")
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            # The file may grow, so its size alone does not bound the reading.
+            data = file.read(MAX_FILE_BYTES + 1) if status.st_size <= MAX_FILE_BYTES else None
     except FileNotFoundError:
         raise DatasetError(name, None, "no such file; check the path of the question file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the path is not usable"
         raise DatasetError(name, None, f"cannot be read ({reason}); check the path and its permissions") from None
-    if len(data) > MAX_FILE_BYTES:
+    if data is None or len(data) > MAX_FILE_BYTES:
         limit = MAX_FILE_BYTES // (1024 * 1024)
         raise DatasetError(name, None, f"the file is over the limit of {limit} MB; split it into several files")
     return data

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset.fields import QUESTION
-from pytest_ragcheck.dataset.values import shown, text
+from pytest_ragcheck.dataset.values import kind, shown, text
 from pytest_ragcheck.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def identity(given: Mapping[str, tuple[str, Any]], place: Place, line: int) -> I
 
 
 def _given_id(value: Any, place: Place, question: str) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise place.error("expected a text or a number, got one that is not finite", "id")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number and not isinstance(value, str):
+        raise place.error(f"expected a text or a number, got {kind(value)}", "id")
     given = str(value) if is_number else text(value, place, "id")
     if len(given) <= _MAX_ID and _ID.fullmatch(given):
         return given

@@ -10,6 +10,7 @@ from pytest_ragcheck.dataset.values import shown
 
 __all__ = ["InvalidJSONError", "decode", "decode_at"]
 
+_SPACE = " \t\r\n"
 _REMEDY = "check the quotes, commas and brackets there"
 
 
@@ -39,9 +40,10 @@ def decode(piece: str) -> Any:
         InvalidJSONError: it is not valid JSON, a key is given twice, or it is nested too deep.
 
     """
-    value, end = decode_at(piece, len(piece) - len(piece.lstrip(" \t\r\n")))
-    if end < len(piece.rstrip(" \t\r\n")):
-        raise _syntax_fault(json.JSONDecodeError("text after the end of the value", piece, end))
+    value, end = decode_at(piece, len(piece) - len(piece.lstrip(_SPACE)))
+    rest = piece[end:].lstrip(_SPACE)
+    if rest:
+        raise _syntax_fault(json.JSONDecodeError("text after the end of the value", piece, len(piece) - len(rest)))
     return value
 
 

@@ -181,7 +181,7 @@ class _Builder:
     def _mapping(self, depth: int, wanted: frozenset[str] | None) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         seen: set[str] = set()
-        merged: Any = None
+        merged: list[dict[str, Any]] = []
         while not isinstance(event := self._next(), self._events.MappingEndEvent):
             key = self._key(event, seen)
             if wanted is not None and key not in wanted:
@@ -189,18 +189,19 @@ class _Builder:
                 continue
             value = self._node(self._next(), depth + 1)
             if key == _MERGE and event.implicit[0]:
-                merged = value
+                merged = self._mergeable(value)
             else:
                 mapping[key] = value
-        return self._merge(mapping, merged) if merged is not None else mapping
-
-    def _merge(self, mapping: dict[str, Any], merged: Any) -> dict[str, Any]:
-        """The merge key ``<<``: fields of its own win over merged ones, earlier merged ones over later ones."""
-        for source in merged if isinstance(merged, list) else [merged]:
-            if not isinstance(source, dict):
-                raise self._error(f"the key {_MERGE!r} merges mappings alone; give it an alias of one")
+        for source in merged:
+            # Fields of its own win over merged ones, earlier merged ones over later ones.
             mapping = {**source, **mapping}
         return mapping
+
+    def _mergeable(self, value: Any) -> list[dict[str, Any]]:
+        sources = value if isinstance(value, list) else [value]
+        if not all(isinstance(source, dict) for source in sources):
+            raise self._error(f"the key {_MERGE!r} merges mappings alone; give it an alias of one")
+        return sources
 
     def _key(self, event: Any, seen: set[str]) -> str:
         if not isinstance(event, self._events.ScalarEvent):
@@ -215,15 +216,17 @@ class _Builder:
         return key
 
     def _skip(self, event: Any) -> None:
+        start, end = self._events.CollectionStartEvent, self._events.CollectionEndEvent
+        get_event = self._loader.get_event
         depth = 0
         while True:
-            if isinstance(event, self._events.CollectionStartEvent):
+            if isinstance(event, start):
                 depth += 1
-            elif isinstance(event, self._events.CollectionEndEvent):
+            elif isinstance(event, end):
                 depth -= 1
             if not depth:
                 return
-            event = self._next()
+            event = get_event()
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
