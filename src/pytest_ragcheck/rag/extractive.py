@@ -81,7 +81,7 @@ class ExtractiveGenerator:
         if not _is_supported(rated, contexts):
             return Answer(text=REFUSAL_TEXT, contexts=tuple(contexts), refused=True, model=_NAME)
         chosen = sorted(_choose(rated), key=lambda choice: (choice.passage.position, choice.passage.start))
-        text = "\n".join(_cleaned(choice.passage.text) for choice in chosen)
+        text = "\n".join(choice.passage.text for choice in chosen)
         return Answer(text=text, contexts=tuple(contexts), refused=False, model=_NAME)
 
     def _weights(self, subject: frozenset[str], passages: Sequence[_Passage]) -> dict[str, float]:
@@ -181,8 +181,9 @@ _ITEM = re.compile(r"[>\s]*(?:[-*+•‣◦]|\(?\w{1,3}[.)])\s")
 def _passages(text: str, position: int) -> list[_Passage]:
     nearby = content_keys(text)
     return [
-        _Passage(piece, position, start, content_keys(piece), inherited, nearby, _offers(piece))
+        _Passage(cleaned, position, start, own, inherited, nearby, _offers(cleaned))
         for start, piece, inherited in _pieces(list(_lines(text)))
+        if (own := content_keys(cleaned := _cleaned(piece)))
     ]
 
 
@@ -227,7 +228,8 @@ def _with_list(line: _Line, lines: Sequence[_Line], index: int) -> str | None:
     """A lead-in with the whole list below it; None where there is none or it is long."""
     items: list[str] = []
     words = 0
-    for item in lines[index + 1 :]:
+    for position in range(index + 1, len(lines)):
+        item = lines[position]
         if not item.in_list:
             break
         items.append(item.text)
@@ -249,7 +251,7 @@ def _offers(text: str) -> frozenset[str]:
     return frozenset(offers)
 
 
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
+_LINK = re.compile(r"!?\[([^\]\[]{0,300})\]\([^)(\s]{0,2000}\)")
 _MARKS = re.compile(r"\*\*|__|`|^[>\s]*(?:#{1,6}\s+|[-*+•]\s+)|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", re.MULTILINE)
 _CELL_BORDER = re.compile(r"\s*\|\s*")
 
