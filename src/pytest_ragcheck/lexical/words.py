@@ -93,7 +93,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_CONTRACTION = re.compile(r"(?:n't|'(?:s|re|ll|ve|d|m))\Z|'+\Z")
+_CONTRACTION = re.compile(r"(?:n't|'(?:s|re|ll|ve|d|m)|')+\Z")
 _SENTENCE_START = re.compile(r"""(?:\A|[.!?:;|#>*\n]|^\s*-)[\s"'(\[*_>#|]*\Z""", re.MULTILINE)
 _LOOK_BEHIND = 12
 """Characters before a word in which the end of the sentence before it is looked for."""
