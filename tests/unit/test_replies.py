@@ -60,6 +60,12 @@ def test_extract_prefers_the_first_of_equals_over_one_that_only_looks_nearer():
     assert extract(request(text)) == "Leave is paid."  # "daylight" holds "light" but is another word
 
 
+def test_extract_reads_other_letters_and_broken_ones():
+    text = "Die Kantine öffnet mittags.\nÜberstunden werden bezahlt.\n\nFrage: Was ist mit überstunden?"
+    assert extract(request(text)) == "Überstunden werden bezahlt."
+    assert extract(request("Leave is \ud800 paid.\n\nIs leave \ud800 free?")) == "Leave is \ud800 paid."
+
+
 def test_extract_says_so_where_nothing_fits():
     assert extract(request("Leave is paid.\n\nWhere is the moon?")) == NOTHING_FOUND
     assert extract(request("Where is the moon?")) == "You asked: Where is the moon?"

@@ -10,10 +10,8 @@ import json
 import math
 import re
 import uuid
-from bisect import bisect_right
 from collections import Counter
 from hashlib import sha256
-from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +46,7 @@ SCORE_RANGE = (0.0, 10.0)
 """G-Eval's scale, for a ``score`` whose schema names no bounds."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,120}>")
+_TAG_BYTES = re.compile(_TAG.pattern.encode())
 _MARKER = re.compile(r"^(?:\[\w+\]|\d+[.)]|[-*#>]+)\s+")
 _LABEL = re.compile(r"^(?:user\s+)?(?:question|query)\s*:\s*", re.IGNORECASE)
 _BOUND_IN_TEXT = re.compile(r"\b(minimum|maximum|minItems|maxItems|minLength|maxLength): (-?\d+(?:\.\d+)?)")
@@ -120,47 +119,53 @@ def _content_words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.lower())) - COMMON_WORDS
 
 
-def _one_sentence_a_line(text: str) -> str:
-    """Without tags; by plain replacements, since a regular expression would take most of a request's time."""
-    for end in (". ", "! ", "? "):
-        text = text.replace(end, f"{end[0]}\n")
-    return _TAG.sub("\n", text)
+def _one_sentence_a_line(text: str) -> bytes:
+    """UTF-8 without tags. Plain replacements in bytes take a tenth of the time of a regular expression over text."""
+    lines = text.encode("utf-8", "surrogatepass")
+    for end in (b". ", b"! ", b"? "):
+        lines = lines.replace(end, end[:1] + b"\n")
+    return _TAG_BYTES.sub(b"\n", lines)
 
 
 def _sentences(text: str) -> list[str]:
-    return [sentence for line in _one_sentence_a_line(text).split("\n") if (sentence := line.strip())]
+    return [sentence for line in _one_sentence_a_line(text).split(b"\n") if (sentence := _decoded(line))]
 
 
-def _nearest(lines: str, wanted: frozenset[str], question: str) -> str:
-    sentences = lines.split("\n")
-    lowered = lines.lower().split("\n")
-    possible = _possible_words(lowered, wanted)
-    best, most = -1, 0
-    for index in sorted(possible, key=lambda index: (-possible[index], index)):
-        if possible[index] < most:
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogatepass").strip()
+
+
+def _nearest(lines: bytes, wanted: frozenset[str], question: str) -> str:
+    possible = _possible_words(lines, wanted)
+    best, nearest, most = -1, "", 0
+    for start in sorted(possible, key=lambda start: (-possible[start], start)):
+        if possible[start] < most:
             break
-        shared = len(wanted.intersection(_WORD.findall(lowered[index])))
-        sentence = sentences[index].strip()
-        better = shared > most or (shared == most > 0 and index < best)
+        if possible[start] == most and start > best:
+            continue
+        sentence = _decoded(lines[start:].partition(b"\n")[0])
+        shared = len(wanted.intersection(_WORD.findall(sentence.lower())))
+        better = shared > most or (shared == most > 0 and start < best)
         if better and not sentence.endswith("?") and _LABEL.sub("", sentence) not in question:
-            best, most = index, shared
-    return _MARKER.sub("", sentences[best].strip()) if best >= 0 else ""
+            best, nearest, most = start, sentence, shared
+    return _MARKER.sub("", nearest)
 
 
-def _possible_words(lowered: Sequence[str], wanted: frozenset[str]) -> Counter[int]:
-    """For each sentence's index the most wanted words that it can hold: as words or as parts of words.
+def _possible_words(lines: bytes, wanted: frozenset[str]) -> Counter[int]:
+    """For the start of each line the most wanted words that it can hold: as words or as parts of words.
 
-    Few sentences hold any, so searching all of them as one text is much cheaper than telling the words of each apart.
+    Few lines hold any, so searching all of them as one is much cheaper than telling the words of each apart.
     """
-    text = "\n".join(lowered)
-    starts = list(accumulate(map((1).__add__, map(len, lowered)), initial=0))
+    lowered = lines.lower()  # ASCII alone; of other letters the capital is searched for as well
     possible: Counter[int] = Counter()
-    for word in wanted:
-        at = text.find(word)
+    for needle in {
+        form.encode("utf-8", "surrogatepass").lower() for word in wanted for form in (word, word.capitalize())
+    }:
+        at = lowered.find(needle)
         while at >= 0:
-            index = bisect_right(starts, at) - 1
-            possible[index] += 1
-            at = text.find(word, starts[index + 1])
+            possible[lowered.rfind(b"\n", 0, at) + 1] += 1
+            end = lowered.find(b"\n", at)
+            at = lowered.find(needle, end) if end >= 0 else -1
     return possible
 
 
