@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
+import importlib.util
 import io
 import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from pytest_ragcheck.dataset import QUESTION_SUFFIXES, load_questions, question_ids
+from pytest_ragcheck.dataset.fields import unknown_field
 from pytest_ragcheck.dataset.yaml_rows import yaml_rows
 from pytest_ragcheck.errors import DatasetError
 from pytest_ragcheck.model import Passage, Question
@@ -220,8 +224,12 @@ GOLDEN = {
     "source_file": "leave.md",
     "tools_called": None,
     "expected_tools": [{"name": "search"}],
+    "token_cost": None,
+    "input_token_count": 7,
+    "output_token_count": None,
     "additional_metadata": {"difficulty": 1},
     "custom_column_key_values": {"owner": "HR"},
+    "expectations": None,
 }
 GOLDEN_QUESTION = {
     "question": "How much leave?",
@@ -261,10 +269,29 @@ def test_deepeval_names_as_they_are_sent(tmp_path):
     names = {"actual_output": "actualOutput", "expected_output": "expectedOutput", "source_file": "sourceFile"}
     names |= {"retrieval_context": "retrievalContext", "additional_metadata": "additionalMetadata"}
     names |= {"tools_called": "toolsCalled", "expected_tools": "expectedTools"}
-    names |= {"custom_column_key_values": "customColumnKeyValues"}
-    golden = {names.get(name, name): value for name, value in GOLDEN.items()} | {"imagesMapping": None}
+    names |= {"custom_column_key_values": "customColumnKeyValues", "token_cost": "tokenCost"}
+    names |= {"input_token_count": "inputTokenCount", "output_token_count": "outputTokenCount"}
+    golden = {names.get(name, name): value for name, value in GOLDEN.items()} | {
+        "imagesMapping": None,
+        "expectedLabels": None,
+    }
     (question,) = load(tmp_path, ".json", json.dumps([golden]))
     assert fields(question) == GOLDEN_QUESTION
+
+
+def test_every_field_of_the_installed_deepeval_is_known():
+    """Read from its source, since importing it takes seconds."""
+    package = importlib.util.find_spec("deepeval")
+    if package is None or package.origin is None:
+        pytest.skip("deepeval is not installed")
+    tree = ast.parse((Path(package.origin).parent / "dataset" / "golden.py").read_text("utf-8"))
+    (golden,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Golden"]
+    declared = [node for node in golden.body if isinstance(node, ast.AnnAssign) and not node.target.id.startswith("_")]
+    words = [word for node in declared if isinstance(node.value, ast.Call) for word in node.value.keywords]
+    aliases = [word.value.value for word in words if word.arg in {"alias", "serialization_alias"}]
+    names = [node.target.id for node in declared] + aliases
+    assert {"input", "expected_output", "expectedOutput", "context"} <= set(names)
+    assert [name for name in names if unknown_field(name)] == []
 
 
 # As ragas' Testset.to_jsonl and EvaluationDataset.to_jsonl write them.

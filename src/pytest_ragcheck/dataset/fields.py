@@ -50,6 +50,8 @@ _LEFT_ALONE = frozenset(
         # deepeval goldens
         *("actual_output", "retrieval_context", "additional_metadata", "comments", "tools_called", "expected_tools"),
         *("source_file", "name", "custom_column_key_values", "images_mapping", "multimodal"),
+        *("token_cost", "input_token_count", "output_token_count", "expectations", "expected_labels"),
+        *("tokenCost", "inputTokenCount", "outputTokenCount", "expectedLabels"),
         *("actualOutput", "retrievalContext", "additionalMetadata", "toolsCalled", "expectedTools"),
         *("sourceFile", "customColumnKeyValues", "imagesMapping"),
         # ragas rows
