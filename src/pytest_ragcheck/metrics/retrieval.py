@@ -23,7 +23,7 @@ from pytest_ragcheck.lexical import content_words, fold
 from pytest_ragcheck.model import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_ragcheck.metrics.base import Case
     from pytest_ragcheck.model import Context, GoldGroup, Passage
@@ -94,15 +94,16 @@ def reciprocal_rank(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
 def ndcg(hits: Hits, groups: int, k: int) -> float:
     """Normalised discounted cumulative gain with binary gains (trec_eval ``ndcg_cut_k``).
 
-    Each group found at place p adds 1 / log2(p + 1); the sum is divided by that of the best ranking,
+    Each group found at place p <= k adds 1 / log2(p + 1); the sum is divided by that of the best ranking,
     whose first min(groups, k) places each find one. K. Järvelin and J. Kekäläinen, "Cumulated gain-based
     evaluation of IR techniques", ACM TOIS 20 (2002) 422-446.
     """
-    return _discounted(_places(hits)) / _discounted(range(1, min(groups, k) + 1)) if any(hits) else 0.0
+    found = [place for place in _places(hits) if place <= k]
+    return _discounted(found) / _discounted(range(1, min(groups, k) + 1))
 
 
-def _discounted(places: Sequence[int]) -> float:
-    return math.fsum(1 / math.log2(place + 1) for place in places if place)
+def _discounted(places: Iterable[int]) -> float:
+    return math.fsum(1 / math.log2(place + 1) for place in places)
 
 
 def average_precision(hits: Hits, groups: int, k: int) -> float:  # noqa: ARG001
