@@ -169,12 +169,16 @@ class Store:
         :meth:`release`, after ``seconds``, or with the end of the owner's process, whichever is first.
         """
 
+        def is_held() -> bool:
+            query = "SELECT owner, expires FROM claims WHERE kind = ? AND key = ?"
+            row = self._connection.execute(query, (kind, key)).fetchone()
+            return row is not None and row[0] != owner and row[1] > time.time() and _is_alive(row[0])
+
         def write() -> bool:
+            if is_held():  # those who wait for a value ask often, and need no write lock for it
+                return False
             with self._transaction():
-                row = self._connection.execute(
-                    "SELECT owner, expires FROM claims WHERE kind = ? AND key = ?", (kind, key)
-                ).fetchone()
-                if row is not None and row[0] != owner and row[1] > time.time() and _is_alive(row[0]):
+                if is_held():
                     return False
                 self._connection.execute(
                     "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", (kind, key, owner, time.time() + seconds)

@@ -1,0 +1,436 @@
+"""The one door to a model: cache, limit, retry, price."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
+
+from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
+from pytest_ragcheck.gateway.accounts import Accounts, Snapshot
+from pytest_ragcheck.gateway.budget import Budget
+from pytest_ragcheck.gateway.flights import Claims, Flights, Warmth
+from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
+from pytest_ragcheck.gateway.prices import PriceList
+from pytest_ragcheck.gateway.rates import told_levels
+from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
+from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
+from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
+from pytest_ragcheck.gateway.transport import REFUSED_KEY, SdkWire, Secrets, endpoint, shown
+from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge
+from pytest_ragcheck.model import Call, Usage
+from pytest_ragcheck.store import Store, digest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from pytest_ragcheck.gateway.limiter import Ticket
+    from pytest_ragcheck.gateway.wire import Wire
+
+__all__ = ["Gateway"]
+
+MARKED_FROM = 1024
+"""Tokens from which the API's prompt cache takes a beginning at all."""
+WARMED_FROM = 2048
+"""Tokens from which waiting for the first call of a group pays."""
+
+
+class Gateway:
+    """Makes model calls. To be made, used and closed in one event loop.
+
+    ``concurrency``: most calls in flight, and where the search for the server's limit starts; None finds it.
+    ``request_timeout``: seconds for one attempt. ``call_deadline``: seconds for all attempts and back-off of a call.
+    ``run_deadline``: seconds from now after which nothing is waited for. ``max_cost``: US dollars.
+    ``wire``: another way to the API than the SDK with ``base_url`` and ``api_key``.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        cache: CacheMode = CacheMode.USE,
+        concurrency: int | None = None,
+        request_timeout: float = 60.0,
+        call_deadline: float = 600.0,
+        run_deadline: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        max_cost: float | None = None,
+        prices: PriceList | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        wire: Wire | None = None,
+        retries: RetryPolicy | None = None,
+        run_started: float | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._start = self._clock()
+        self._deadline = None if run_deadline is None else self._start + run_deadline
+        self._run_deadline = run_deadline
+        self.endpoint = endpoint(base_url)
+        self.cache = cache
+        self._request_timeout = request_timeout
+        self._retries = replace(retries or RetryPolicy(), deadline=call_deadline)
+        self._secrets = Secrets([api_key])
+        self._wire = wire or SdkWire(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
+        self._limiter = Limiter(
+            concurrency=concurrency, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
+        )
+        # Off: nothing is kept, but this run still asks the same thing once.
+        self._own_store = Store(None) if store is None or cache is CacheMode.OFF else None
+        fresh_since = (time.time() if run_started is None else run_started) if cache is CacheMode.REFRESH else None
+        self._claims = Claims(self._own_store or store or Store(None), since=fresh_since)
+        self._flights: Flights[_Landed] = Flights()
+        self._warmth = Warmth()
+        self._prices = prices or PriceList()
+        self._budget = Budget(max_cost)
+        self._accounts = Accounts()
+        self._output_tokens: dict[str, float] = {}
+        self._stopped = asyncio.Event()
+        self._fatal: ConfigurationError | NotRunError | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def fatal(self) -> ConfigurationError | NotRunError | None:
+        """Why no further call will be made, once that is so: the key was refused, or the account's money is spent."""
+        return self._fatal
+
+    async def close(self) -> None:
+        """Cancel what is under way, end the claims, close the connections."""
+        await self._flights.close()
+        await self._claims.close()
+        self._limiter.close()
+        if self._own_store is not None:
+            self._own_store.close()
+        await self._wire.close()
+
+    def snapshot(self) -> Snapshot:
+        """The state of this moment."""
+        accounts = self._accounts
+        return Snapshot(
+            in_flight=self._limiter.in_flight,
+            limit=self._limiter.concurrency.places,
+            queued=self._limiter.queued,
+            asked=accounts.asked,
+            done=accounts.done,
+            cached=accounts.cached,
+            failed=accounts.failed,
+            attempts=accounts.attempts,
+            retries=accounts.retries,
+            refused=self._limiter.refusals,
+            cost=accounts.cost,
+            unpriced=accounts.unpriced,
+            usage=accounts.usage,
+            saved=accounts.saved,
+            saved_usage=accounts.saved_usage,
+        )
+
+    def is_cached(self, request: ModelRequest) -> bool:
+        """Whether the reply is there already."""
+        return self._claims.lookup(request.key(self.endpoint)) is not None
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """The reply, from the store or the server.
+
+        Raises :class:`~pytest_ragcheck.errors.MeasurementError` with kind ``truncated``, ``refused``,
+        ``unfinished``, ``timeout``, ``connection``, ``invalid-reply``, ``rate-limited``, ``spend-limit`` or
+        ``api-error``; :class:`~pytest_ragcheck.errors.NotRunError` where the call must not be made (cache mode
+        ``only``, budget, run deadline); :class:`~pytest_ragcheck.errors.ConfigurationError` where the key is missing or
+        refused: then no call will work.
+        """
+        self._accounts.asked += 1
+        asked = self._clock()
+        try:
+            landed = await self._landed(request, asked)
+            check_end(landed.reply, request)
+        except (MeasurementError, ConfigurationError, NotRunError):
+            self._accounts.failed += 1
+            raise
+        self._accounts.done += 1
+        return _model_reply(landed)
+
+    async def _landed(self, request: ModelRequest, asked: float) -> _Landed:
+        key = request.key(self.endpoint)
+        kept = self._claims.lookup(key)
+        if kept is not None:
+            return self._spared(kept, request, asked)
+        if self.cache is CacheMode.ONLY:
+            raise NotRunError(
+                f"{request.model}: the reply is not in the store, and --ragcheck-cache only forbids the call"
+            )
+        landed, ours = await self._flights.join(key, lambda: self._fly(request, key, asked))
+        return landed if ours else self._spared(landed.reply, request, asked)
+
+    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> _Landed:
+        self._accounts.spared(kept.usage, self._prices.cost(kept.model or request.model, kept.usage))
+        return _Landed(kept, self._call(request, kept, asked=asked, cached=True, cost=0.0))
+
+    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> _Landed:
+        trip = _Trip(request, key, asked, Attempts(self._retries))
+        try:
+            async with self._run_limit(trip):
+                if request.shared_tokens() < WARMED_FROM:
+                    return await self._travel(trip)
+                group = digest(request.model, request.system or "", request.prefix or "")
+                return await self._warmth.lead(group, lambda: self._travel(trip))
+        finally:
+            self._claims.drop(key)
+
+    async def _travel(self, trip: _Trip) -> _Landed:
+        """Attempts until one succeeds, another process has the reply, or it is time to give up."""
+        number = self._limiter.number()
+        while True:
+            self._check_stopped()
+            reserved = await self._reserve(trip.request)
+            spent = 0.0
+            try:
+                ticket = await self._admit(trip, number)
+                if not trip.claimed:
+                    kept = self._claim(trip, ticket)
+                    if kept is not None:
+                        return self._spared(kept, trip.request, trip.asked)
+                if trip.claimed:
+                    verdict, latency = await self._attempt(trip, ticket)
+                    spent = self._spent(trip, verdict)
+            finally:
+                self._budget.settle(reserved, spent)
+            if not trip.claimed:
+                await self._claims.reply_of_other(trip.key)
+            elif verdict.effect is Effect.DONE and verdict.message is not None:
+                return self._arrived(trip, verdict, latency)
+            else:
+                await self._back_off(trip, verdict)
+
+    def _claim(self, trip: _Trip, ticket: Ticket) -> StoredReply | None:
+        """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
+        kept = None
+        trip.claimed = self._claims.take(trip.key)
+        if trip.claimed:
+            kept = self._claims.lookup(trip.key)
+        if kept is not None:
+            self._claims.drop(trip.key)
+        if kept is not None or not trip.claimed:
+            self._limiter.withdraw(ticket)
+        return kept
+
+    async def _admit(self, trip: _Trip, number: int) -> Ticket:
+        request = trip.request
+        ticket = await self._limiter.admit(
+            priority=request.priority,
+            number=number,
+            input_tokens=request.input_tokens(),
+            output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
+        )
+        if self._fatal is not None:
+            self._limiter.withdraw(ticket)
+            self._check_stopped()
+        return ticket
+
+    async def _attempt(self, trip: _Trip, ticket: Ticket) -> tuple[Verdict, float]:
+        request = trip.request
+        body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
+        verdict: Verdict | None = None
+        headers = {}
+        self._accounts.attempts += 1
+        trip.attempts.made += 1
+        begun = self._clock()
+        try:
+            outcome: WireReply | WireTrouble
+            try:
+                outcome = await self._wire.send(body, timeout=self._request_timeout)
+                headers = dict(outcome.headers)
+            except WireTrouble as trouble:
+                outcome = trouble
+            except ConfigurationError as problem:  # no key: as good as a refused one
+                self._stop(problem)
+                raise
+            verdict = judge(outcome)
+        finally:
+            latency = self._clock() - begun
+            trip.attempts.spent += latency
+            self._settle(ticket, verdict, headers)
+        if verdict.message is not None and (trouble_text := trouble_with(verdict.message, request)) is not None:
+            verdict = replace(verdict, effect=Effect.RETRY, kind="invalid-reply", cause=trouble_text)
+        trip.last = verdict
+        return verdict, latency
+
+    def _settle(self, ticket: Ticket, verdict: Verdict | None, headers: dict[str, str]) -> None:
+        outcome, tokens, wait = Outcome.NEUTRAL, None, None
+        if verdict is not None and verdict.effect is Effect.LIMITED:
+            outcome, wait = Outcome.REFUSED, verdict.wait
+        elif verdict is not None and verdict.message is not None:
+            outcome, tokens = Outcome.SUCCESS, float(_total(verdict.message.usage))
+        self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
+
+    def _spent(self, trip: _Trip, verdict: Verdict) -> float:
+        """What an attempt cost, for the budget; of one that was given up, its input, which the server may bill."""
+        if verdict.message is not None:
+            cost = self._prices.cost(verdict.message.model or trip.request.model, verdict.message.usage)
+            self._accounts.paid(verdict.message.usage, cost)
+            trip.usage += verdict.message.usage
+            trip.cost = None if cost is None or trip.cost is None else trip.cost + cost
+            return cost or 0.0
+        if verdict.kind == "timeout":
+            return self._prices.cost(trip.request.model, Usage(input_tokens=trip.request.input_tokens())) or 0.0
+        return 0.0
+
+    def _arrived(self, trip: _Trip, verdict: Verdict, latency: float) -> _Landed:
+        assert verdict.message is not None  # noqa: S101 (the caller has looked)
+        message = replace(verdict.message, text=self._secrets.scrub(verdict.message.text))
+        reply = StoredReply.of(message, latency=latency, request_id=verdict.request_id)
+        self._claims.fulfil(trip.key, reply)
+        seen = self._output_tokens.get(trip.request.model, float(message.usage.output_tokens))
+        self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens
+        return _Landed(reply, self._call(trip.request, reply, asked=trip.asked, cost=trip.cost, trip=trip))
+
+    async def _back_off(self, trip: _Trip, verdict: Verdict) -> None:
+        """Wait for the next attempt, or raise what this one came to."""
+        if verdict.effect is Effect.REFUSED_KEY:
+            cause = self._secrets.scrub(verdict.cause)
+            self._stop(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
+            self._check_stopped()
+        pause = trip.attempts.pause(verdict)
+        if verdict.effect is Effect.SPEND_LIMIT:
+            self._stop(NotRunError(f"the account's spend limit is reached: {self._secrets.scrub(verdict.cause)}"))
+        if pause is None:
+            raise self._failure(trip, verdict)
+        self._accounts.retries += 1
+        trip.backoff += pause
+        trip.attempts.spent += pause
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), pause)
+
+    def _failure(self, trip: _Trip, verdict: Verdict) -> MeasurementError:
+        attempts = trip.attempts
+        told = [f"{trip.request.model}: {self._secrets.scrub(verdict.cause)}"]
+        if verdict.effect is Effect.LIMITED and verdict.wait is not None and verdict.wait >= attempts.left:
+            told.append(
+                f"the server says to wait {verdict.wait:g} s, the call's deadline is {attempts.policy.deadline:g} s"
+            )
+        if attempts.made > 1:
+            told.append(f"gave up after {attempts.made} attempts in {attempts.spent:.1f} s")
+        if verdict.request_id:
+            told.append(f"request {verdict.request_id}")
+        return MeasurementError(
+            "; ".join(told),
+            kind=verdict.kind,
+            status=verdict.status,
+            attempts=attempts.made,
+            seconds=round(attempts.spent, 3),
+            request_id=verdict.request_id,
+        )
+
+    async def _reserve(self, request: ModelRequest) -> float:
+        if self._budget.limit is None:
+            return 0.0
+        worst = Usage(cache_write_tokens=request.input_tokens(), output_tokens=request.max_tokens)
+        cost = self._prices.cost(request.model, worst)
+        if cost is None:
+            raise ConfigurationError(
+                f"the price of {request.model} is unknown, so --ragcheck-max-cost cannot be kept; "
+                "give its price in the configuration"
+            )
+        await self._budget.reserve(cost)
+        return cost
+
+    @asynccontextmanager
+    async def _run_limit(self, trip: _Trip) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                yield
+        except TimeoutError:
+            told = f"the run's deadline of {self._run_deadline:g} s has passed"
+            if trip.attempts.made == 0:
+                raise NotRunError(told) from None
+            cause = f"; the last attempt: {self._secrets.scrub(trip.last.cause)}" if trip.last else ""
+            raise MeasurementError(
+                f"{trip.request.model}: {told} after {trip.attempts.made} attempts{cause}",
+                kind="timeout",
+                status=trip.last.status if trip.last else None,
+                attempts=trip.attempts.made,
+                seconds=round(self._clock() - trip.asked, 3),
+                request_id=trip.last.request_id if trip.last else None,
+            ) from None
+
+    def _stop(self, cause: ConfigurationError | NotRunError) -> None:
+        self._fatal = self._fatal or cause
+        self._stopped.set()
+
+    def _check_stopped(self) -> None:
+        if self._fatal is not None:
+            raise type(self._fatal)(str(self._fatal))  # each gets its own: a traceback grows with every raise
+
+    def _call(
+        self,
+        request: ModelRequest,
+        reply: StoredReply,
+        *,
+        asked: float,
+        cost: float | None,
+        cached: bool = False,
+        trip: _Trip | None = None,
+    ) -> Call:
+        spent = trip.attempts.spent if trip else 0.0
+        return Call(
+            purpose=request.purpose,
+            model=reply.model or request.model,
+            started=asked - self._start,
+            queued=max(0.0, self._clock() - asked - spent),
+            backoff=trip.backoff if trip else 0.0,
+            wire=reply.latency,
+            attempts=trip.attempts.made if trip else 0,
+            cached=cached,
+            usage=trip.usage if trip else reply.usage,
+            cost=cost,
+            request_id=reply.request_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    reply: StoredReply
+    call: Call
+
+
+@dataclass(slots=True)
+class _Trip:
+    """One call on its way through queue, attempts and back-off."""
+
+    request: ModelRequest
+    key: bytes
+    asked: float
+    attempts: Attempts
+    claimed: bool = False
+    backoff: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+    last: Verdict | None = None
+
+
+def _model_reply(landed: _Landed) -> ModelReply:
+    reply = landed.reply
+    return ModelReply(
+        text=reply.text,
+        stop_reason=reply.stop_reason,
+        model=reply.model,
+        usage=reply.usage,
+        latency=reply.latency,
+        request_id=reply.request_id,
+        call=landed.call,
+        cached=landed.call.cached,
+    )
+
+
+def _total(usage: Usage) -> int:
+    return usage.input_tokens + usage.output_tokens + usage.cache_write_tokens

@@ -1,0 +1,134 @@
+"""What is asked of a model and what comes back, apart from how it travels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.store import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_ragcheck.model import Call, Usage
+
+__all__ = ["CacheMode", "Message", "ModelReply", "ModelRequest"]
+
+KEY_VERSION = "model-call-1"
+"""Part of every key; changes when the meaning of a stored reply changes."""
+BYTES_PER_TOKEN = 3.0
+"""Of UTF-8 text, on the low side for English and about right for other scripts: estimates shall not fall short."""
+TOKENS_PER_MESSAGE = 20
+
+Message = dict[str, Any]
+"""``{"role": "user" | "assistant", "content": str | list of blocks}``, as the Messages API takes it."""
+
+
+class CacheMode(StrEnum):
+    """What the store is for in a run."""
+
+    USE = "use"
+    REFRESH = "refresh"
+    """Ask again, keep the new reply."""
+    OFF = "off"
+    """Neither read nor write; one run still asks the same thing once."""
+    ONLY = "only"
+    """Never ask; what is not there is not run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """One call of a model.
+
+    ``parameters`` go into the request's body as they are (``thinking``, ``stop_sequences``, ``output_config``, ...).
+    """
+
+    model: str
+    messages: Sequence[Message]
+    max_tokens: int = 1024
+    system: str | None = None
+    prefix: str | None = None
+    """A text that goes before the first user message and is shared, byte for byte, by several requests of the run."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema that the reply's text must follow (structured output)."""
+    trial: int = 0
+    """Tells apart repetitions of the same call; it is not sent."""
+    purpose: str = "generation"
+    """For the accounts: ``generation``, ``judging`` or a metric's name."""
+    priority: int = 0
+    """Higher goes first among the calls that wait: give it to what finishes a question soonest."""
+
+    def key(self, endpoint: str) -> bytes:
+        """The digest of everything that can change the reply."""
+        content = {
+            "model": self.model,
+            "messages": list(self.messages),
+            "max_tokens": self.max_tokens,
+            "system": self.system,
+            "prefix": self.prefix,
+            "parameters": dict(self.parameters),
+            "schema": self.schema,
+            "trial": self.trial,
+        }
+        return digest(KEY_VERSION, endpoint, json.dumps(content, sort_keys=True, separators=(",", ":")))
+
+    def body(self, *, cache_prefix: bool = False) -> dict[str, Any]:
+        """The JSON body; ``cache_prefix`` marks system and prefix for the API's prompt cache."""
+        body: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens, **self.parameters}
+        body["messages"] = self._messages(mark=cache_prefix)
+        if self.system is not None:
+            marked = cache_prefix and self.prefix is None
+            body["system"] = [_text_block(self.system, mark=True)] if marked else self.system
+        if self.schema is not None:
+            output = {"format": {"type": "json_schema", "schema": self.schema}}
+            body["output_config"] = {**self.parameters.get("output_config", {}), **output}
+        return body
+
+    def shared_tokens(self) -> int:
+        """About how many tokens come before what is this request's own."""
+        return _estimate((self.system or "") + (self.prefix or ""))
+
+    def input_tokens(self) -> int:
+        """About how many tokens are sent; rather more than less."""
+        text = json.dumps([list(self.messages), self.schema, dict(self.parameters)], ensure_ascii=False)
+        return self.shared_tokens() + _estimate(text) + TOKENS_PER_MESSAGE * (len(self.messages) + 1)
+
+    def _messages(self, *, mark: bool) -> list[Message]:
+        messages = list(self.messages)
+        if self.prefix is None or not messages:
+            return messages
+        first = messages[0]
+        content = first["content"]
+        own = [_text_block(content)] if isinstance(content, str) else list(content)
+        return [{**first, "content": [_text_block(self.prefix, mark=mark), *own]}, *messages[1:]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReply:
+    """What the model said."""
+
+    text: str
+    """All text blocks, joined."""
+    stop_reason: str
+    model: str
+    """The model's full name, as the server told it."""
+    usage: Usage
+    latency: float
+    """Seconds that the server took, without queueing and back-off; also of a stored reply."""
+    request_id: str | None
+    call: Call
+    cached: bool = False
+
+
+def _text_block(text: str, *, mark: bool = False) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "text", "text": text}
+    if mark:
+        block["cache_control"] = {"type": "ephemeral"}
+    return block
+
+
+def _estimate(text: str) -> int:
+    return int(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN) + 1

@@ -1,0 +1,225 @@
+"""One HTTP attempt at the Messages API, and what its outcome means."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_ragcheck.model import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Effect", "Message", "Verdict", "Wire", "WireReply", "WireTrouble", "judge", "retry_after"]
+
+_RETRIED_STATUS = frozenset({408, 409})
+_SPEND_LIMITS = frozenset(
+    {
+        "contract_spend_limit_reached",
+        "enforced_spend_limit_reached",
+        "linked_organization_spend_limit_reached",
+        "ramp_limit_exceeded",
+    }
+)
+_TEXT_OF_AN_ERROR = 300
+
+
+class WireTrouble(Exception):  # noqa: N818 (not an error of its own: it becomes a verdict)
+    """No whole answer came: connection refused, reset or cut short, or nothing within the time given."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireReply:
+    """An HTTP answer whose body has arrived whole; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Wire(Protocol):
+    """Sends one body once: no retry, no waiting, no judgement."""
+
+    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (the client library's own limit)
+        """The answer, whatever its status; raises :class:`WireTrouble` where none came."""
+
+    async def close(self) -> None:
+        """Give back the connections."""
+
+
+class Effect(StrEnum):
+    """What to do after an attempt."""
+
+    DONE = "done"
+    RETRY = "retry"
+    """Trouble of the moment: back off and try again."""
+    LIMITED = "limited"
+    """The server refused for its limits: wait as told, and slow down."""
+    FAIL = "fail"
+    """No retry mends it."""
+    REFUSED_KEY = "refused key"
+    """No call of this run will work."""
+    SPEND_LIMIT = "spend limit"
+    """No call of this run will work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A model's message, checked to be whole."""
+
+    text: str
+    stop_reason: str
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an attempt came to."""
+
+    effect: Effect
+    kind: str = ""
+    """The :class:`~pytest_ragcheck.errors.MeasurementError` kind, should it be the last attempt."""
+    cause: str = ""
+    status: int | None = None
+    request_id: str | None = None
+    wait: float | None = None
+    """Seconds that the server told to wait."""
+    message: Message | None = None
+
+
+def judge(outcome: WireReply | WireTrouble) -> Verdict:
+    """Decide from one attempt's outcome alone."""
+    if isinstance(outcome, WireTrouble):
+        return Verdict(effect=Effect.RETRY, kind="timeout" if outcome.timed_out else "connection", cause=str(outcome))
+    request_id = outcome.headers.get("request-id")
+    if outcome.status != 200:  # noqa: PLR2004 (HTTP's OK)
+        return _judge_error(outcome, request_id)
+    try:
+        message = _read_message(outcome)
+    except ValueError as problem:
+        return Verdict(
+            effect=Effect.RETRY,
+            kind="invalid-reply",
+            cause=f"the reply is not a whole message: {problem}",
+            status=200,
+            request_id=request_id,
+        )
+    return Verdict(effect=Effect.DONE, status=200, request_id=request_id, message=message)
+
+
+def retry_after(headers: Mapping[str, str], *, wall: float | None = None) -> float | None:
+    """Seconds told by ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); None where not understood."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if 0.0 <= seconds < float("inf"):
+            return seconds
+    try:
+        date = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return max(0.0, date.timestamp() - (time.time() if wall is None else wall))
+
+
+def _judge_error(reply: WireReply, request_id: str | None) -> Verdict:
+    kind, code, text = _read_error(reply)
+    effect = _effect(reply, code)
+    return Verdict(
+        effect=effect,
+        kind=_KINDS.get(effect, "api-error"),
+        cause=f"{reply.status} {kind}: {text}" if kind else f"{reply.status} {text}".rstrip(),
+        status=reply.status,
+        request_id=request_id,
+        wait=retry_after(reply.headers),
+    )
+
+
+_KINDS = {Effect.LIMITED: "rate-limited", Effect.SPEND_LIMIT: "spend-limit", Effect.REFUSED_KEY: "refused-key"}
+
+
+def _effect(reply: WireReply, code: str) -> Effect:
+    status = reply.status
+    if code in _SPEND_LIMITS or status == 402:  # noqa: PLR2004 (Payment Required)
+        return Effect.SPEND_LIMIT
+    if status == 401:  # noqa: PLR2004 (Unauthorized)
+        return Effect.REFUSED_KEY
+    advice = reply.headers.get("x-should-retry")
+    if advice == "false":
+        return Effect.FAIL
+    if status == 429:  # noqa: PLR2004 (Too Many Requests)
+        return Effect.LIMITED
+    if advice == "true" or status in _RETRIED_STATUS or status >= 500:  # noqa: PLR2004 (the server's own trouble)
+        return Effect.RETRY
+    return Effect.FAIL
+
+
+def _read_error(reply: WireReply) -> tuple[str, str, str]:
+    """Type, code and text of an error's body, as far as there are any."""
+    try:
+        error = json.loads(reply.body)["error"]
+        details = error.get("details") or {}
+        return str(error["type"]), str(details.get("error_code", "")), _one_line(str(error["message"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", "", _one_line(reply.body[: 4 * _TEXT_OF_AN_ERROR].decode("utf-8", "replace"))
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= _TEXT_OF_AN_ERROR else line[: _TEXT_OF_AN_ERROR - 1] + "…"
+
+
+def _read_message(reply: WireReply) -> Message:
+    """Raises ValueError unless it is a complete message: a cut or foreign body must never pass for an answer."""
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind.endswith("json"):
+        raise ValueError(f"its content type is {_one_line(kind) or 'missing'}")
+    try:
+        data = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise ValueError("its JSON is broken") from None
+    if not isinstance(data, dict) or data.get("type") != "message":
+        raise ValueError("it has no message")
+    content, reason, usage = data.get("content"), data.get("stop_reason"), data.get("usage")
+    if not isinstance(content, list) or not isinstance(reason, str) or not isinstance(usage, dict):
+        raise ValueError("content, stop_reason or usage is missing")  # noqa: TRY004 (one error for all)
+    return Message(
+        text="".join(_block_text(block) for block in content),
+        stop_reason=reason,
+        model=str(data.get("model", "")),
+        usage=Usage(
+            input_tokens=_count(usage, "input_tokens"),
+            output_tokens=_count(usage, "output_tokens"),
+            cache_read_tokens=_count(usage, "cache_read_input_tokens"),
+            cache_write_tokens=_count(usage, "cache_creation_input_tokens"),
+        ),
+    )
+
+
+def _block_text(block: Any) -> str:
+    """A text block's text; thinking and tools are not the answer."""
+    if not isinstance(block, dict) or "type" not in block:
+        raise ValueError("a content block has no type")
+    if block["type"] != "text":
+        return ""
+    if not isinstance(block.get("text"), str):
+        raise ValueError("a text block has no text")  # noqa: TRY004
+    return str(block["text"])
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name) or 0
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is not a count")
+    return value
