@@ -272,17 +272,15 @@ def _spelling_pattern(spelling: str) -> re.Pattern[str] | None:
     folded = fold(spelling)
     if not folded:
         return None
-    before, after = _border(folded[0]), _border(folded[-1])
-    start = rf"(?<!{before})" + (r"(?<!\d[.,])" if folded[0].isdigit() else "")
-    end = rf"(?!{after})" + (r"(?![.,]\d)" if folded[-1].isdigit() else "")
+    start = (_NOT_AFTER_WORD if folded[0].isalnum() else "") + (r"(?<!\d[.,])" if folded[0].isdigit() else "")
+    end = (_NOT_BEFORE_WORD if folded[-1].isalnum() else "") + (r"(?![.,]\d)" if folded[-1].isdigit() else "")
     return re.compile(start + re.escape(folded) + end)
 
 
-def _border(edge: str) -> str:
-    """What may not stand next to a spelling's ``edge``: word characters that go on with the same kind of word."""
-    if not (edge.isalnum() or edge == "_"):
-        return r"[^\s\S]"
-    return r"\w" if edge.isascii() else r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u9fff\uf900-\ufaff]"
+# Thai to Burmese, Khmer, Japanese and Chinese letters stand next to each other without a word ending.
+_WORD_CHARACTER = r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u9fff\uf900-\ufaff]"
+_NOT_AFTER_WORD = rf"(?<!{_WORD_CHARACTER})"
+_NOT_BEFORE_WORD = rf"(?!{_WORD_CHARACTER})"
 
 
 # ---- Refusal ---------------------------------------------------------------------------------
