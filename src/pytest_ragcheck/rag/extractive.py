@@ -93,7 +93,7 @@ class ExtractiveGenerator:
         if self._frequencies is not None and self._chunk_count:
             frequencies, count = self._frequencies, self._chunk_count
         else:
-            frequencies = Counter(key for passage in passages for key in passage.own | passage.inherited)
+            frequencies = Counter(key for passage in passages for key in passage.own)
             count = len(passages)
         rarity = {
             key: math.log(1 + (max(count - frequencies.get(key, 0), 0) + 0.5) / (frequencies.get(key, 0) + 0.5))
