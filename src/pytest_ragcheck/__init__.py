@@ -1,5 +1,57 @@
-"""Regression tests for retrieval-augmented generation (RAG) as ordinary pytest items."""
+"""Regression tests for retrieval-augmented generation (RAG) as ordinary pytest items.
+
+The names here are imported when they are first used: loading the pytest plugin imports this module too.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError, RagcheckError
+    from pytest_ragcheck.model import (
+        Answer,
+        Chunk,
+        Context,
+        Failure,
+        Passage,
+        Question,
+        Result,
+        Run,
+        Score,
+        State,
+        Usage,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Chunk",
+    "ConfigurationError",
+    "Context",
+    "Failure",
+    "MeasurementError",
+    "NotRunError",
+    "Passage",
+    "Question",
+    "RagcheckError",
+    "Result",
+    "Run",
+    "Score",
+    "State",
+    "Usage",
+]
+
+_ERRORS = frozenset({"ConfigurationError", "MeasurementError", "NotRunError", "RagcheckError"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{'errors' if name in _ERRORS else 'model'}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
