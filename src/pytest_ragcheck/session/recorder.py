@@ -50,6 +50,8 @@ class Recorder:
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
+        self.expected_failures = 0
+        """Items that failed and were marked xfail: what they missed is known."""
         self.live: LiveAnswers | None = None
         self.run: Run | None = None
 
@@ -72,6 +74,8 @@ class Recorder:
         """Collect results; the last one of a question wins (reruns)."""
         if report.when == "teardown":
             self._reported.add(report.nodeid)
+        if report.when == "call" and report.skipped and hasattr(report, "wasxfail"):
+            self.expected_failures += 1
         plain = getattr(report, "ragcheck", None)
         if plain is not None:
             self._results[plain["question"]["dataset"], plain["question"]["id"]] = plain

@@ -56,13 +56,17 @@ class Summary:
         from pytest_ragcheck.report.timing import timing_comparison, timing_table
         from pytest_ragcheck.session.runs import RunFolder
 
-        blocks = [metrics_table(run, width=width), timing_table(run, width=width)]
+        blocks = [metrics_table(run, width=width) + self._expected(), timing_table(run, width=width)]
         if run.mode == "sequential":
             concurrent = RunFolder.of(self._catalog, root).newest("concurrent")
             asked = _asked(run)
             last = next((other for other in concurrent if _asked(other) == asked), None)
             blocks.append(timing_comparison(run, last, width=width))
         return blocks
+
+    def _expected(self) -> str:
+        count = self._recorder.expected_failures
+        return f"\n{count} failed as expected (xfail)" if count else ""
 
     def _write_questions(self, terminalreporter: Any, run: Run, width: int) -> None:
         from pytest_ragcheck.report.question import question_report
