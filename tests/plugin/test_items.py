@@ -68,9 +68,9 @@ def test_last_failed(project):
     questions[2]["reference"] = "Something entirely different."
     project.questions(questions)
 
-    first = project.pytester.runpytest_subprocess("--ragcheck", "-p", "no:deepeval")
+    first = project.run(cache=True)
     first.assert_outcomes(passed=3, failed=1)
-    again = project.pytester.runpytest_subprocess("--ragcheck", "-p", "no:deepeval", "--lf", "-v")
+    again = project.run("--lf", "-v", cache=True)
 
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["*test_handbook?meals? FAILED*"])

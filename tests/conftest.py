@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
 from importlib.util import find_spec
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -86,12 +93,52 @@ QUESTIONS = [
 ]
 
 
+class WarmPytest:
+    """Runs pytest in processes of their own, forked from one that has done most of the imports already."""
+
+    def __init__(self):
+        script = Path(__file__).with_name("warm_pytest.py")
+        self._server = subprocess.Popen(
+            [sys.executable, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # select() sees no line that a buffer holds
+        )
+
+    def run(self, arguments, *, cwd, environment, timeout):
+        started = time.perf_counter()
+        stdout, stderr = cwd / "stdout", cwd / "stderr"
+        request = {"cwd": str(cwd), "env": environment, "args": arguments, "stdout": str(stdout), "stderr": str(stderr)}
+        self._server.stdin.write(json.dumps(request).encode() + b"\n")
+        pid = int(self._server.stdout.readline())
+        in_time, _, _ = select.select([self._server.stdout], [], [], timeout)
+        if not in_time:
+            os.kill(pid, signal.SIGKILL)
+        status = int(self._server.stdout.readline())
+        lines = [path.read_text(encoding="utf-8").splitlines() for path in (stdout, stderr)]
+        sys.stdout.write("\n".join(["pytest", *arguments, *lines[0], *lines[1], ""]))  # shown if the test fails
+        assert in_time, f"pytest ran for more than {timeout} s"
+        return pytest.RunResult(status, *lines, time.perf_counter() - started)
+
+    def close(self):
+        self._server.stdin.close()
+        self._server.wait(10)
+        self._server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def warm_pytest():
+    warm = WarmPytest()
+    yield warm
+    warm.close()
+
+
 class Project:
     """A project folder and how to run pytest in it."""
 
-    def __init__(self, pytester):
-        self.pytester = pytester
-        self.path = pytester.path
+    def __init__(self, path, warm):
+        self.path = path
+        self._warm = warm
 
     def write(self, name, text):
         path = self.path / name
@@ -109,10 +156,28 @@ class Project:
         lines += ["[metrics]", *(f"{name} = {json.dumps(least)}" for name, least in metrics.items())]
         return self.write("ragcheck.toml", "\n".join(lines) + "\n")
 
-    def run(self, *arguments, ragcheck=True):
+    def run(self, *arguments, ragcheck=True, cache=False, folder=".", environment=None, timeout=60):
         """pytest in a process of its own; the result has stdout, stderr and ret."""
-        on = ["--ragcheck"] if ragcheck else []
-        return self.pytester.runpytest_subprocess("-p", "no:deepeval", "-p", "no:cacheprovider", *on, *arguments)
+        cwd = self.path / folder
+        return self._warm.run(
+            self.arguments(*arguments, ragcheck=ragcheck, cache=cache),
+            cwd=cwd,
+            environment=self.environment() | (environment or {}),
+            timeout=timeout,
+        )
+
+    @staticmethod
+    def arguments(*arguments, ragcheck=True, cache=False):
+        """What the command line gets."""
+        common = ["-p", "no:deepeval", *([] if cache else ["-p", "no:cacheprovider"])]
+        return [*common, *(["--ragcheck"] if ragcheck else []), *map(str, arguments)]
+
+    def environment(self):
+        """The outer environment without what would tell the inner pytest of the outer one."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COLUMNS", "CI"))}
+        temporary = self.path.parent / "temporary"
+        temporary.mkdir(exist_ok=True)
+        return kept | {"PYTEST_DEBUG_TEMPROOT": str(temporary), "HOME": str(self.path), "PYTHONPATH": str(self.path)}
 
     def embedded(self):
         """How many texts were embedded in all runs so far, call by call."""
@@ -121,9 +186,11 @@ class Project:
 
 
 @pytest.fixture
-def bare_project(pytester):
+def bare_project(tmp_path, warm_pytest):
     """Settings for the inner pytest, and nothing else."""
-    project = Project(pytester)
+    path = tmp_path / "project"
+    path.mkdir()
+    project = Project(path, warm_pytest)
     project.write(
         "pytest.ini",
         """\
