@@ -63,6 +63,7 @@ class Concurrency:
         self._pause = RECENT
         self._probe_at = -math.inf
         self._cut_at = -math.inf
+        self._before_cut = (self.limit, self._wall)
 
     @property
     def places(self) -> int:
@@ -87,11 +88,19 @@ class Concurrency:
             self._pause = min(2 * self._pause, 120.0)
         else:
             self._pause = RECENT
+        if now - self._cut_at > RECENT:
+            self._before_cut = (self.limit, self._wall)
         below = min(0.85 * self.limit, ticket.level - 1)
         self.limit = max(1.0, self.limit / 2, float(math.floor(below)))
         self._wall = self.limit
         self._cut_at = now
         self._probe_at = now + self._pause
+
+    def not_to_blame(self, now: float) -> None:
+        """The refusals of a moment ago turned out to be about the rate: take the cut back."""
+        if now - self._cut_at <= RECENT:
+            self.limit, self._wall = self._before_cut
+            self._cut_at = -math.inf
 
 
 class Limiter:
@@ -197,6 +206,7 @@ class Limiter:
     def _refused(self, ticket: Ticket, now: float, wait: float | None, levels: Mapping[str, Told]) -> None:
         self.refusals += 1
         if self._is_about_rate(ticket, now, wait, levels):
+            self.concurrency.not_to_blame(now)
             self._learned.refuse(now, ticket.sent, wait)
             for level in self._levels.values():
                 level.exhausted(now)
@@ -207,12 +217,17 @@ class Limiter:
         """Whether a 429 is about how often rather than how many at once.
 
         It is where the server says that nothing remains, where it tells to come back much later, or where it had
-        borne far more at once a moment ago.
+        borne far more at once a moment ago, and does not tell that plenty remains.
         """
         if any(told.remaining < 1 for told in levels.values()):
             return True
         if wait is not None and wait >= LONG_WAIT:
             return True
+        told_enough = self._levels and all(
+            level.has(now, self.in_flight + ticket.costs[family]) for family, level in self._levels.items()
+        )
+        if told_enough and ticket.level > 1:
+            return False
         borne = max((level for at, level in self._borne if at > now - RECENT), default=0)
         return ticket.level <= max(1.0, 0.6 * borne)
 

@@ -115,6 +115,10 @@ class Level:
             self._refill = max(self._refill, (told.limit - told.remaining) / max(told.full_in, 0.5))
         self._level = min(max(self._advance(now), told.remaining - under_way), told.remaining)
 
+    def has(self, now: float, cost: float) -> bool:
+        """Whether ``cost`` is there, for all that is known."""
+        return self._advance(now) >= cost
+
     def exhausted(self, now: float) -> None:
         """A refusal: there is less than was thought, and it refills no faster than the limit says."""
         self._level = min(self._advance(now), 0.0)
@@ -155,10 +159,13 @@ class LearnedRate:
         self._grown_at = -math.inf
         self._step = FIRST_STEP
         self._measured = False
+        self._held_back = False
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may go."""
-        waits = [self.hold_until - now, self._next - now if self.rate is not None else 0.0]
+        pace = self._next - now if self.rate is not None else 0.0
+        self._held_back = self._held_back or pace > 0
+        waits = [self.hold_until - now, pace]
         if self.window is not None:
             waits.append(self.window.wait(now))
         return max(0.0, *waits)
@@ -171,10 +178,11 @@ class LearnedRate:
         if self.window is not None:
             self.window.take(now)
         if self.rate is not None:
-            if now - self._next <= 1 / self.rate:
+            if self._held_back:
                 self._grow(now)
-            else:  # it did not hold anything back, so nothing is known of a higher one
+            else:  # nothing is learned of a higher rate that was not needed
                 self._grown_at = now
+            self._held_back = False
             self._next = max(now, self._next) + 1 / self.rate
 
     def forget(self, sent: float) -> None:
@@ -208,11 +216,12 @@ class LearnedRate:
         accepted = sum(moment > self._anchor for moment in self._accepted)
         if elapsed < max(2.0, 3 / rate):
             if not self._measured:
+                self.rate = max(0.9 * rate, 1 / MINUTE)
                 self._restart(now)
             return
         estimate = MARGIN * accepted / min(elapsed, MINUTE)
         if self._measured or accepted < FEW:  # a small bucket that was full meanwhile let in less than its refill
-            estimate = min(max(estimate, 0.85 * rate), MARGIN * rate)
+            estimate = min(max(estimate, 0.94 * rate), MARGIN * rate)
         self.rate = max(estimate, 1 / MINUTE)
         self._measured = True
         self._step = FIRST_STEP
@@ -227,7 +236,7 @@ class LearnedRate:
         """Fast while the rate is a first guess; once it was measured by little, and by more the longer it goes well."""
         if self.rate is None:
             return
-        if now - self._grown_at < (max(10.0, 20 / self.rate) if self._measured else max(1.0, 4 / self.rate)):
+        if now - self._grown_at < (max(4.0, 10 / self.rate) if self._measured else max(1.0, 4 / self.rate)):
             return
         self._grown_at = now
         growth = 1 + (self._step if self._measured else 0.5)
