@@ -1,4 +1,4 @@
-"""Every question of questions.yaml is one test item."""
+"""One test item for each question of questions.yaml; ragcheck.toml says what must hold."""
 
 
 def test_handbook(ragcheck_result):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Result, Run
 
-__all__ = ["timing_comparison", "timing_table"]
+__all__ = ["last_comparable", "timing_comparison", "timing_table"]
 
 _LEAST_WIDTH = 40
 _ID_COLUMNS = 60
@@ -151,6 +151,16 @@ def _call_notes(asked: Sequence[Result]) -> list[str]:
     queued, backoff = sum(call.queued for call in calls), sum(call.backoff for call in calls)
     waits = f"waited {figures.seconds(queued)} for a place, {figures.seconds(backoff)} to retry"
     return [f"model calls: {len(calls):,}, {sum(call.cached for call in calls):,} from the cache; {waits}"]
+
+
+def last_comparable(sequential: Run, concurrent: Iterable[Run]) -> Run | None:
+    """Of concurrent runs, newest first, the first that can be compared; else the newest, to say what is in the way."""
+    newest = None
+    for run in concurrent:
+        newest = newest or run
+        if _obstacle(sequential, run) is None:
+            return run
+    return newest
 
 
 def timing_comparison(sequential: Run, concurrent: Run | None, *, width: int = 80) -> str:

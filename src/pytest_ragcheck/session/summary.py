@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.model import Result, Run, State
+from pytest_ragcheck.model import Run, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +53,12 @@ class Summary:
 
     def _blocks(self, run: Run, width: int, root: Path) -> list[str]:
         from pytest_ragcheck.report.terminal import metrics_table
-        from pytest_ragcheck.report.timing import timing_comparison, timing_table
+        from pytest_ragcheck.report.timing import last_comparable, timing_comparison, timing_table
         from pytest_ragcheck.session.runs import RunFolder
 
         blocks = [metrics_table(run, width=width) + self._expected(), timing_table(run, width=width)]
         if run.mode == "sequential":
-            concurrent = RunFolder.of(self._catalog, root).newest("concurrent")
-            asked = _asked(run)
-            last = next((other for other in concurrent if _asked(other) == asked), None)
+            last = last_comparable(run, RunFolder.of(self._catalog, root).newest("concurrent"))
             blocks.append(timing_comparison(run, last, width=width))
         return blocks
 
@@ -75,14 +73,6 @@ class Summary:
             if result.state is State.PASSED:  # the others stand among the failures
                 terminalreporter.write_line(question_report(result, width=width))
                 terminalreporter.write_line("")
-
-
-def _asked(run: Run) -> set[tuple[str, str]]:
-    return {_key(result) for result in run.results}
-
-
-def _key(result: Result) -> tuple[str, str]:
-    return result.question.dataset, result.question.id
 
 
 def _lost(nodeids: Any) -> str:
