@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.model import Run, State
@@ -22,9 +23,10 @@ WIDEST = 160
 
 
 def report_width(config: pytest.Config) -> int:
-    """Columns that a report may take."""
-    terminal: Any = config.get_terminal_writer()
-    return max(40, min(WIDEST, int(terminal.fullwidth)) - MARGIN)
+    """Columns that a report may take; there is not always a terminal reporter (``-p no:terminal``)."""
+    has_terminal = config.pluginmanager.hasplugin("terminalreporter")
+    columns = config.get_terminal_writer().fullwidth if has_terminal else shutil.get_terminal_size().columns
+    return max(40, min(WIDEST, columns) - MARGIN)
 
 
 class Summary:
