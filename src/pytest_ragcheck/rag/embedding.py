@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
 from functools import cached_property
 from importlib import metadata, util
@@ -25,6 +26,8 @@ TEXTS_PER_COMMIT = 256
 """So many texts are embedded between two writes to the store: what an interrupted run keeps."""
 _STORE_KIND = "embedding"
 _HASHED_WHOLE = 1 << 20
+_MATRIX = 2
+_LENGTH_TOLERANCE = 1e-3
 
 
 class Embedder(Protocol):
@@ -92,27 +95,54 @@ class SentenceTransformersEmbedder:
         logging.disable_progress_bar()
         try:
             return SentenceTransformer(self._location, device="cpu", local_files_only=Path(self._location).is_dir())
-        except (OSError, ValueError) as problem:
+        except Exception as problem:  # the libraries raise nearly anything for what is no model
             first = str(problem).strip().partition("\n")[0]
             raise ConfigurationError(
-                f"embedder {self.model!r} cannot be loaded ({first}); "
+                f"embedder {self.model!r} cannot be loaded ({type(problem).__name__}: {first}); "
                 "name a model's folder, or one that is in the local model cache"
-            ) from None
+            ) from problem
         finally:
             if shows_progress:
                 logging.enable_progress_bar()
+
+
+class _Batch:
+    """Texts that wait to be embedded together, and the vectors that will be there for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.rows: dict[str, int] = {}
+        self.vectors: asyncio.Future[Any] = loop.create_future()
+
+    def add(self, texts: Sequence[str]) -> list[int]:
+        """The rows of ``vectors`` in which the texts will stand."""
+        return [self.rows.setdefault(text, len(self.rows)) for text in texts]
+
+    def settle(self, work: asyncio.Future[Any]) -> None:
+        """Pass on what came of embedding the texts."""
+        if self.vectors.done():
+            return
+        if work.cancelled():
+            self.vectors.cancel()
+        elif (problem := work.exception()) is not None:
+            self.vectors.set_exception(problem)
+            self.vectors.exception()  # told already: all who waited may have been cancelled
+        else:
+            self.vectors.set_result(work.result())
 
 
 class CachedEmbedder:
     """An embedder in front of which the store stands: a text that was ever embedded is not embedded again.
 
     :attr:`computed` counts the texts that were really embedded, :attr:`reused` those that came from the store.
+    Safe to use from several threads: they embed in turn, since a model need not bear more.
     """
 
     def __init__(self, embedder: Embedder, store: Store) -> None:
         self._embedder = embedder
         self._store = store
-        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._turn = threading.Lock()
+        self._gathering: _Batch | None = None
         self.computed = 0
         self.reused = 0
 
@@ -122,54 +152,77 @@ class CachedEmbedder:
         return self._embedder.fingerprint
 
     def embed(self, texts: Sequence[str]) -> Any:
-        """A float32 array of shape ``(len(texts), dimensions)``; equal texts are embedded once.
+        """A float32 array of shape ``(len(texts), dimensions)``, ``(0, 0)`` without texts.
 
-        Written to the store every :data:`TEXTS_PER_COMMIT` texts, so an interrupted call resumes.
+        Equal texts are embedded once. Written to the store every :data:`TEXTS_PER_COMMIT` texts, so an
+        interrupted call resumes.
+        Raises ConfigurationError where the embedder's vectors are not of the promised shape and length.
         """
         import numpy as np
 
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
+        with self._turn:
+            rows = self._rows(texts)
+        return np.stack([np.frombuffer(rows[text], dtype=np.float32) for text in texts])
+
+    def _rows(self, texts: Sequence[str]) -> dict[str, bytes]:
         fingerprint = self.fingerprint
         keys = {text: digest(fingerprint, text) for text in texts}
-        rows = self._store.get_many(_STORE_KIND, list(keys.values()))
-        missing = [text for text, key in keys.items() if key not in rows]
-        self.reused += len(keys) - len(missing)
+        known = self._store.get_many(_STORE_KIND, list(keys.values()))
+        rows = {text: known[key] for text, key in keys.items() if key in known}
+        missing = [text for text in keys if text not in rows]
+        self.reused += len(rows)
         for start in range(0, len(missing), TEXTS_PER_COMMIT):
             some = missing[start : start + TEXTS_PER_COMMIT]
-            vectors = np.ascontiguousarray(self._embedder.embed(some), dtype=np.float32)
-            fresh = {keys[text]: vector.tobytes() for text, vector in zip(some, vectors, strict=True)}
-            self._store.put_many(_STORE_KIND, fresh)
-            rows.update(fresh)
+            fresh = dict(zip(some, self._computed(some), strict=True))
+            self._store.put_many(_STORE_KIND, {keys[text]: row for text, row in fresh.items()})
+            rows |= fresh
             self.computed += len(some)
-        return np.stack([np.frombuffer(rows[keys[text]], dtype=np.float32) for text in texts])
+        return rows
+
+    def _computed(self, texts: Sequence[str]) -> list[bytes]:
+        import numpy as np
+
+        vectors = np.ascontiguousarray(self._embedder.embed(texts), dtype=np.float32)
+        if vectors.ndim != _MATRIX or len(vectors) != len(texts):
+            raise ConfigurationError(
+                f"embedder {type(self._embedder).__qualname__}: embed() of {len(texts)} texts must return an array of "
+                f"shape ({len(texts)}, dimensions), got {vectors.shape}"
+            )
+        lengths = np.linalg.norm(vectors, axis=1)
+        if not np.allclose(lengths, 1.0, atol=_LENGTH_TOLERANCE):  # not a number is not close either
+            worst = lengths[np.argmax(~np.isclose(lengths, 1.0, atol=_LENGTH_TOLERANCE))]
+            raise ConfigurationError(
+                f"embedder {type(self._embedder).__qualname__}: embed() must return rows of length 1, "
+                f"got one of length {worst:.4g}; divide each row by its norm"
+            )
+        return [vector.tobytes() for vector in vectors]
 
     def make_ready(self, texts: Sequence[str]) -> None:
         """Load the model if any of ``texts`` is not in the store yet."""
         keys = {digest(self.fingerprint, text) for text in texts}
-        if len(self._store.get_many(_STORE_KIND, list(keys))) < len(keys):
-            self._embedder.load()
+        with self._turn:
+            if len(self._store.get_many(_STORE_KIND, list(keys))) < len(keys):
+                self._embedder.load()
 
     async def embed_soon(self, texts: Sequence[str]) -> Any:
         """Like :meth:`embed`, in one batch with all that is asked for in the same turn of the loop."""
+        if not texts:
+            return self.embed(texts)
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._start_batch)
-        futures = [self._waiting.setdefault(text, loop.create_future()) for text in texts]
-        return await asyncio.gather(*futures)
+        batch = self._gathering
+        if batch is None or batch.loop is not loop:  # what another, closed loop left behind is lost with it
+            batch = self._gathering = _Batch(loop)
+            loop.call_soon(self._start, batch)
+        rows = batch.add(texts)
+        vectors = await asyncio.shield(batch.vectors)  # others wait for them too
+        return vectors[rows]
 
-    def _start_batch(self) -> None:
-        batch, self._waiting = self._waiting, {}
-        work = asyncio.get_running_loop().run_in_executor(None, self.embed, list(batch))
-
-        def hand_out(done: asyncio.Future[Any]) -> None:
-            problem = None if done.cancelled() else done.exception()
-            for future, row in zip(batch.values(), [] if done.cancelled() or problem else done.result(), strict=False):
-                if not future.done():
-                    future.set_result(row)
-            for future in batch.values():
-                if not future.done():
-                    future.cancel() if problem is None else future.set_exception(problem)
-
-        work.add_done_callback(hand_out)
+    def _start(self, batch: _Batch) -> None:
+        if self._gathering is batch:
+            self._gathering = None
+        batch.loop.run_in_executor(None, self.embed, list(batch.rows)).add_done_callback(batch.settle)
 
 
 def _require(module: str) -> None:
