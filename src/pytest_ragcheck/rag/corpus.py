@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.errors import DocumentError
 from pytest_ragcheck.model import Document
-from pytest_ragcheck.rag.ingestion import EXTRACTION_VERSION, document_source, find_documents, read_document
+from pytest_ragcheck.rag.ingestion import EXTRACTION_VERSION, document_of, document_source, find_documents, read_content
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _PLAIN_TEXT = frozenset({".md", ".markdown", ".txt"})
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in the order of their paths, and a digest of what was read."""
+    """Documents in the order of their sources, and a digest of their sources and texts."""
 
     documents: tuple[Document, ...]
     fingerprint: str
@@ -42,28 +41,32 @@ def read_corpus(patterns: Sequence[str], root: Path, store: Store) -> Corpus:
     The text of HTML and PDF files comes from the store while the file is unchanged.
     Raises ConfigurationError for a pattern that matches nothing, DocumentError for an unreadable file.
     """
-    documents: list[Document] = []
-    parts: list[str | bytes] = [str(EXTRACTION_VERSION)]
-    for path in find_documents(patterns, root):
-        source = document_source(path, root)
-        document, content = _read(path, root, source, store)
-        documents.append(document)
-        parts += [source, content]
-    return Corpus(tuple(documents), digest(*parts).hex())
+    documents = tuple(_read(path, document_source(path, root), store) for path in find_documents(patterns, root))
+    parts = (part for document in documents for part in (document.source, document.text))
+    return Corpus(documents, digest(str(EXTRACTION_VERSION), *parts).hex())
 
 
-def _read(path: Path, root: Path, source: str, store: Store) -> tuple[Document, bytes]:
-    if path.suffix.lower() in _PLAIN_TEXT:
-        document = read_document(path, root)
-        return document, digest(document.text)
-    try:
-        content = digest(path.suffix.lower(), path.read_bytes())
-    except OSError as problem:
-        raise DocumentError(f"{source}: {problem.strerror or problem}; make it readable or leave it out") from None
-    key = digest(str(EXTRACTION_VERSION), content)
+def _read(path: Path, source: str, store: Store) -> Document:
+    content = read_content(path, source)
+    kind = path.suffix.lower()
+    if kind in _PLAIN_TEXT:
+        return document_of(content, source)
+    key = digest(str(EXTRACTION_VERSION), kind, _reader(kind), content)
     stored = store.get(_STORE_KIND, key)
     if stored is not None:
-        return Document(source=source, text=stored.decode("utf-8")), content
-    document = read_document(path, root)
+        return Document(source=source, text=stored.decode("utf-8"))
+    document = document_of(content, source)
     store.put(_STORE_KIND, key, document.text.encode("utf-8"))
-    return document, content
+    return document
+
+
+def _reader(kind: str) -> str:
+    """The version of the library that gives a PDF its text: another one may give another text."""
+    if kind != ".pdf":
+        return ""
+    from importlib import metadata
+
+    try:
+        return metadata.version("pypdf")
+    except metadata.PackageNotFoundError:
+        return ""

@@ -16,7 +16,7 @@ import warnings
 from collections import deque
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import ConfigurationError, DocumentError, MissingExtraError
@@ -33,8 +33,10 @@ __all__ = [
     "EXTRACTION_VERSION",
     "chunk_document",
     "chunk_documents",
+    "document_of",
     "document_source",
     "find_documents",
+    "read_content",
     "read_document",
 ]
 
@@ -194,16 +196,13 @@ def read_document(path: Path, root: Path) -> Document:
 
     """
     source = document_source(path, root)
-    extract = _EXTRACTORS.get(path.suffix.lower())
-    if extract is None:
+    return document_of(read_content(path, source), source)
+
+
+def read_content(path: Path, source: str) -> bytes:
+    """A document's bytes; DocumentError where it is of an unknown kind, no regular file, too large or unreadable."""
+    if not _is_document(path):
         raise DocumentError(f"{source}: a document of an unknown kind; known kinds: {_known_kinds()}")
-    text = extract(_content(path, source), source)
-    if not text.strip():
-        raise DocumentError(f"{source}: holds no text; leave it out")
-    return Document(source=source, text=text)
-
-
-def _content(path: Path, source: str) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise DocumentError(f"{source}: not a regular file; leave it out")
@@ -214,6 +213,17 @@ def _content(path: Path, source: str) -> bytes:
     if len(content) > LARGEST_DOCUMENT:
         raise DocumentError(f"{source}: larger than {LARGEST_DOCUMENT // 2**20} MB; split it, or leave it out")
     return content
+
+
+def document_of(content: bytes, source: str) -> Document:
+    """The document with the text that ``content`` holds, read as the suffix of ``source`` tells.
+
+    Raises as :func:`read_document` does.
+    """
+    text = _EXTRACTORS[PurePosixPath(source).suffix.lower()](content, source)
+    if not text.strip():
+        raise DocumentError(f"{source}: holds no text; leave it out")
+    return Document(source=source, text=text)
 
 
 # ---- Text and HTML
