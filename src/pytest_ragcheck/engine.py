@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import sys
 import time
 import traceback
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
+from pytest_ragcheck.run_file import normalised, whole_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
@@ -122,6 +125,15 @@ class Engine:
         loop = asyncio.get_running_loop()
         self._results = {job.key: loop.create_future() for job in self._jobs}
         self._main = loop.create_task(self._run(), name="ragcheck-engine")
+        self._main.add_done_callback(self._fail_what_is_left)
+
+    def _fail_what_is_left(self, main: asyncio.Task[None]) -> None:
+        """Whoever waits for a result must not wait for ever, even where the engine itself broke."""
+        problem = None if main.cancelled() else main.exception()
+        for future in self._results.values():
+            if problem is not None and not future.done():
+                future.set_exception(_first_cause(problem))
+                future.exception()  # nobody has to ask for it
 
     async def result(self, key: Hashable) -> Result:
         """The result for one job's key, as soon as it is there."""
@@ -169,7 +181,7 @@ class Engine:
         early = [metric for metric in job.metrics if not metric.needs_answer and contexts is not None]
         async with asyncio.TaskGroup() as tasks:
             scoring = [tasks.create_task(self._measure(job, metric, contexts, None)) for metric in early]
-            work = _guarded(job.pipeline.generate(job.question, contexts))
+            work = _guarded(_generated(job, contexts))
             generated = await self._slots.step(work, self._clock)
             answer, stopped = generated.outcome.value, generated.outcome.stopped
             if answer is not None:
@@ -194,15 +206,31 @@ class Engine:
         self, job: Job, metric: Metric, contexts: tuple[Context, ...] | None, answer: Answer | None
     ) -> _Done[Score]:
         case = Case(question=job.question, contexts=contexts or (), answer=answer)
-        done = await self._slots.step(_guarded(metric.measure(case)), self._clock)
+        done = await self._slots.step(_guarded(_measured(metric, case)), self._clock)
         threshold = job.thresholds.get(metric.name)
-        stopped = done.outcome.stopped
-        if stopped is None:
-            score = _checked(done.outcome.value, metric.name, threshold)
-        else:
-            failure = stopped.failure or Failure(message=stopped.not_run or "", kind="not-run")
-            score = Score(metric=metric.name, threshold=threshold, error=failure)
-        return _Done(score, done.started, done.ended)
+        score, stopped = done.outcome.value, done.outcome.stopped
+        if score is None:
+            reason = Failure(message=(stopped and stopped.not_run) or "", kind="not-run")
+            score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
+        return _Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
+
+
+async def _generated(job: Job, contexts: tuple[Context, ...] | None) -> Answer:
+    answer = await job.pipeline.generate(job.question, contexts)
+    if not isinstance(answer, Answer):
+        raise MeasurementError(f"the pipeline returned {type(answer).__name__}, not an Answer", kind="wrong-return")
+    return normalised(answer, "the pipeline's answer cannot be kept")
+
+
+async def _measured(metric: Metric, case: Case) -> Score:
+    """The metric's score; a value that is no number from 0 to 1 is an error."""
+    score = await metric.measure(case)
+    if not isinstance(score, Score):
+        raise MeasurementError(f"the metric returned {type(score).__name__}, not a Score", kind="wrong-return")
+    score = normalised(score, "the metric's score cannot be kept")
+    if score.value is not None and not (math.isfinite(score.value) and 0.0 <= score.value <= 1.0):
+        raise MeasurementError(f"the metric returned {score.value!r}, not a number from 0 to 1", kind="wrong-value")
+    return score
 
 
 def _around(steps: Iterable[_Done[Any]]) -> tuple[float, float] | None:
@@ -246,27 +274,45 @@ async def _guarded(work: Coroutine[Any, Any, T]) -> _Outcome[T]:
 
 def _failure(problem: BaseException) -> Failure:
     if isinstance(problem, MeasurementError):
-        return Failure(message=str(problem), kind=problem.kind, details=problem.details)
+        details = {
+            key: detail if detail is None or type(detail) in {int, float} else whole_characters(str(detail))
+            for key, detail in problem.details.items()
+        }
+        return Failure(message=whole_characters(str(problem)), kind=problem.kind, details=details)
     if isinstance(problem, RagcheckError):
-        return Failure(message=str(problem), kind=type(problem).__name__)
-    frames = traceback.extract_tb(problem.__traceback__)
+        return Failure(message=whole_characters(str(problem)), kind=type(problem).__name__)
+    outside = _outside_frames(problem)
+    frames = traceback.extract_tb(outside.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    text = "".join(traceback.format_exception(problem))
+    text = _MARKERS.sub("", "".join(traceback.format_exception(outside)))
     first_line = str(problem).partition("\n")[0]
     return Failure(
-        message=f"{type(problem).__name__}: {first_line}{where}", kind="exception", details={"traceback": text}
+        message=whole_characters(f"{type(problem).__name__}: {first_line}{where}"),
+        kind="exception",
+        details={"traceback": whole_characters(text)},
     )
 
 
-def _checked(score: Score | None, name: str, threshold: float | None) -> Score:
-    """A metric's score with its threshold; a value that is no number from 0 to 1 is an error."""
-    if not isinstance(score, Score):
-        failure = Failure(message=f"the metric returned {type(score).__name__}, not a Score", kind="wrong-return")
-        return Score(metric=name, threshold=threshold, error=failure)
-    if score.value is not None and not (math.isfinite(score.value) and 0.0 <= score.value <= 1.0):
-        failure = Failure(message=f"the metric returned {score.value!r}, not a number from 0 to 1", kind="wrong-value")
-        return Score(metric=name, threshold=threshold, error=failure)
-    return replace(score, metric=name, threshold=threshold)
+_MARKERS = re.compile(r"^[ ^~]+\n", re.MULTILINE)
+"""The lines of a traceback that underline a part of the line above."""
+
+
+def _outside_frames(problem: BaseException) -> BaseException:
+    """The exception with a traceback that starts where our own frames end, if it was raised outside of them."""
+    rest = problem.__traceback__
+    while rest is not None and _is_ours(rest.tb_frame.f_code.co_filename):
+        rest = rest.tb_next
+    return problem if rest is None else problem.with_traceback(rest)
+
+
+def _is_ours(filename: str) -> bool:
+    return Path(filename).is_relative_to(Path(__file__).parent)
+
+
+def _first_cause(problem: BaseException) -> BaseException:
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
 
 
 def _by_pipeline(jobs: Sequence[Job]) -> list[list[Job]]:

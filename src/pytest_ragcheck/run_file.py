@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from numbers import Integral, Number
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_ragcheck.errors import RagcheckError
-from pytest_ragcheck.model import Result, Run
+from pytest_ragcheck.errors import MeasurementError, RagcheckError
+from pytest_ragcheck.model import Answer, Result, Run, Score
 
-__all__ = ["RunFileError", "dump", "load", "load_run", "save_run", "write_atomically"]
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters", "write_atomically"]
 
 T = TypeVar("T", Result, Run)
+Returned = TypeVar("Returned", Answer, Score)
 
 
 class RunFileError(RagcheckError):
@@ -33,20 +41,103 @@ def load(kind: type[T], plain: Any) -> T:
     return value
 
 
+def normalised(value: Returned, source: str) -> Returned:
+    """What a user's code returned, as the builtin types that the model promises, so that it can be kept.
+
+    Numbers of other libraries become ``float`` or ``int``, sequences tuples or lists, half characters (lone
+    surrogates, which no encoding can write) U+FFFD. ``source`` names who returned it.
+
+    Raises :class:`~pytest_ragcheck.errors.MeasurementError` (kind ``wrong-return``), which names the field, where
+    a field holds something else.
+    """
+    from pydantic import ValidationError
+
+    kind: type[Returned] = Answer if isinstance(value, Answer) else Score
+    try:
+        made: Returned = _adapter(kind.__name__).validate_python(_plain_fields(value, kind, ""))
+    except _NotPlainError as problem:
+        raise MeasurementError(f"{source}: {kind.__name__}{problem}", kind="wrong-return") from None
+    except ValidationError as problem:
+        raise MeasurementError(f"{source}: {kind.__name__}{_first_error(problem)}", kind="wrong-return") from None
+    return made
+
+
+def whole_characters(text: str) -> str:
+    """``text`` with U+FFFD for half characters."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class _NotPlainError(ValueError):
+    pass
+
+
+def _plain(value: Any, place: str) -> Any:
+    if isinstance(value, Mapping):
+        return {whole_characters(str(key)): _plain(entry, f"{place}[{key!r}]") for key, entry in value.items()}
+    if isinstance(value, list | tuple | AbstractSet):
+        return [_plain(entry, f"{place}[{number}]") for number, entry in enumerate(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain_fields(value, type(value), place)
+    if callable(getattr(value, "tolist", None)):  # scalars and arrays of numpy and torch
+        return _plain(value.tolist(), place)
+    return _plain_scalar(value, place)
+
+
+def _plain_fields(value: Any, kind: type[Any], place: str) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name), f"{place}.{field.name}") for field in fields(kind)}
+
+
+def _plain_scalar(value: Any, place: str) -> str | float | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return whole_characters(str(value))
+    try:
+        if isinstance(value, Integral):
+            return int(value)
+        if isinstance(value, Number):
+            return float(value)  # type: ignore[arg-type]  # complex has no float, and says so
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _NotPlainError(f"{place} must be a text, a number, or a list or mapping of such, got {type(value).__name__}")
+
+
+def _first_error(problem: ValidationError) -> str:
+    error = problem.errors(include_url=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+    expected = error["msg"].removeprefix("Input ").replace("should be", "must be")
+    return f"{place} {expected}, got {type(error['input']).__name__}"
+
+
 def save_run(run: Run, path: Path) -> None:
-    """Write a run's JSON file in one step."""
-    write_atomically(path, _adapter(Run.__name__).dump_json(run, indent=1, warnings="error") + b"\n")
+    """Write a run's JSON file in one step; ASCII, so that text which is no Unicode can stand in it too."""
+    write_atomically(path, json.dumps(dump(run), indent=1).encode("ascii") + b"\n")
 
 
 def load_run(path: Path) -> Run:
     """Read a run's JSON file; RunFileError where it is missing, damaged or of another version."""
     try:
-        return load(Run, json.loads(path.read_bytes()))
+        plain = json.loads(path.read_bytes())
+        _check_version(plain)
+        return load(Run, plain)
     except OSError as problem:
         raise RunFileError(f"{path}: {problem.strerror}") from None
-    except ValueError as problem:
-        first = str(problem).partition("\n")[0]
-        raise RunFileError(f"{path}: not a run of pytest-ragcheck ({first})") from None
+    except (ValueError, RecursionError) as problem:
+        raise RunFileError(f"{path}: not a run of pytest-ragcheck ({_first_problem(problem)})") from None
+
+
+def _check_version(plain: Any) -> None:
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
+    if version != Run.schema_version:
+        raise ValueError(f"schema_version is {version!r}, this version reads {Run.schema_version}")
+
+
+def _first_problem(problem: Exception) -> str:
+    errors = getattr(problem, "errors", None)  # pydantic's
+    if errors is None:
+        return str(problem).partition("\n")[0]
+    first = errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -64,8 +155,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _adapter(kind: str) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter({"Result": Result, "Run": Run}[kind])
+    return TypeAdapter({"Answer": Answer, "Result": Result, "Run": Run, "Score": Score}[kind])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -303,6 +305,91 @@ async def test_a_metric_that_returns_no_score_is_an_error():
     results = await run(jobs(as_pipeline(answer), count=1, metrics=[StubMetric(measure=measure)]))
 
     assert results["q0"].scores["quality"].error.kind == "wrong-return"
+
+
+class Unkeepable:
+    pass
+
+
+class OddFloat(float):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        (Answer(text=None), "Answer.text"),
+        (Answer(text="x", contexts=["a"]), "Answer.contexts[0]"),
+        (Answer(text="x", contexts=[Context(text="x", rank=1, score=1j)]), "Answer.contexts[0].score"),
+        (Answer(text="x", metadata={"raw": [Unkeepable()]}), "Answer.metadata['raw'][0]"),
+        ("only text", "not an Answer"),
+    ],
+)
+async def test_an_answer_that_cannot_be_kept_is_an_error_that_names_the_place(answer, place):
+    class Careless(TwoStep):
+        async def generate(self, question, contexts):
+            return answer
+
+    results = await run(jobs(Careless(InFlight()), count=1, metrics=[StubMetric()]))
+
+    assert results["q0"].error.kind == "wrong-return"
+    assert place in results["q0"].error.message
+
+
+async def test_an_answer_and_a_score_become_plain_values():
+    context = Context(text="half \ud800 character", rank=1, score=OddFloat(0.5))
+
+    async def answer(question):
+        return Answer(text="x\udfff", contexts=[context], metadata={1: ("a", Decimal("0.5"), 3, {True})})
+
+    async def measure(case):
+        return Score(metric="x", value=Fraction(1, 2), details={"missing": ("a", "b")})
+
+    result = (await run(jobs(as_pipeline(answer), count=1, metrics=[StubMetric("x", measure=measure)])))["q0"]
+
+    assert result.answer.text == "x\ufffd"
+    assert result.answer.contexts[0].text == "half \ufffd character"
+    assert type(result.answer.contexts[0].score) is float
+    assert result.answer.metadata == {"1": ["a", 0.5, 3, [True]]}
+    assert (result.scores["x"].value, result.scores["x"].details) == (0.5, {"missing": ["a", "b"]})
+
+
+@pytest.mark.parametrize("value", ["good", Unkeepable(), [0.5]])
+async def test_a_value_that_is_no_number_is_an_error(value):
+    async def measure(case):
+        return Score(metric="x", value=value)
+
+    async def answer(question):
+        return question, ()
+
+    results = await run(jobs(as_pipeline(answer), metrics=[StubMetric("x", measure=measure), StubMetric("y")]))
+
+    assert [result.scores["x"].error.kind for result in results.values()] == ["wrong-return"] * 3
+    assert results["q2"].scores["y"].value == 1.0
+
+
+async def test_when_the_engine_itself_breaks_nobody_waits_for_ever():
+    def full(key, result):
+        raise OSError("No space left on device")
+
+    engine = Engine(jobs(TwoStep(InFlight())), slots=Slots(sequential=True), on_result=full)
+    engine.start()
+
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.wait_for(engine.result("q2"), 5)
+    await engine.close()
+
+
+async def test_a_traceback_starts_in_the_code_that_failed():
+    async def answer(question):
+        raise LookupError("no such page")
+
+    result = (await run(jobs(as_pipeline(answer), count=1)))["q0"]
+
+    told = result.error.details["traceback"]
+    assert "test_engine.py" in told
+    assert "pytest_ragcheck" not in told
+    assert "^^^" not in told
 
 
 async def test_close_cancels_what_is_in_flight():
