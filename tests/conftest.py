@@ -12,8 +12,11 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
+from xml.etree import ElementTree
 
 import pytest
+
+JUNIT = "junit.xml"
 
 EMBEDDER = '''
 """Bag-of-words vectors: deterministic, and near where words are shared."""
@@ -169,7 +172,7 @@ class Project:
     @staticmethod
     def arguments(*arguments, ragcheck=True, cache=False):
         """What the command line gets."""
-        common = ["-p", "no:deepeval", *([] if cache else ["-p", "no:cacheprovider"])]
+        common = ["-p", "no:deepeval", f"--junitxml={JUNIT}", *([] if cache else ["-p", "no:cacheprovider"])]
         return [*common, *(["--ragcheck"] if ragcheck else []), *map(str, arguments)]
 
     def environment(self):
@@ -179,10 +182,32 @@ class Project:
         temporary.mkdir(exist_ok=True)
         return kept | {"PYTEST_DEBUG_TEMPROOT": str(temporary), "HOME": str(self.path), "PYTHONPATH": str(self.path)}
 
+    def test_cases(self):
+        """The elements of the last run's JUnit file, by the tests' names."""
+        return {case.get("name"): case for case in ElementTree.parse(self.path / JUNIT).iter("testcase")}
+
+    def outcomes(self):
+        """What became of each item of the last run, by its name."""
+        return {name: _outcome(case) for name, case in self.test_cases().items()}
+
+    def messages(self):
+        """What stands in the last run's JUnit file for each item that failed or could not be set up, by its name."""
+        elements = {name: [*case.iter("failure"), *case.iter("error")] for name, case in self.test_cases().items()}
+        return {
+            name: "\n".join(f"{element.get('message')}\n{element.text}" for element in found)
+            for name, found in elements.items()
+            if found
+        }
+
     def embedded(self):
         """How many texts were embedded in all runs so far, call by call."""
         log = self.path / "embedded.log"
         return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+def _outcome(case):
+    words = {"failure": "failed", "error": "error", "skipped": "skipped"}
+    return " and ".join(sorted({words[child.tag] for child in case if child.tag in words})) or "passed"
 
 
 @pytest.fixture
