@@ -129,16 +129,17 @@ class SdkWire:
             max_connections=self._connections, max_keepalive_connections=self._connections, keepalive_expiry=30.0
         )
         make = anthropic.DefaultAioHttpClient if _has_aiohttp() else anthropic.DefaultAsyncHttpxClient
-        client = anthropic.AsyncAnthropic(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=timeouts,
-            http_client=make(limits=limits, timeout=timeouts),
-        )
-        if not (client.api_key or client.auth_token or client.credentials is not None):
-            raise ConfigurationError(NO_KEY.format(endpoint=shown(self._base_url)))
-        return client
+        with suppress(anthropic.AnthropicError):  # a profile that was asked for and cannot be read
+            client = anthropic.AsyncAnthropic(
+                api_key=self._api_key,
+                base_url=self._base_url,
+                max_retries=0,
+                timeout=timeouts,
+                http_client=make(limits=limits, timeout=timeouts),
+            )
+            if client.api_key or client.auth_token or client.credentials is not None:
+                return client
+        raise ConfigurationError(NO_KEY.format(endpoint=shown(self._base_url)))
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> WireReply:
         client = await self.open()

@@ -1,0 +1,186 @@
+"""The gateway against every fault of the loopback Messages API: a reply, or an error with its true cause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.gateway import (
+    Gateway,
+    ModelReply,
+    ModelRequest,
+    transport,
+)
+from pytest_ragcheck.gateway.retry import RetryPolicy
+from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
+
+pytest.importorskip("anthropic", minversion="2.6")
+
+KEY = "sk-ant-unit-0123456789abcdef"
+MODEL = "claude-haiku-5-5"
+EAGER = RetryPolicy(base=0.02, ceiling=0.1)
+
+TRANSIENT = (
+    "overloaded",
+    "server_error",
+    "unavailable",
+    "gateway_timeout",
+    "reset",
+    "short_body",
+    "truncated_json",
+    "wrong_content_type",
+    "empty_reply",
+    "hang",
+    "drip",
+    "rate_limited",
+)
+PERMANENT = {"bad_request": 400, "forbidden": 403, "not_found": 404, "too_large": 413}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+
+@pytest.fixture(params=["aiohttp", "httpx2"])
+def any_transport(request, monkeypatch):
+    if request.param == "aiohttp":
+        pytest.importorskip("aiohttp")
+    monkeypatch.setattr(transport, "_has_aiohttp", lambda: request.param == "aiohttp")
+
+
+def ask(number, **settings):
+    return ModelRequest(model=MODEL, messages=[{"role": "user", "content": f"question {number}"}], **settings)
+
+
+async def ask_all(gateway, count, **settings):
+    calls = (gateway.complete(ask(number, **settings)) for number in range(count))
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def expected_text(reply):
+    """The loopback's own echo of the question; a wrong or cut body cannot have it."""
+    return isinstance(reply, ModelReply) and reply.stop_reason == "end_turn" and bool(reply.text)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", TRANSIENT)
+async def test_rare_trouble_of_the_moment_is_retried(fault):
+    await check_that_it_is_retried(fault, rate=0.05, count=60)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", TRANSIENT)
+async def test_frequent_trouble_of_the_moment_is_retried_over_any_transport(fault, any_transport):
+    await check_that_it_is_retried(fault, rate=0.2, count=20)
+
+
+async def check_that_it_is_retried(fault, *, rate, count):
+    behaviour = Behaviour(faults={fault: rate}, retry_after=0.0, drip_interval=0.1)
+    with MessagesApi(behaviour) as api:
+        async with Gateway(base_url=api.url, request_timeout=0.3, retries=EAGER) as gateway:
+            replies = await ask_all(gateway, count)
+            counts = gateway.snapshot()
+        stats = api.stats
+    assert all(expected_text(reply) for reply in replies), Counter(map(str, replies))
+    assert stats.by_outcome[fault] > 0
+    assert counts.retries == counts.attempts - count > 0
+    assert sum(reply.call.attempts for reply in replies) == counts.attempts
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+@pytest.mark.parametrize("fault", PERMANENT)
+async def test_what_no_retry_mends_fails_at_once_with_its_cause(fault, rate):
+    with MessagesApi(Behaviour(faults={fault: rate})) as api:
+        async with Gateway(base_url=api.url) as gateway:
+            replies = await ask_all(gateway, 30)
+        stats = api.stats
+    failures = [reply for reply in replies if not expected_text(reply)]
+    assert len(failures) == stats.by_outcome[fault] > 0
+    assert stats.requests == 30
+    for failure in failures:
+        assert isinstance(failure, MeasurementError)
+        assert failure.kind == "api-error"
+        assert failure.details["status"] == PERMANENT[fault]
+        assert failure.details["attempts"] == 1
+        assert str(PERMANENT[fault]) in str(failure)
+        assert failure.details["request_id"] in str(failure)
+        assert "\n" not in str(failure)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("share", [0.05, 0.2])
+async def test_all_faults_together_end_in_replies_or_true_causes(share, any_transport):
+    faults = dict.fromkeys([*TRANSIENT, *PERMANENT], share / 4)
+    with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1)) as api:
+        async with Gateway(base_url=api.url, request_timeout=0.5, retries=EAGER) as gateway:
+            replies = await asyncio.wait_for(ask_all(gateway, 60), 30)
+        stats = api.stats
+    failures = [reply for reply in replies if not expected_text(reply)]
+    assert all(isinstance(failure, MeasurementError) for failure in failures)
+    for fault, status in PERMANENT.items():
+        assert sum(failure.details["status"] == status for failure in failures) == stats.by_outcome.get(fault, 0)
+    for failure in failures:
+        if failure.details["status"] not in PERMANENT.values():
+            assert failure.details["attempts"] >= EAGER.attempts
+    assert stats.distinct_bodies == 60
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_never_works_names_status_attempts_time_and_request():
+    with MessagesApi(Behaviour(faults={"overloaded": 1.0})) as api:
+        retries = RetryPolicy(attempts=3, base=0.01)
+        async with Gateway(base_url=api.url, retries=retries) as gateway:
+            with pytest.raises(MeasurementError, match=r"529.*Overloaded.*3 attempts in .* s; request req_") as caught:
+                await gateway.complete(ask(1))
+            assert gateway.snapshot().failed == 1
+    assert caught.value.kind == "api-error"
+    assert caught.value.details["attempts"] == 3
+    assert caught.value.details["seconds"] > 0
+
+
+@pytest.mark.asyncio
+async def test_a_hang_is_abandoned_and_its_kind_is_timeout():
+    with MessagesApi(Behaviour(faults={"hang": 1.0})) as api:
+        async with Gateway(base_url=api.url, request_timeout=0.1, retries=RetryPolicy(attempts=2)) as gateway:
+            with pytest.raises(MeasurementError, match=r"no answer within 0.1 s") as caught:
+                await gateway.complete(ask(1))
+        assert api.stats.by_outcome["hang"] == 2
+    assert caught.value.kind == "timeout"
+    assert caught.value.details["status"] is None
+
+
+@pytest.mark.asyncio
+async def test_nobody_at_the_other_end():
+    with MessagesApi() as api:
+        url = api.url
+    async with Gateway(base_url=url, retries=RetryPolicy(attempts=2, base=0.01)) as gateway:
+        with pytest.raises(MeasurementError, match="the connection failed") as caught:
+            await gateway.complete(ask(1))
+    assert caught.value.kind == "connection"
+
+
+@pytest.mark.asyncio
+async def test_a_wait_beyond_the_deadline_fails_at_once_with_the_true_cause():
+    with MessagesApi(Behaviour(faults={"rate_limited": 1.0}, retry_after=3600)) as api:
+        async with Gateway(base_url=api.url, call_deadline=5) as gateway:
+            with pytest.raises(MeasurementError, match=r"429.*says to wait 3600 s.*deadline is 5 s") as caught:
+                await asyncio.wait_for(gateway.complete(ask(1)), 5)
+        assert api.stats.requests == 1
+    assert caught.value.kind == "rate-limited"
+
+
+@pytest.mark.asyncio
+async def test_retry_after_is_obeyed_by_the_request_that_got_it():
+    with MessagesApi(Behaviour(max_in_flight=1, latency=0.02, retry_after=0.3, retry_after_ms=True)) as api:
+        async with Gateway(base_url=api.url, concurrency=2) as gateway:
+            replies = await ask_all(gateway, 2)
+        log = api.stats.log
+    assert all(expected_text(reply) for reply in replies)
+    (refused,) = [line for line in log if line.status == 429]
+    (again,) = [line for line in log if line.digest == refused.digest and line.status == 200]
+    assert again.arrival - refused.arrival >= 0.3
