@@ -32,13 +32,21 @@ def _ragcheck_entry() -> Entry:
 
 @pytest.fixture
 def ragcheck_question(_ragcheck_entry: Entry) -> Question:
-    """The item's question: id, question, reference, gold, tags, answerable, thresholds."""
+    """The item's question: id, question, reference, gold, tags, answerable, thresholds.
+
+    A ``pytest_ragcheck.Question``. A test that asks for this alone has one item for each question and asks
+    the pipeline nothing.
+    """
     return _ragcheck_entry.question
 
 
 @pytest.fixture
 def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) -> Answer:
-    """The answer to the item's question, with its contexts; an error where there is none."""
+    """The answer to the item's question: text, contexts, refused, latency.
+
+    A ``pytest_ragcheck.Answer``, for assertions of your own; thresholds play no part. The item is an error
+    where the pipeline gave no answer, and skipped where the question was not run.
+    """
     if _ragcheck_result.not_run is not None:
         pytest.skip(_ragcheck_result.not_run)
     if _ragcheck_result.answer is None:
@@ -48,7 +56,12 @@ def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
 
 @pytest.fixture
 def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) -> ItemResult:
-    """The item's answer and scores; ``assert_passed()`` asserts every configured threshold."""
+    """The item's answer and scores: ``assert_passed()`` fails below any threshold.
+
+    A ``pytest_ragcheck.Result``: ``question``, ``answer``, ``scores`` by metric name, ``timing``. The item is
+    an error where there is no answer, or where a metric with a threshold could not be measured and no other one was
+    below its threshold; it is skipped where the question was not run.
+    """
     from pytest_ragcheck.model import State
     from pytest_ragcheck.session.item_result import ItemResult
 
@@ -73,7 +86,10 @@ def _ragcheck_result(
 
 @pytest.fixture(scope="session")
 def ragcheck_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnswers:
-    """The async batch: asks every selected question at once, hands each item its own result when it is ready."""
+    """The batch: asks all selected questions at once, hands each item its result when it is ready.
+
+    Tests have no need to name it; ``ragcheck_answer`` and ``ragcheck_result`` rest on it.
+    """
     _run_nothing_unasked(request)
     answers: LiveAnswers | SharedAnswers = request.getfixturevalue("_ragcheck_live")
     return answers
@@ -81,7 +97,11 @@ def ragcheck_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnsw
 
 @pytest.fixture(scope="session")
 def ragcheck_index(request: pytest.FixtureRequest) -> Index:
-    """The vector index over the configured documents, built once: ``search(text, top_k)`` gives contexts."""
+    """The vector index over the configured documents: ``search(text, top_k)`` gives contexts.
+
+    Built once and kept on disk. ``search_many(texts, top_k)`` embeds and searches for several texts in one call.
+    Each ``pytest_ragcheck.Context`` has its text, rank, score (cosine), source and offsets.
+    """
     from pytest_ragcheck.errors import RagcheckError
     from pytest_ragcheck.session.selection import catalog_of, suite_of_session
 
@@ -94,7 +114,13 @@ def ragcheck_index(request: pytest.FixtureRequest) -> Index:
 
 @pytest.fixture(scope="session")
 def ragcheck_pipeline() -> ConfiguredPipeline:
-    """Override it to test your own system: return any callable ``question -> Answer | (text, contexts)``."""
+    """Override it to test your own system: return a callable ``question -> Answer | (text, contexts)``.
+
+    The callable is sync or async, a function or an object with ``__call__``. It gets the question's text, or the
+    ``pytest_ragcheck.Question`` where its first parameter is annotated with it. Contexts are texts,
+    ``pytest_ragcheck.Context`` or ``pytest_ragcheck.Chunk`` objects, best first. Keep the fixture's scope
+    ``session``. Without an override the reference pipeline answers: the index, then the configured generator.
+    """
     from pytest_ragcheck.session.answers import ConfiguredPipeline
 
     return ConfiguredPipeline()

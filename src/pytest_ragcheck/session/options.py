@@ -43,34 +43,34 @@ def add_options(parser: pytest.Parser) -> None:
         "--ragcheck",
         action="store_true",
         default=False,
-        help="Run RAG items; without it they are skipped and cost nothing.",
+        help="Run RAG items; without it they are skipped, nothing is asked and no file is written.",
     )
     group.addoption(
         "--ragcheck-sequential",
         action="store_true",
         default=False,
-        help="One call at a time, in the same engine; prints what concurrency buys.",
+        help="One question at a time, and of it one step at a time; prints what concurrency buys.",
     )
     group.addoption(
         "--ragcheck-concurrency",
         type=_positive,
         default=None,
         metavar="N",
-        help="Most calls in flight.",
+        help="Most calls in flight; wins over the configuration's concurrency.",
     )
     group.addoption(
         "--ragcheck-cache",
         choices=CACHE_MODES,
         default="use",
-        help="use: what the store holds is not asked for again (default). refresh: ask again, store. "
-        "off: neither read nor write. only: a miss is not run, never a call.",
+        help="use (default): what the store holds is not asked for again. refresh: ask again, and store. "
+        "off: neither read nor write the store. only: never call a model; a question that needs a call is not run.",
     )
     group.addoption(
         "--ragcheck-metrics",
         type=_names,
         default=None,
         metavar="NAMES",
-        help="Measure only these metrics (comma-separated).",
+        help="Measure only these metrics (names separated by commas); configured thresholds stay.",
     )
 
 
