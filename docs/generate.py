@@ -1,0 +1,325 @@
+"""Writes the reference pages that are made from the code.
+
+    python docs/generate.py            # write docs/reference/{options,configuration,fixtures,metrics}.md
+    python docs/generate.py --check    # exit with 1 and name the pages that are out of date
+
+To be run by hand after a change of an option, a configuration key, a fixture or a metric; the suite tells when it
+was forgotten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTICE = "<!-- Written by docs/generate.py from the code; edit there. -->"
+
+
+def pages() -> dict[str, str]:
+    """The text of each generated page, by file name."""
+    return {
+        "options.md": options_page(),
+        "configuration.md": configuration_page(),
+        "fixtures.md": fixtures_page(),
+        "metrics.md": metrics_page(),
+    }
+
+
+def main() -> int:
+    """Write the pages, or compare them with what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    stale = [name for name, text in pages().items() if not _is_written(REFERENCE / name, text)]
+    if parser.parse_args().check:
+        for name in stale:
+            sys.stdout.write(f"docs/reference/{name} is out of date; run python docs/generate.py\n")
+        return bool(stale)
+    for name in stale:
+        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+        sys.stdout.write(f"wrote docs/reference/{name}\n")
+    return 0
+
+
+def _is_written(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+# ---- Options ---------------------------------------------------------------------------------
+
+
+def options_page() -> str:
+    """Every option as it is declared."""
+    rows = [(_option_name(name, attributes), _option_text(attributes)) for name, attributes in declared_options()]
+    return _page(
+        "Options",
+        "The plugin's options of `pytest`; `pytest --help` lists them too. An option wins over the configuration.",
+        _table(("option", "effect"), rows),
+        "All of pytest's own options work as for any other test; [Select and rerun](../how-to/select-and-rerun.md) "
+        "shows those that matter most here.",
+    )
+
+
+def declared_options() -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """The name and the declaration of each option."""
+    from pytest_ragcheck.session.options import add_options
+
+    collected = _DeclaredOptions()
+    parser: Any = collected
+    add_options(parser)
+    return collected.declared
+
+
+class _DeclaredOptions:
+    """Takes the declarations in pytest's place."""
+
+    def __init__(self) -> None:
+        self.declared: list[tuple[str, Mapping[str, Any]]] = []
+
+    def getgroup(self, *_: str) -> _DeclaredOptions:
+        return self
+
+    def addoption(self, name: str, **attributes: Any) -> None:
+        self.declared.append((name, attributes))
+
+
+def _option_name(name: str, attributes: Mapping[str, Any]) -> str:
+    takes_value = not str(attributes.get("action", "")).startswith("store_")
+    return f"`{name} {attributes.get('metavar', 'MODE')}`" if takes_value else f"`{name}`"
+
+
+def _option_text(attributes: Mapping[str, Any]) -> str:
+    text: str = attributes["help"]
+    for choice in attributes.get("choices", ()):
+        text = re.sub(rf" ?(?<![\w-]){choice}(?=:| \(default\):)", f"<br>`{choice}`", text)
+    return text.removeprefix("<br>")
+
+
+# ---- Configuration ---------------------------------------------------------------------------
+
+
+def configuration_page() -> str:
+    """Every key of the schema with its type, default and meaning."""
+    from pytest_ragcheck.session.config import _schema
+
+    parts = [
+        CONFIGURATION_RULES,
+        "## Keys",
+        _table(("key", "type", "default", "meaning"), list(_keys(_schema().model_json_schema()))),
+        "## Names in `documents`",
+        DOCUMENT_RULES.format(suffixes=_document_suffixes()),
+        "## Example",
+        "```toml\n" + EXAMPLE + "```",
+    ]
+    return _page("Configuration", *parts)
+
+
+CONFIGURATION_RULES = """\
+The table `[tool.ragcheck]` of `pyproject.toml`, or a file `ragcheck.toml` with the same keys at its top level and its
+tables as `[chunking]` and `[metrics]`. The nearest one at or above the folder of the test file (or of the question file
+that was named) counts; without one, the nearest one at or above the current folder; without any, the defaults. In one
+folder `ragcheck.toml` goes before `pyproject.toml`.
+
+Paths are relative to the file that they stand in. An unknown key is an error that names the nearest known one."""
+
+DOCUMENT_RULES = """\
+A file, a folder (all documents below it) or a glob, in which `**` stands for any number of folders. Known suffixes:
+{suffixes}. Hidden files and folders are left out. A pattern that matches no document is an error. Of documents that
+differ only in white space the first is kept."""
+
+EXAMPLE = """\
+[tool.ragcheck]
+questions = "evals/questions.yaml"
+documents = ["handbook/**/*.md", "policies/travel.pdf"]
+top_k = 5
+
+[tool.ragcheck.chunking]
+size = 200
+overlap = 40
+
+[tool.ragcheck.metrics]
+hit_rate = 1.0
+groundedness = 0.8
+reference_coverage = "report"
+"""
+
+
+def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> Iterable[Any]:
+    definitions = definitions or schema.get("$defs", {})
+    for name, key in schema["properties"].items():
+        if "$ref" in key:
+            yield from _keys(definitions[key["$ref"].rpartition("/")[2]], f"{prefix}{name}.", definitions)
+        else:
+            if not key.get("description"):
+                message = f"the configuration key {prefix}{name} has no description in session/config.py"
+                raise SystemExit(message)
+            yield f"`{prefix}{name}`", _type(key), _default(key), key["description"]
+
+
+def _type(key: dict[str, Any]) -> str:
+    if "anyOf" in key:
+        return " or ".join(_type(one) for one in key["anyOf"] if one.get("type") != "null")
+    if "const" in key:
+        return f"`{json.dumps(key['const'])}`"
+    if "enum" in key:
+        return " or ".join(f"`{json.dumps(value)}`" for value in key["enum"])
+    kind: str = key["type"]
+    if kind == "array":
+        return f"list of {_type(key['items'])}s"
+    if kind == "object":
+        return f"table of {_type(key['additionalProperties'])}"
+    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    least = f" from {key['minimum']}" if "minimum" in key else ""
+    above = f" above {key['exclusiveMinimum']:g}" if "exclusiveMinimum" in key else ""
+    return f"{words[kind]}{least}{above}"
+
+
+def _default(key: dict[str, Any]) -> str:
+    default = key.get("default")
+    return "none" if default in (None, [], {}) else f"`{json.dumps(default)}`"
+
+
+def _document_suffixes() -> str:
+    from pytest_ragcheck.rag.ingestion import DOCUMENT_SUFFIXES
+
+    return ", ".join(f"`{suffix}`" for suffix in sorted(DOCUMENT_SUFFIXES))
+
+
+# ---- Fixtures --------------------------------------------------------------------------------
+
+
+def fixtures_page() -> str:
+    """Every public fixture with its scope and docstring, and the mark."""
+    from pytest_ragcheck.session.selection import MARK_LINE
+
+    parts = [FIXTURE_RULES]
+    for name, scope, doc in public_fixtures():
+        parts += [f"## `{name}`", f"Scope: {scope}.", _markdown(doc)]
+    signature, _, meaning = MARK_LINE.partition("): ")
+    parts += [f"## The mark `{signature})`", meaning[0].upper() + meaning[1:] + ".", MARK_RULES]
+    return _page("Fixtures and mark", *parts)
+
+
+FIXTURE_RULES = """\
+`pytest --fixtures -v` prints the same. A test that names one of the first three has one item for each question of its
+suite."""
+
+MARK_RULES = """\
+The nearest mark wins, keyword by keyword: that of the test, then of its class, then of its module. A keyword wins over
+the configuration. `documents` is a pattern or a list of them. `metrics` maps names to least values (`None`: only
+reported), or lists names that are only reported; it replaces the configured table."""
+
+
+def public_fixtures() -> Iterator[tuple[str, str, str]]:
+    """Name, scope and docstring of each fixture, read from the source: pytest wraps the functions."""
+    from pytest_ragcheck.session import fixtures
+
+    for node in ast.parse(inspect.getsource(fixtures)).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("ragcheck_"):
+            keywords = [word for made in node.decorator_list if isinstance(made, ast.Call) for word in made.keywords]
+            scopes = [ast.literal_eval(word.value) for word in keywords if word.arg == "scope"]
+            yield node.name, scopes[0] if scopes else "function", ast.get_docstring(node) or ""
+
+
+# ---- Metrics ---------------------------------------------------------------------------------
+
+
+def metrics_page() -> str:
+    """Every metric with what it needs and its docstring."""
+    from pytest_ragcheck.metrics import registry, retrieval, text
+
+    rows, sections = [], []
+    for name in registry.metric_names():
+        needs = " and ".join(f"`{need}`" for need in sorted(registry.required_inputs(name))) or "nothing"
+        measure = retrieval.RETRIEVAL_MEASURES.get(name)
+        doc = _doc(measure if measure is not None else _metric_class(text, name))
+        rows.append((f"[`{name}`](#{name})", "retrieval" if measure is not None else "text", needs))
+        sections += [f"### `{name}`", _markdown(doc)]
+    count = len(retrieval.RETRIEVAL_MEASURES)
+    return _page(
+        "Metrics",
+        METRIC_RULES,
+        _table(("metric", "family", "needs"), rows),
+        NEEDS,
+        "## Retrieval",
+        _markdown(_section(_doc(retrieval), "The relevant items", until="A *hit*")),
+        "Whether a context matches a gold passage:",
+        _markdown(_section(_doc(retrieval.matches), "- Of different sources")),
+        RETRIEVAL_RULES,
+        *sections[: 2 * count],
+        "## Text",
+        _markdown(_section(_doc(text), "They compare")),
+        *sections[2 * count :],
+    )
+
+
+METRIC_RULES = """\
+Each is a number from 0 to 1, higher is better. None of these calls a model.
+[Choose metrics and thresholds](../how-to/choose-metrics.md) says which to take."""
+
+NEEDS = """\
+`gold`, `reference` and `must_contain` are fields of the question. To a question without the field the metric does not
+apply: it neither passes nor fails it. A configured metric that applies to no question of the file is an error.
+`embedder` is the one of the configuration."""
+
+RETRIEVAL_RULES = """\
+The metrics look at the first `top_k` contexts (k). They do not apply to questions without gold, nor to questions that
+are marked as unanswerable."""
+
+
+def _metric_class(module: Any, name: str) -> Callable[..., Any]:
+    return next(kind for kind in vars(module).values() if inspect.isclass(kind) and _default_name(kind) == name)
+
+
+def _default_name(kind: type) -> str | None:
+    field = getattr(kind, "__dataclass_fields__", {}).get("name")
+    return None if field is None else field.default
+
+
+def _section(doc: str, start: str, *, until: str | None = None) -> str:
+    """The part of a docstring from ``start`` up to ``until``."""
+    for mark in (start, until):
+        if mark is not None and mark not in doc:
+            message = f"no docstring part starts with {mark!r} any more; correct docs/generate.py"
+            raise SystemExit(message)
+    return doc[doc.index(start) : None if until is None else doc.index(until)].strip()
+
+
+# ---- Markdown --------------------------------------------------------------------------------
+
+
+def _doc(thing: Any) -> str:
+    doc = inspect.getdoc(thing)
+    if not doc:
+        message = f"{thing!r} has no docstring"
+        raise SystemExit(message)
+    return doc
+
+
+def _markdown(doc: str) -> str:
+    """A docstring's roles and double backticks as Markdown's; what names a function or module of ours is left out."""
+    doc = re.sub(r"\s\(:(?:func|mod):`[^`]+`\)", "", doc)
+    doc = re.sub(r":\w+:`~?([^`]+)`", lambda role: f"`{role[1].rpartition('.')[2]}`", doc)
+    return doc.replace("``", "`")
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTICE, *parts]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
