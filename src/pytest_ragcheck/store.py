@@ -294,14 +294,23 @@ class Store:
             return _connect(str(path), check=suspect)
         except sqlite3.OperationalError:
             raise
+        except sqlite3.DatabaseError:
+            if self._take_use_alone(path):
+                return self._replace_if_damaged(path)
+        return self._open_in_use(path)
+
+    def _open_in_use(self, path: Path) -> sqlite3.Connection:
+        """A file that was damaged and that others use: one of them may have put a new one in place meanwhile."""
+        self._take_use(path)
+        try:
+            return _connect(str(path), check=True)
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError as problem:
-            if not self._take_use_alone():
-                self._release_use()
-                self.notices.append(
-                    f"{path}: {problem}; another process uses the file, so nothing of this run is kept in it"
-                )
-                return _connect(":memory:")
-        return self._replace_if_damaged(path)
+            self._release_use()
+            kept = "another process uses the file, so nothing of this run is kept in it"
+            self.notices.append(f"{path}: {problem}; {kept}")
+            return _connect(":memory:")
 
     def _replace_if_damaged(self, path: Path) -> sqlite3.Connection:
         """Look again, alone: another process may have put a new file in place meanwhile."""
@@ -326,13 +335,15 @@ class Store:
             self._use = path.with_name(f"{path.name}.use").open("ab")
         fcntl.flock(self._use, fcntl.LOCK_SH)
 
-    def _take_use_alone(self) -> bool:
+    def _take_use_alone(self, path: Path) -> bool:
+        """Whether this became the file's only user; not where another one has replaced the file meanwhile."""
         if fcntl is None or self._use is None:
             return True
+        damaged = _inode(path)
         # Unlocked first: two processes that each wait to turn a shared lock into the only one would wait for ever.
         fcntl.flock(self._use, fcntl.LOCK_UN)
         end = time.monotonic() + _EXCLUSIVE_WAIT
-        while time.monotonic() < end:
+        while time.monotonic() < end and _inode(path) in {damaged, None}:
             with suppress(BlockingIOError):
                 fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
@@ -343,6 +354,13 @@ class Store:
         if self._use is not None:
             self._use.close()
             self._use = None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _connect(name: str, *, check: bool = False) -> sqlite3.Connection:
