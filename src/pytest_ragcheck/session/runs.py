@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.run_file import RunFileError, load_run, save_run
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder"]
 
 RUNS_KEPT = 20
+_NAME = re.compile(r"(?P<start>\d{4}-\d\d-\d\dT\d{6}\S*)-(?P<mode>[a-z]+)(?:-(?P<number>\d+))?")
 
 
 class RunFolder:
@@ -41,17 +43,25 @@ class RunFolder:
             number += 1
             path = self._folder / f"{name}-{number}.json"
         save_run(run, path)
-        for old in self._paths("*")[RUNS_KEPT:]:
+        for old in self._newest_first()[RUNS_KEPT:]:
             old.unlink(missing_ok=True)
         return path
 
     def newest(self, mode: str) -> Iterator[Run]:
         """The runs of one mode, newest first; a file that cannot be read is passed over."""
-        for path in self._paths(f"*-{mode}*"):
+        for path in self._newest_first(mode):
             try:
                 yield load_run(path)
             except RunFileError:
                 continue
 
-    def _paths(self, pattern: str) -> list[Path]:
-        return sorted(self._folder.glob(f"{pattern}.json"), reverse=True)
+    def _newest_first(self, mode: str | None = None) -> list[Path]:
+        """By the names alone; files with other names are not ours."""
+        named = ((path, _NAME.fullmatch(path.stem)) for path in self._folder.glob("*.json"))
+        ours = [(path, name) for path, name in named if name is not None and mode in {None, name["mode"]}]
+        return [
+            path
+            for path, _ in sorted(
+                ours, key=lambda found: (found[1]["start"], int(found[1]["number"] or 1)), reverse=True
+            )
+        ]

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import types
+from typing import get_args, get_origin, get_type_hints
+
+import pytest
+
+from pytest_ragcheck import model, run_file
+from pytest_ragcheck.model import (
+    Answer,
+    Call,
+    Context,
+    Failure,
+    Passage,
+    Question,
+    Result,
+    Run,
+    Score,
+    State,
+    Timing,
+    Usage,
+)
+from pytest_ragcheck.run_file import RunFileError, dump, load, load_run, save_run, write_atomically
+from pytest_ragcheck.session.runs import RUNS_KEPT, RunFolder
+
+USAGE = Usage(input_tokens=11, output_tokens=12, cache_read_tokens=13, cache_write_tokens=14)
+CALL = Call(
+    purpose="generation",
+    model="claude-haiku-5-5",
+    started=0.5,
+    queued=0.25,
+    backoff=0.125,
+    wire=1.5,
+    attempts=2,
+    cached=True,
+    usage=USAGE,
+    cost=0.0001,
+    request_id="req_1",
+)
+QUESTION = Question(
+    id="days-of-leave",
+    question="How many days? \u2028 \U0001f600",
+    dataset="questions.yaml",
+    reference="25 days.",
+    gold=((Passage(source="a.md", start=1, end=2, text="x"), Passage(source="b.md")), (Passage(text="quote"),)),
+    must_contain=(("25 days", "twenty-five days"), ("a year",)),
+    tags=("lookup", "leave"),
+    answerable=False,
+    thresholds={"hit_rate": 0.5},
+    line=7,
+)
+ANSWER = Answer(
+    text="25 days.",
+    contexts=(
+        Context(text="25 days", rank=1, score=0.1 + 0.2, source="a.md", start=3, end=10, chunk_id="a.md#0"),
+        Context(text="five", rank=2),
+    ),
+    refused=False,
+    model="extractive",
+    latency=0.75,
+    cached=True,
+    usage=USAGE,
+    metadata={"list": [1, 2.5, None, True, {"deep": "er"}], "text": "x"},
+)
+RESULT = Result(
+    question=QUESTION,
+    answer=ANSWER,
+    error=Failure(message="odd", kind="timeout", details={"status": 429.0, "id": "x", "none": None}),
+    not_run="the budget is spent",
+    scores={
+        "hit_rate": Score(metric="hit_rate", value=1 / 3, threshold=0.5, reason="why", details={"ranks": [1, None]}),
+        "recall": Score(metric="recall", error=Failure(message="broken")),
+        "mrr": Score(metric="mrr", reason="no gold"),
+    },
+    timing=Timing(
+        retrieval=0.1,
+        generation=0.2,
+        evaluation=0.3,
+        started=0.4,
+        finished=0.5,
+        retrieval_span=(0.1, 0.2),
+        generation_span=(0.2, 0.3),
+        evaluation_span=(0.3, 0.4),
+    ),
+    calls=(CALL, dataclasses.replace(CALL, cost=None, request_id=None)),
+)
+RUN = Run(
+    started_at="2026-03-04T05:06:07+00:00",
+    mode="sequential",
+    fingerprints={"questions.yaml": {"documents": "abc", "top_k": "5"}},
+    setup=1.25,
+    wall=2.5,
+    versions={"pytest": "9.0"},
+    results=(RESULT, Result(question=Question(id="bare", question="?"))),
+    cached_phases=("setup", "retrieval"),
+    complete=False,
+)
+
+
+def every_value(value):
+    yield value
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from every_value(getattr(value, field.name))
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from every_value(entry)
+    elif isinstance(value, tuple | list):
+        for entry in value:
+            yield from every_value(entry)
+
+
+# ---- Round trip
+
+
+def test_the_example_leaves_no_field_of_the_model_at_its_default():
+    """Else the round trip below would not tell of a field that gets lost."""
+    values = list(every_value(RUN))
+    kinds = [kind for kind in vars(model).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    assert len(kinds) > 10
+    for kind in kinds:
+        if kind in {model.Document, model.Chunk}:  # no parts of a run
+            continue
+        for field in dataclasses.fields(kind):
+            default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+            seen = [getattr(value, field.name) for value in values if isinstance(value, kind)]
+            exempt = (kind, field.name) == (Run, "schema_version")
+            assert exempt or any(value != default for value in seen), (kind, field.name)
+
+
+def test_a_run_comes_back_as_it_was(tmp_path):
+    save_run(RUN, tmp_path / "deep" / "run.json")
+    assert load_run(tmp_path / "deep" / "run.json") == RUN
+
+
+def test_results_come_back_as_they_were_and_as_what_they_were():
+    loaded = load(Result, dump(RESULT))
+    assert loaded == RESULT
+    assert loaded.state is State.NOT_RUN
+    assert isinstance(loaded.question.gold[0], tuple)
+    assert isinstance(loaded.calls[0].usage, Usage)
+
+
+def builtin_only(value):
+    if type(value) is dict:
+        return all(type(key) is str and builtin_only(entry) for key, entry in value.items())
+    if type(value) is list:
+        return all(map(builtin_only, value))
+    return type(value) in {str, int, float, bool, types.NoneType}
+
+
+def test_a_dump_holds_builtin_types_only():
+    for plain in (dump(RESULT), dump(RUN)):
+        assert builtin_only(plain)
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_every_field_has_a_type_that_json_has_a_form_for():
+    """A field of another type would come back as something else, or not at all."""
+    plain = {str, int, float, bool, types.NoneType, ...}
+
+    def fits(kind):
+        if kind in plain or kind.__module__ == model.__name__ or str(kind) == "typing.Any":
+            return True
+        return get_origin(kind) is not None and all(map(fits, get_args(kind)))
+
+    for kind in vars(model).values():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            for name, annotation in get_type_hints(kind).items():
+                assert fits(annotation), (kind, name)
+
+
+def test_text_that_is_no_unicode_can_be_kept(tmp_path):
+    run = dataclasses.replace(RUN, results=(Result(question=QUESTION, answer=Answer(text="half \ud800 é")),))
+    save_run(run, tmp_path / "run.json")
+    assert load_run(tmp_path / "run.json") == run
+    assert (tmp_path / "run.json").read_bytes().isascii()
+
+
+def test_numbers_that_json_lacks_do_not_spoil_the_file(tmp_path):
+    answer = Answer(text="x", metadata={"odd": float("nan"), "high": float("inf")})
+    run = dataclasses.replace(RUN, results=(Result(question=QUESTION, answer=answer),))
+    save_run(run, tmp_path / "run.json")
+    json.loads((tmp_path / "run.json").read_bytes(), parse_constant=pytest.fail)
+    assert load_run(tmp_path / "run.json").results[0].answer.metadata == {"odd": None, "high": None}
+
+
+# ---- Damaged and foreign files
+
+
+def rest(**changes):
+    return json.dumps(dump(RUN) | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "Expecting value"),
+        (rest()[:-40], "Unterminated string"),
+        (b"\xff\xfe\x00", "codec can't decode"),
+        (b"[" * 100_000, "recursion"),
+        (b"[]", "schema_version is None, this version reads 1"),
+        (b"null", "schema_version is None, this version reads 1"),
+        (b'{"a": 1}', "schema_version is None, this version reads 1"),
+        (rest(schema_version=2), "schema_version is 2, this version reads 1"),
+        (rest(schema_version="1"), "schema_version is '1', this version reads 1"),
+        (b'{"schema_version": 1}', "started_at: "),
+        (rest(wall="soon"), "wall: "),
+        (rest(results=[{"question": 5}]), "results.0.question: "),
+        (rest(results="x"), "results: "),
+    ],
+)
+def test_what_is_no_run_is_told_in_one_line(tmp_path, content, problem):
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(RunFileError) as caught:
+        load_run(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: not a run of pytest-ragcheck (")
+    assert problem in text
+    assert "\n" not in text
+    assert len(text) < len(str(path)) + 250
+
+
+def test_a_missing_file_is_told_in_one_line(tmp_path):
+    with pytest.raises(RunFileError, match=r"run\.json: No such file or directory$"):
+        load_run(tmp_path / "run.json")
+
+
+# ---- In one step
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_file.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_cannot_be_dumped_leaves_the_old_file(tmp_path):
+    path = tmp_path / "run.json"
+    save_run(RUN, path)
+    odd = Answer(text="x", metadata={"odd": object()})
+    with pytest.raises(ValueError, match="object"):
+        save_run(dataclasses.replace(RUN, results=(Result(question=QUESTION, answer=odd),)), path)
+    assert load_run(path) == RUN
+
+
+def test_a_reader_sees_the_old_or_the_new_content(tmp_path):
+    path = tmp_path / "run.json"
+    contents = [bytes([letter]) * 300_000 for letter in b"ab"]
+    write_atomically(path, contents[0])
+    done = threading.Event()
+    seen = set()
+
+    def read():
+        while not done.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(100):
+        write_atomically(path, contents[number % 2])
+    done.set()
+    reader.join()
+    assert seen <= set(contents)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- The folder of the last runs
+
+
+def run_at(second, mode="concurrent", wall=0.0):
+    return dataclasses.replace(RUN, started_at=f"2026-03-04T05:06:{second:02}+00:00", mode=mode, wall=wall, results=())
+
+
+def test_the_newest_run_of_a_mode_comes_first(tmp_path):
+    folder = RunFolder(tmp_path)
+    for run in (run_at(2, wall=2.0), run_at(1, wall=1.0), run_at(3, "sequential", wall=3.0)):
+        folder.save(run)
+    assert [run.wall for run in folder.newest("concurrent")] == [2.0, 1.0]
+    assert [run.wall for run in folder.newest("sequential")] == [3.0]
+
+
+def test_runs_of_the_same_second_stay_apart_and_in_order(tmp_path):
+    folder = RunFolder(tmp_path)
+    paths = [folder.save(run_at(1, wall=float(number))) for number in range(12)]
+    assert len(set(paths)) == 12
+    assert [run.wall for run in folder.newest("concurrent")] == [float(number) for number in reversed(range(12))]
+
+
+def test_the_last_runs_are_kept(tmp_path):
+    folder = RunFolder(tmp_path)
+    for number in range(RUNS_KEPT + 3):
+        folder.save(run_at(number, wall=float(number)))
+    kept = [run.wall for run in folder.newest("concurrent")]
+    assert kept == [float(number) for number in reversed(range(3, RUNS_KEPT + 3))]
+
+
+def test_other_files_are_neither_read_nor_dropped_and_damaged_ones_passed_over(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save(run_at(1, wall=1.0))
+    folder.save(run_at(2)).write_bytes(b"{")
+    for name in ("0-notes.json", "baseline-concurrent.json", "z.json"):
+        save_run(run_at(9), tmp_path / name)
+    assert [run.wall for run in folder.newest("concurrent")] == [1.0]
+    for number in range(10, RUNS_KEPT + 10):
+        folder.save(run_at(number))
+    assert {"0-notes.json", "baseline-concurrent.json", "z.json"} < {path.name for path in tmp_path.iterdir()}
+    assert len(list(tmp_path.iterdir())) == RUNS_KEPT + 3
+
+
+def test_a_folder_that_is_not_there_holds_no_runs(tmp_path):
+    assert list(RunFolder(tmp_path / "none").newest("concurrent")) == []
