@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,12 @@ def import_object(name: str, *, root: Path, key: str) -> Any:
 
 @contextmanager
 def _importable(root: Path) -> Iterator[None]:
+    if str(root) in sys.path:
+        yield
+        return
     sys.path.append(str(root))
     try:
         yield
     finally:
-        sys.path.remove(str(root))
+        with suppress(ValueError):  # the module took it off itself
+            sys.path.remove(str(root))
