@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_ragcheck.gateway.accounts import Snapshot
+from pytest_ragcheck.gateway.accounts import Snapshot, recorded_calls
 from pytest_ragcheck.gateway.client import Gateway
+from pytest_ragcheck.gateway.plan import Plan, plan
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.transport import check_access, check_credentials
@@ -13,8 +14,11 @@ __all__ = [
     "Gateway",
     "ModelReply",
     "ModelRequest",
+    "Plan",
     "PriceList",
     "Snapshot",
     "check_access",
     "check_credentials",
+    "plan",
+    "recorded_calls",
 ]

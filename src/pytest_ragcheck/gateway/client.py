@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
-from pytest_ragcheck.gateway.accounts import Accounts, Snapshot
+from pytest_ragcheck.gateway.accounts import Accounts, Snapshot, record_call
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.flights import Claims, Flights, Warmth
 from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
@@ -153,6 +153,7 @@ class Gateway:
         asked = self._clock()
         try:
             landed = await self._landed(request, asked)
+            record_call(landed.call)
             check_end(landed.reply, request)
         except (MeasurementError, ConfigurationError, NotRunError):
             self._accounts.failed += 1

@@ -1,0 +1,107 @@
+"""A client that the user made, as a wire."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["UserClientWire"]
+
+JSON = {"content-type": "application/json"}
+
+
+class UserClientWire:
+    """Calls ``client.messages.create``, awaiting it or, of a synchronous client, in a thread.
+
+    The client stays the user's: it is not closed. Retries are the gateway's, so the SDK's own are turned off in a copy.
+    With ``own_connections`` an asynchronous SDK client's copy gets connections of its own, as those of the user
+    may belong to another event loop.
+    """
+
+    def __init__(self, client: Any, *, own_connections: bool = False) -> None:
+        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(client.messages.create))
+        self._own = own_connections and self._is_async and hasattr(client, "with_options")
+        if self._own:
+            import anthropic
+
+            self._client = client.with_options(max_retries=0, http_client=anthropic.DefaultAsyncHttpxClient())
+        else:
+            self._client = client.with_options(max_retries=0) if hasattr(client, "with_options") else client
+
+    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
+        """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
+        create = self._client.messages.create
+        known, extra = _arguments(create, body)
+        if extra:
+            known["extra_body"] = extra
+        try:
+            async with asyncio.timeout(timeout):
+                if self._is_async:
+                    message = await create(**known)
+                else:
+                    message = await asyncio.to_thread(create, **known)
+                    if inspect.isawaitable(message):
+                        message = await message
+        except TimeoutError:
+            raise WireTrouble(f"no answer within {timeout:g} s", timed_out=True) from None
+        except Exception as error:
+            reply = _reply_of_error(error)
+            if reply is None:
+                raise
+            return reply
+        return WireReply(status=200, headers=_headers(message), body=json.dumps(_as_dict(message)).encode())
+
+    async def close(self) -> None:
+        """Close connections of our own; the user's client stays open."""
+        if self._own:
+            await self._client.close()
+
+
+def _arguments(create: Any, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``create`` takes by name, and what it does not know but the API may."""
+    try:
+        parameters = inspect.signature(create).parameters
+    except (TypeError, ValueError):
+        return dict(body), {}
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(body), {}
+    known = {name: value for name, value in body.items() if name in parameters}
+    return known, {name: value for name, value in body.items() if name not in parameters}
+
+
+def _reply_of_error(error: Exception) -> WireReply | None:
+    """What the server said, or that nothing came; None for an error of another kind."""
+    response = getattr(error, "response", None)
+    if response is not None and hasattr(response, "status_code"):
+        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+        return WireReply(status=response.status_code, headers=headers, body=response.content)
+    if type(error).__name__ in {"APITimeoutError", "APIConnectionError"}:
+        raise WireTrouble(f"the connection failed ({error})", timed_out=type(error).__name__ == "APITimeoutError")
+    return None
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    if hasattr(message, "to_dict"):
+        return dict(message.to_dict(mode="json"))
+    if isinstance(message, dict):
+        return message
+    usage = getattr(message, "usage", None)
+    return {
+        "type": "message",
+        "model": str(getattr(message, "model", "")),
+        "content": [{"type": "text", "text": str(block.text)} for block in message.content if hasattr(block, "text")],
+        "stop_reason": getattr(message, "stop_reason", None) or "end_turn",
+        "usage": {name: getattr(usage, name, 0) for name in ("input_tokens", "output_tokens")} if usage else {},
+    }
+
+
+def _headers(message: Any) -> dict[str, str]:
+    request_id = getattr(message, "_request_id", None)
+    return {**JSON, "request-id": request_id} if isinstance(request_id, str) else dict(JSON)
