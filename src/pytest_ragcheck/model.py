@@ -167,7 +167,7 @@ class Failure:
 
     message: str
     kind: str = "error"
-    details: Mapping[str, str | float | None] = field(default_factory=dict)
+    details: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
