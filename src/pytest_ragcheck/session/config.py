@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
-__all__ = ["ConfigurationFile", "Settings", "find_configuration", "load_settings"]
+__all__ = ["ConfigurationFile", "Generation", "Settings", "find_configuration", "load_settings"]
 
 REPORT_ONLY = "report"
 """In the metrics table instead of a least value: measure, but let nothing fail by it."""
 FILE_NAME = "ragcheck.toml"
 _OUR_HEADER = re.compile(r"""\s*\[\s*["']?tool["']?\s*\.\s*["']?ragcheck["']?\s*[.\]]""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How a model is asked for an answer; None: the generator's default."""
+
+    prompt: str | None
+    """With ``$contexts`` and ``$question``."""
+    system: str | None
+    max_tokens: int | None
+    parameters: Mapping[str, Any]
+    """Passed on in the request's body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,15 @@ class Settings:
     """Seconds, one attempt of one model call."""
     answer_timeout: float
     """Seconds, one answer of a user's pipeline."""
+    call_deadline: float
+    """Seconds, all attempts of one model call."""
+    run_deadline: float | None
+    """Seconds from the first model call, after which no more are made."""
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    generation: Generation
+    prices: Mapping[str, Mapping[str, float]]
+    """US dollars per million tokens by model and kind of tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +169,13 @@ def _schema() -> type[BaseModel]:
         size: int = Field(200, ge=1, description="Words in a chunk, at most.")
         overlap: int = Field(40, ge=0, description="Words shared with the chunk before, about; less than `size`.")
 
+    class Asking(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        prompt: str | None = Field(None, description="The user message, with `$contexts` and `$question`.")
+        system: str | None = Field(None, description="The system prompt.")
+        max_tokens: int | None = Field(None, ge=1, description="A longer answer is an error, not a short answer.")
+        parameters: dict[str, Any] = Field({}, description="Further fields of the request, passed on as they are.")
+
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         questions: str | None = Field(None, description="The question file.")
@@ -165,6 +193,20 @@ def _schema() -> type[BaseModel]:
         concurrency: int | None = Field(None, ge=1, description="Most calls in flight.")
         request_timeout: float = Field(60.0, gt=0, description="Seconds for one attempt of one model call.")
         answer_timeout: float = Field(300.0, gt=0, description="Seconds for one answer of a pipeline of yours.")
+        call_deadline: float = Field(
+            600.0, gt=0, description="Seconds for all attempts of one model call and the waiting between them."
+        )
+        run_deadline: float | None = Field(
+            None, gt=0, description="Seconds from the first model call on, after which no more are made."
+        )
+        requests_per_minute: float | None = Field(None, gt=0, description="Most model calls a minute.")
+        tokens_per_minute: float | None = Field(None, gt=0, description="Most tokens a minute, in and out.")
+        generation: Asking = Asking()  # type: ignore[call-arg]  # the defaults of Field
+        prices: dict[str, dict[str, float]] = Field(
+            {},
+            description="US dollars per million tokens for a model: `input`, `output`, and if they differ from "
+            "Anthropic's usual shares of `input`, `cache_read` and `cache_write`.",
+        )
 
     return Table
 
@@ -193,6 +235,17 @@ def _validated(file: ConfigurationFile) -> Settings:
         concurrency=table.concurrency,
         request_timeout=table.request_timeout,
         answer_timeout=table.answer_timeout,
+        call_deadline=table.call_deadline,
+        run_deadline=table.run_deadline,
+        requests_per_minute=table.requests_per_minute,
+        tokens_per_minute=table.tokens_per_minute,
+        generation=Generation(
+            prompt=table.generation.prompt,
+            system=table.generation.system,
+            max_tokens=table.generation.max_tokens,
+            parameters=MappingProxyType(table.generation.parameters),
+        ),
+        prices=MappingProxyType(table.prices),
     )
 
 
@@ -223,7 +276,12 @@ def _first_error(file: ConfigurationFile, problem: ValidationError) -> Configura
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Input ").replace("should be", "must be").replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return (
+        message.removeprefix("Input ")
+        .replace("should be", "must be")
+        .replace("a valid integer", "an integer")
+        .replace("a valid ", "a ")
+    )
 
 
 def _shown(path: Path) -> str:

@@ -23,6 +23,9 @@ class Options:
     concurrency: int | None
     cache: str
     metrics: tuple[str, ...] | None
+    max_cost: float | None
+    """US dollars."""
+    plan: bool
 
     @classmethod
     def read(cls, config: pytest.Config) -> Options:
@@ -33,6 +36,8 @@ class Options:
             concurrency=config.getoption("ragcheck_concurrency"),
             cache=config.getoption("ragcheck_cache"),
             metrics=config.getoption("ragcheck_metrics"),
+            max_cost=config.getoption("ragcheck_max_cost"),
+            plan=config.getoption("ragcheck_plan"),
         )
 
 
@@ -72,6 +77,30 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAMES",
         help="Measure only these metrics (names separated by commas); configured thresholds stay.",
     )
+    group.addoption(
+        "--ragcheck-max-cost",
+        type=_dollars,
+        default=None,
+        metavar="USD",
+        help="Make no model call that could cost more than what is left of USD; "
+        "what is finished keeps its result, the other items are skipped.",
+    )
+    group.addoption(
+        "--ragcheck-plan",
+        action="store_true",
+        default=False,
+        help="Print what a run would call, tokens, price and minutes, and call nothing.",
+    )
+
+
+def _dollars(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected an amount in US dollars, got {text!r}")
+    return amount
 
 
 def _positive(text: str) -> int:
