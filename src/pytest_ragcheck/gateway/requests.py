@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ragcheck.store import digest
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Call, Usage
 
-__all__ = ["CacheMode", "Message", "ModelReply", "ModelRequest"]
+__all__ = ["CacheMode", "Completer", "Message", "ModelReply", "ModelRequest"]
 
 KEY_VERSION = "model-call-1"
 """Part of every key; changes when the meaning of a stored reply changes."""
@@ -121,6 +121,13 @@ class ModelReply:
     request_id: str | None
     call: Call
     cached: bool = False
+
+
+class Completer(Protocol):
+    """Whatever stands for the gateway where calls are made."""
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """The reply; see :meth:`~pytest_ragcheck.gateway.Gateway.complete` for what is raised."""
 
 
 def _text_block(text: str, *, mark: bool = False) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from pytest_ragcheck.store import digest
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
+    from pytest_ragcheck.gateway import Completer
+
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_SYSTEM",
@@ -57,7 +59,7 @@ class ClaudeGenerator:
     Raises :class:`~pytest_ragcheck.errors.ConfigurationError` for a template without both.
     """
 
-    gateway: Gateway
+    gateway: Completer
     model: str = DEFAULT_MODEL
     template: str = DEFAULT_TEMPLATE
     system: str | None = DEFAULT_SYSTEM

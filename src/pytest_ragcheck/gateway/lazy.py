@@ -1,0 +1,55 @@
+"""A gateway for code that is put together before its event loop runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.gateway.client import Gateway
+from pytest_ragcheck.gateway.plan import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_ragcheck.gateway.accounts import Snapshot
+    from pytest_ragcheck.gateway.plan import Plan
+    from pytest_ragcheck.gateway.prices import PriceList
+    from pytest_ragcheck.gateway.requests import ModelReply, ModelRequest
+
+__all__ = ["LazyGateway"]
+
+
+class LazyGateway:
+    """Makes its :class:`~pytest_ragcheck.gateway.Gateway` in the event loop of the first call.
+
+    ``settings`` are the gateway's keyword arguments.
+    """
+
+    def __init__(self, *, prices: PriceList, **settings: Any) -> None:
+        self._prices = prices
+        self._settings = settings
+        self._gateway: Gateway | None = None
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """See :meth:`Gateway.complete`."""
+        return await self._made().complete(request)
+
+    async def plan(self, requests: Iterable[ModelRequest]) -> Plan:
+        """What the requests would call and cost."""
+        limits = {
+            name: self._settings.get(name) for name in ("concurrency", "requests_per_minute", "tokens_per_minute")
+        }
+        return plan(requests, self._made(), prices=self._prices, **limits)
+
+    def snapshot(self) -> Snapshot | None:
+        """The state of this moment; None before the first call."""
+        return None if self._gateway is None else self._gateway.snapshot()
+
+    async def close(self) -> None:
+        """Close the gateway, if it was made."""
+        if self._gateway is not None:
+            await self._gateway.close()
+
+    def _made(self) -> Gateway:
+        if self._gateway is None:
+            self._gateway = Gateway(prices=self._prices, **self._settings)
+        return self._gateway
