@@ -48,13 +48,14 @@ class Job:
 
 
 class Slots:
-    """How much goes on at once, shared by the engines of one session.
+    """How much goes on at once, and the clock, shared by the engines of one session.
 
     Sequential: one question, and of it one step (retrieval, generation or a metric), at a time.
     """
 
     def __init__(self, *, sequential: bool) -> None:
         self.sequential = sequential
+        self.clock = _Clock()
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
 
@@ -63,7 +64,7 @@ class Slots:
         """Held while a question is live."""
         return self._questions
 
-    async def step(self, work: Coroutine[Any, Any, T], clock: _Clock) -> _Done[T]:
+    async def step(self, work: Coroutine[Any, Any, T]) -> _Done[T]:
         """Do one step in its turn; waiting for the turn is not part of its span."""
         try:
             await self._steps.acquire()
@@ -71,8 +72,8 @@ class Slots:
             work.close()
             raise
         try:
-            started = clock.now()
-            return _Done(await work, started, clock.now())
+            started = self.clock.now()
+            return _Done(await work, started, self.clock.now())
         finally:
             self._steps.release()
 
@@ -116,7 +117,6 @@ class Engine:
         self._jobs = jobs
         self._slots = slots
         self._on_result = on_result
-        self._clock = _Clock()
         self._results: dict[Hashable, asyncio.Future[Result]] = {}
         self._main: asyncio.Task[None] | None = None
 
@@ -157,7 +157,7 @@ class Engine:
 
     async def _prepare_and_answer(self, jobs: Sequence[Job]) -> None:
         questions = [job.question for job in jobs]
-        prepared = await self._slots.step(_guarded(jobs[0].pipeline.prepare(questions)), self._clock)
+        prepared = await self._slots.step(_guarded(jobs[0].pipeline.prepare(questions)))
         async with asyncio.TaskGroup() as tasks:
             for job in jobs:
                 await self._slots.questions.acquire()
@@ -174,7 +174,7 @@ class Engine:
             self._on_result(job.key, result)
 
     async def _answer_and_measure(self, job: Job, preparation: tuple[float, float], share: float) -> Result:
-        retrieved = await self._slots.step(_guarded(job.pipeline.retrieve(job.question)), self._clock)
+        retrieved = await self._slots.step(_guarded(job.pipeline.retrieve(job.question)))
         if (stopped := retrieved.outcome.stopped) is not None:
             return stopped.result(job.question)
         contexts = retrieved.outcome.value
@@ -182,7 +182,7 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             scoring = [tasks.create_task(self._measure(job, metric, contexts, None)) for metric in early]
             work = _guarded(_generated(job, contexts))
-            generated = await self._slots.step(work, self._clock)
+            generated = await self._slots.step(work)
             answer, stopped = generated.outcome.value, generated.outcome.stopped
             if answer is not None:
                 late = [metric for metric in job.metrics if metric not in early]
@@ -193,7 +193,7 @@ class Engine:
             generation=generated.seconds,
             evaluation=sum(done.seconds for done in scored.values()),
             started=retrieved.started - share,
-            finished=self._clock.now(),
+            finished=self._slots.clock.now(),
             retrieval_span=(preparation[0], retrieved.ended),
             generation_span=generated.span,
             evaluation_span=_around(scored.values()),
@@ -206,7 +206,7 @@ class Engine:
         self, job: Job, metric: Metric, contexts: tuple[Context, ...] | None, answer: Answer | None
     ) -> _Done[Score]:
         case = Case(question=job.question, contexts=contexts or (), answer=answer)
-        done = await self._slots.step(_guarded(_measured(metric, case)), self._clock)
+        done = await self._slots.step(_guarded(_measured(metric, case)))
         threshold = job.thresholds.get(metric.name)
         score, stopped = done.outcome.value, done.outcome.stopped
         if score is None:

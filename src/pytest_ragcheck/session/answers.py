@@ -6,9 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import as_pipeline
-from pytest_ragcheck.session.selection import selected_items
+from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
+from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["ConfiguredPipeline", "LiveAnswers", "pipeline_home"]
+__all__ = ["ConfiguredPipeline", "LiveAnswers"]
 
-PIPELINE = "ragcheck_pipeline"
 OUTCOME = "_ragcheck_outcome"
 """The fixture that awaits an item's result in the event loop that answers."""
 
@@ -33,8 +34,8 @@ class ConfiguredPipeline:
 class LiveAnswers:
     """Answers and measures the selected questions in this process.
 
-    Items that see the same ``ragcheck_pipeline`` form one batch, known by the place of that fixture. A batch
-    starts when the first of its items needs its result, with every selected question of the batch.
+    Items that see the same ``ragcheck_pipeline`` form one batch, known by that pipeline's name. A batch starts
+    when the first of its items needs its result, with every selected question of the batch.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class LiveAnswers:
         session: pytest.Session,
         options: Options,
         *,
-        settled: Callable[[str, Entry], bool] = lambda _home, _entry: False,
-        on_result: Callable[[str, Entry, Result], None] = lambda _home, _entry, _result: None,
+        settled: Callable[[str, Entry], bool] = lambda _batch, _entry: False,
+        on_result: Callable[[str, Entry, Result], None] = lambda _batch, _entry, _result: None,
     ) -> None:
         self._session = session
         self._options = options
@@ -51,6 +52,7 @@ class LiveAnswers:
         self._is_settled = settled
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
+        self._pipelines = PipelineNames(session)
         self.setup = 0.0
         """Seconds spent on reading, building and loading before questions could be asked."""
         self.suites: list[Suite] = []
@@ -58,37 +60,49 @@ class LiveAnswers:
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as it is there."""
-        self.open_batch(request)
+        __tracebackhide__ = True
+        self.open_batch(request, entry)
         result: Result = request.getfixturevalue(OUTCOME)
         assert result.question == entry.question  # noqa: S101
         return result
 
-    def open_batch(self, request: pytest.FixtureRequest) -> str:
-        """Make the requesting item's batch ready to start; the batch's name."""
-        home = pipeline_home(request.node)
-        if home not in self._batches:
+    def batch_of(self, item: pytest.Item) -> str:
+        """The name of the item's batch, the same in every process."""
+        return self._pipelines.of(item)
+
+    def open_batch(self, request: pytest.FixtureRequest, entry: Entry) -> None:
+        """Make the requesting item's batch ready to start.
+
+        Raises ConfigurationError where its pipeline cannot serve a batch, or the item asked for an answer too late.
+        """
+        __tracebackhide__ = True
+        name = self.batch_of(request.node)
+        if name not in self._batches:
+            self._pipelines.check(request.node)
             candidate = request.getfixturevalue(PIPELINE)
             started = time.perf_counter()
-            self._batches[home] = self._batch(home, candidate)
+            self._batches[name] = self._batch(name, candidate)
             self.setup += time.perf_counter() - started
-        return home
+        if entry.key not in self._batches[name] and not self._is_settled(name, entry):
+            raise ConfigurationError(ASKED_TOO_LATE)
 
     async def result(self, item: pytest.Item, entry: Entry) -> Result:
         """The result, in the event loop that answers."""
-        return await self._batches[pipeline_home(item)].result(entry.key)
+        return await self._batches[self.batch_of(item)].result(entry.key)
 
     async def whole_batch(self, item: pytest.Item) -> None:
         """Return when every question of the item's batch has its result."""
-        await self._batches[pipeline_home(item)].all_results()
+        await self._batches[self.batch_of(item)].all_results()
 
     async def close(self) -> None:
         """Cancel what is in flight."""
         for batch in self._batches.values():
             await batch.engine.close()
 
-    def _batch(self, home: str, candidate: Any) -> _Batch:
-        by_key: dict[Hashable, Entry] = {entry.key: entry for entry in batch_entries(self._session, home)}
-        waiting = [entry for entry in by_key.values() if not self._is_settled(home, entry)]
+    def _batch(self, name: str, candidate: Any) -> _Batch:
+        entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
+        by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
+        waiting = [entry for entry in by_key.values() if not self._is_settled(name, entry)]
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
         for suite, own in _by_suite(waiting).items():
@@ -98,11 +112,11 @@ class LiveAnswers:
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
         for key, result in failed.items():
-            self._on_result(home, by_key[key], result)
+            self._on_result(name, by_key[key], result)
         engine = Engine(
             jobs,
             slots=self._slots,
-            on_result=lambda key, result: self._on_result(home, by_key[key], result),
+            on_result=lambda key, result: self._on_result(name, by_key[key], result),
         )
         return _Batch(engine, [job.key for job in jobs], failed)
 
@@ -131,9 +145,12 @@ class _Batch:
 
     def __init__(self, engine: Engine, keys: Sequence[Hashable], failed: Mapping[Hashable, Result]) -> None:
         self.engine = engine
-        self._keys = keys
+        self._keys = dict.fromkeys(keys)
         self._failed = failed
         self._started = False
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._failed or key in self._keys
 
     async def result(self, key: Hashable) -> Result:
         if key in self._failed:
@@ -150,27 +167,6 @@ class _Batch:
         if not self._started:
             self.engine.start()
             self._started = True
-
-
-def pipeline_home(item: pytest.Item) -> str:
-    """Where the ``ragcheck_pipeline`` that an item sees is defined: a node id, empty for the plugin's own."""
-    # pytest tells which fixture an item will get only through its fixture manager; items must be told apart
-    # before their own set-up, or a module's override would be ignored for all but the first batch.
-    definitions = item.session._fixturemanager.getfixturedefs(PIPELINE, item)  # noqa: SLF001
-    return definitions[-1].baseid if definitions else ""
-
-
-def batch_entries(session: pytest.Session, home: str) -> list[Entry]:
-    """The selected questions whose items see the pipeline of ``home``, in item order."""
-    homes: dict[object, str] = {}
-    entries = []
-    for item, entry in selected_items(session):
-        parent = item.parent
-        if parent not in homes:
-            homes[parent] = pipeline_home(item)
-        if homes[parent] == home:
-            entries.append(entry)
-    return entries
 
 
 def _by_suite(entries: Sequence[Entry]) -> dict[Suite, list[Entry]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ragcheck.session.selection import ENTRY, OFF_REASON
+from pytest_ragcheck.session.selection import ASKED_TOO_LATE, ENTRY, OFF_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name=ENTRY)
 def _ragcheck_entry() -> Entry:
-    pytest.fail(
-        "a ragcheck fixture was asked for while the test ran; name it among the test's arguments, "
-        "so that there can be one item for each question",
-        pytrace=False,
-    )
+    pytest.fail(ASKED_TOO_LATE, pytrace=False)
 
 
 @pytest.fixture
@@ -77,10 +73,15 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
 def _ragcheck_result(
     request: pytest.FixtureRequest, _ragcheck_entry: Entry, ragcheck_answers: LiveAnswers | SharedAnswers
 ) -> Result:
+    from pytest_ragcheck.errors import ConfigurationError
     from pytest_ragcheck.session.recorder import record
 
-    result = ragcheck_answers.obtain(request, _ragcheck_entry)
-    record(request.node, result)
+    __tracebackhide__ = True
+    try:
+        result = ragcheck_answers.obtain(request, _ragcheck_entry)
+    except ConfigurationError as problem:
+        raise pytest.fail.Exception(str(problem), pytrace=False) from None
+    record(request.node, result, (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key))
     return result
 
 
@@ -109,7 +110,7 @@ def ragcheck_index(request: pytest.FixtureRequest) -> Index:
     try:
         return suite_of_session(request.session, catalog_of(request.config)).index
     except RagcheckError as problem:
-        pytest.fail(str(problem), pytrace=False)
+        raise pytest.fail.Exception(str(problem), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

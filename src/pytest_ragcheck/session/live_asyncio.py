@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import pytest_asyncio
 
 from pytest_ragcheck.session.fixtures import new_answers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import pytest
+    from collections.abc import AsyncIterator, Generator
 
     from pytest_ragcheck.model import Result
     from pytest_ragcheck.session.answers import LiveAnswers
@@ -36,3 +35,21 @@ async def _ragcheck_outcome(
 @pytest_asyncio.fixture(loop_scope="session")
 async def _ragcheck_batch(request: pytest.FixtureRequest, ragcheck_answers: SharedAnswers) -> None:
     await ragcheck_answers.live.whole_batch(request.node)
+
+
+OUR_FIXTURES = frozenset({"_ragcheck_live", "_ragcheck_outcome", "_ragcheck_batch"})
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[Any, Any, Any]:
+    """For a test that uses ``anyio_backend`` let pytest-asyncio take our fixtures before anyio does.
+
+    anyio takes all async fixtures that such a test needs, and runs them in a loop of its own.
+    """
+    __tracebackhide__ = True
+    asyncio_plugin: Any = request.config.pluginmanager.get_plugin("asyncio")
+    if fixturedef.argname in OUR_FIXTURES and "anyio_backend" in request.fixturenames:
+        return (yield from asyncio_plugin.pytest_fixture_setup(fixturedef, request))
+    return (yield)

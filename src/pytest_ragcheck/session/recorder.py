@@ -20,18 +20,26 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORDER", "Recorder", "record"]
 
-RESULT = pytest.StashKey[Result]()
+RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
 RECORDER = pytest.StashKey["Recorder"]()
 WORKER_OUTPUT = "ragcheck"
 
 
-def record(item: pytest.Item, result: Result) -> None:
-    """Keep an item's result for the run, and its scores for JUnit and other reports."""
-    item.stash[RESULT] = result
+def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
+    """Keep an item's result for the run, and its scores for JUnit and other reports.
+
+    ``key`` is the same for all items that share the result, and for no other.
+    """
+    item.stash[RESULT] = result, key
+    _drop_properties(item)  # of an earlier try
     item.user_properties.append(("ragcheck.state", str(result.state)))
     for score in result.scores.values():
         if score.value is not None:
             item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
+
+
+def _drop_properties(item: pytest.Item) -> None:
+    item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith("ragcheck.")]
 
 
 class Recorder:
@@ -46,7 +54,7 @@ class Recorder:
         self._catalog = catalog
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._results: dict[tuple[str, str], dict[str, Any]] = {}
+        self._results: dict[tuple[str, ...], dict[str, Any]] = {}
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
@@ -67,18 +75,19 @@ class Recorder:
         if report.when == "setup" and RESULT in item.stash:
             from pytest_ragcheck.run_file import dump
 
-            report.ragcheck = dump(item.stash[RESULT])
+            result, key = item.stash[RESULT]
+            report.ragcheck = {"key": list(key), "result": dump(result)}
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect results; the last one of a question wins (reruns)."""
+        """Collect results: several items of a question share one, two pipelines or suites do not."""
         if report.when == "teardown":
             self._reported.add(report.nodeid)
         if report.when == "call" and report.skipped and hasattr(report, "wasxfail"):
             self.expected_failures += 1
-        plain = getattr(report, "ragcheck", None)
-        if plain is not None:
-            self._results[plain["question"]["dataset"], plain["question"]["id"]] = plain
+        measured = getattr(report, "ragcheck", None)
+        if measured is not None:
+            self._results[tuple(measured["key"])] = measured["result"]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what should run."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.suites import Suite, SuiteCatalog
 
 __all__ = [
+    "ASKED_TOO_LATE",
     "CATALOG",
     "ENTRY",
     "MARK_LINE",
@@ -38,6 +39,10 @@ MARK = "ragcheck"
 MARK_LINE = (
     "ragcheck(questions=..., documents=..., metrics=...): the suite of a test, class or module: a question file, "
     "document patterns (both relative to the test file), and metric names with their least values"
+)
+ASKED_TOO_LATE = (
+    "a ragcheck fixture was asked for while the test ran; name it among the test's arguments, "
+    "so that there can be one item for each question"
 )
 OFF_REASON = "a RAG item: add --ragcheck to run it"
 _MARK_KEYS = ("questions", "documents", "metrics")
@@ -90,15 +95,26 @@ def entry_of(item: pytest.Item) -> Entry | None:
     return None if callspec is None else callspec.params.get(ENTRY)
 
 
+def _will_run(item: pytest.Item) -> bool:
+    """Whether no mark of the item (skip, skipif, xfail with run=False) keeps its test from running."""
+    # pytest has no public way to ask; it evaluates the marks again at the item's set-up.
+    from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
+
+    try:
+        xfail = evaluate_xfail_marks(item)
+        is_run = item.config.getoption("runxfail", default=False) or xfail is None or xfail.run
+        return is_run and evaluate_skip_marks(item) is None
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 (a condition that is wrong is told at the item's set-up)
+        return False
+
+
 def selected_items(session: pytest.Session) -> list[tuple[pytest.Item, Entry]]:
     """The items that will run, in their order, as far as they want an answer."""
     with_entries = ((item, entry_of(item)) for item in session.items)
     return [
         (item, entry)
         for item, entry in with_entries
-        if entry is not None
-        and "ragcheck_answers" in getattr(item, "fixturenames", ())
-        and item.get_closest_marker("skip") is None
+        if entry is not None and "ragcheck_answers" in getattr(item, "fixturenames", ()) and _will_run(item)
     ]
 
 

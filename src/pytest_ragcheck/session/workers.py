@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load, write_atomically
-from pytest_ragcheck.session.answers import LiveAnswers, pipeline_home
+from pytest_ragcheck.session.answers import LiveAnswers
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -44,38 +44,44 @@ class SharedAnswers:
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as any worker has it."""
-        home = pipeline_home(request.node)
-        while (result := self._published(home, entry)) is None:
-            self._answer_batch(request, home, entry)
+        __tracebackhide__ = True
+        batch = self.live.batch_of(request.node)
+        while (result := self._published(batch, entry)) is None:
+            self._answer_batch(request, batch, entry)
             time.sleep(POLL)
         return result
 
-    def _answer_batch(self, request: pytest.FixtureRequest, home: str, entry: Entry) -> None:
+    def batch_of(self, item: pytest.Item) -> str:
+        """The name of the item's batch."""
+        return self.live.batch_of(item)
+
+    def _answer_batch(self, request: pytest.FixtureRequest, batch: str, entry: Entry) -> None:
+        __tracebackhide__ = True
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self._folder / f"{digest(home).hex()[:32]}.lock")
+        lock = FileLock(self._folder / f"{digest(batch).hex()[:32]}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             return
         try:
-            if not self._is_published(home, entry):
-                self.live.open_batch(request)
+            if not self._is_published(batch, entry):
+                self.live.open_batch(request, entry)
                 request.getfixturevalue("_ragcheck_batch")
         finally:
             lock.release()
 
-    def _place(self, home: str, entry: Entry) -> Path:
-        return self._folder / f"{digest(home, *entry.key).hex()}.json"
+    def _place(self, batch: str, entry: Entry) -> Path:
+        return self._folder / f"{digest(batch, *entry.key).hex()}.json"
 
-    def _is_published(self, home: str, entry: Entry) -> bool:
-        return self._place(home, entry).exists()
+    def _is_published(self, batch: str, entry: Entry) -> bool:
+        return self._place(batch, entry).exists()
 
-    def _publish(self, home: str, entry: Entry, result: Result) -> None:
-        write_atomically(self._place(home, entry), json.dumps(dump(result)).encode())
+    def _publish(self, batch: str, entry: Entry, result: Result) -> None:
+        write_atomically(self._place(batch, entry), json.dumps(dump(result)).encode())
 
-    def _published(self, home: str, entry: Entry) -> Result | None:
+    def _published(self, batch: str, entry: Entry) -> Result | None:
         try:
-            return load(Result, json.loads(self._place(home, entry).read_bytes()))
+            return load(Result, json.loads(self._place(batch, entry).read_bytes()))
         except FileNotFoundError:
             return None

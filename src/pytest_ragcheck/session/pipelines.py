@@ -1,0 +1,82 @@
+"""Which ``ragcheck_pipeline`` an item sees: items that see the same one are answered in one batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pytest
+
+__all__ = ["PIPELINE", "PipelineNames"]
+
+PIPELINE = "ragcheck_pipeline"
+
+
+class PipelineNames:
+    """Names the pipeline of each item before the item's own set-up, the same in every process.
+
+    A name is the node id of the place where the fixture is defined (empty for the plugin's own), and which of
+    their parameters the fixture and those that it uses have for the item.
+    """
+
+    def __init__(self, session: pytest.Session) -> None:
+        # pytest tells which fixture an item will get only through its fixture manager; items must be told apart
+        # before their own set-up, or a module's override would be ignored for all but the first batch.
+        self._manager: Any = session._fixturemanager  # noqa: SLF001
+        self._of_parents: dict[object, tuple[str, frozenset[str]]] = {}
+
+    def of(self, item: pytest.Item) -> str:
+        """The name of the item's pipeline."""
+        if item.parent not in self._of_parents:
+            definitions = self._definitions(PIPELINE, item)
+            home = definitions[-1].baseid if definitions else ""
+            self._of_parents[item.parent] = home, frozenset(self._used(item))
+        home, used = self._of_parents[item.parent]
+        chosen = [f"{name}={index}" for name, index in sorted(_indices(item).items()) if name in used]
+        return f"{home}[{','.join(chosen)}]" if chosen else home
+
+    def check(self, item: pytest.Item) -> None:
+        """ConfigurationError where the item's pipeline cannot answer a whole batch."""
+        definition = self._definitions(PIPELINE, item)[-1]
+        if not _outlives_its_items(definition):
+            raise ConfigurationError(
+                f'fixture {PIPELINE} in {definition.baseid or "the root"} has scope "{definition.scope}", but answers '
+                'the questions of several tests at once; write @pytest.fixture(scope="session")'
+            )
+        for name in self._used(item):
+            used = self._definitions(name, item)
+            if used and used[-1].params is not None and name not in _indices(item):
+                test = item.nodeid.partition("[")[0]
+                raise ConfigurationError(
+                    f"fixture {name} has params; name {PIPELINE} among the arguments of {test}, "
+                    "so that there can be an item for each of them"
+                )
+
+    def _definitions(self, name: str, item: pytest.Item) -> Sequence[Any]:
+        return self._manager.getfixturedefs(name, item) or ()
+
+    def _used(self, item: pytest.Item) -> list[str]:
+        """The pipeline's fixture and all that it uses."""
+        names = [PIPELINE]
+        for name in names:
+            for definition in self._definitions(name, item):
+                names += [other for other in definition.argnames if other not in names]
+        return names
+
+
+def _outlives_its_items(definition: Any) -> bool:
+    """Whether the fixture is there from the first to the last item that sees it."""
+    if definition.scope == "class":
+        return "::" in definition.baseid
+    if definition.scope == "module":
+        return "::" in definition.baseid or definition.baseid.endswith(".py")
+    return bool(definition.scope != "function")
+
+
+def _indices(item: pytest.Item) -> Mapping[str, int]:
+    indices: Mapping[str, int] = getattr(getattr(item, "callspec", None), "indices", {})
+    return indices
