@@ -8,9 +8,8 @@ import pytest
 
 NEEDS_ASYNCIO = pytest.mark.skipif(find_spec("pytest_asyncio") is None, reason="needs pytest-asyncio")
 NEEDS_XDIST = pytest.mark.skipif(find_spec("xdist") is None, reason="needs pytest-xdist")
-NEEDS_RERUNS = pytest.mark.skipif(find_spec("pytest_rerunfailures") is None, reason="needs pytest-rerunfailures")
 
-PIPELINE = '''
+PIPELINE = """
 import asyncio
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def ragcheck_pipeline():
         return f"The answer is {number}.", ["a context"]
 
     return ask
-'''
+"""
 SYNC_TESTS = """
 def test_passes(ragcheck_result):
     ragcheck_result.assert_passed()
@@ -45,21 +44,11 @@ class TestOwnAssertions:
 def test_without_a_question():
     pass
 """
-ASYNC_TEST = """
-import asyncio
-
-import pytest
-
-
-{mark}
-async def test_passes(ragcheck_result, ragcheck_question):
-    await asyncio.sleep(0)
-    assert ragcheck_question == ragcheck_result.question
-    ragcheck_result.assert_passed()
-"""
 BY_ID = {"q0": "passed", "q1": "failed", "q2": "error", "q3": "passed"}
 ONE_TEST = {f"test_passes[{id_}]": outcome for id_, outcome in BY_ID.items()}
-EXPECTED = ONE_TEST | {f"test_text[{id_}]": outcome for id_, outcome in BY_ID.items()} | {"test_without_a_question": "passed"}
+EXPECTED = (
+    ONE_TEST | {f"test_text[{id_}]": outcome for id_, outcome in BY_ID.items()} | {"test_without_a_question": "passed"}
+)
 
 
 @pytest.fixture
@@ -68,11 +57,6 @@ def mixed(own_system):
     own_system.write("conftest.py", PIPELINE)
     own_system.write("test_own.py", SYNC_TESTS)
     return own_system
-
-
-def settings(project, *lines, strict=True):
-    strictly = ["filterwarnings = error"] if strict else []
-    project.write("pytest.ini", "\n".join(["[pytest]", *strictly, *lines]) + "\n")
 
 
 @pytest.mark.parametrize(
@@ -100,14 +84,16 @@ def settings(project, *lines, strict=True):
     ],
 )
 def test_items_and_outcomes_are_the_same(mixed, asked, lines, arguments):
-    settings(mixed, *lines)
+    mixed.set_up_pytest(*lines)
 
     result = mixed.run(*arguments)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert mixed.outcomes() == EXPECTED
     assert sorted(asked()) == [f"Question number {n}?" for n in range(4)]
-    assert mixed.messages()["test_passes[q1]"].startswith("ragcheck.ThresholdNotMet: reference_coverage 0.00 < 1.00 [q1]\n")
+    assert mixed.messages()["test_passes[q1]"].startswith(
+        "ragcheck.ThresholdNotMet: reference_coverage 0.00 < 1.00 [q1]\n"
+    )
     assert "no answer: ValueError: no such page (" in mixed.messages()["test_text[q2]"]
-    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "pytest_ragcheck/" not in result.stdout.str() + result.stderr.str()  # no frame of ours
     assert "INTERNALERROR" not in result.stdout.str()
