@@ -176,7 +176,8 @@ def _type(key: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {_type(key['items'])}s"
     if kind == "object":
-        return f"table of {_type(key['additionalProperties'])}"
+        values = key["additionalProperties"]
+        return "table" if values is True else f"table of {_type(values)}"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     least = f" from {key['minimum']}" if "minimum" in key else ""
     above = f" above {key['exclusiveMinimum']:g}" if "exclusiveMinimum" in key else ""
