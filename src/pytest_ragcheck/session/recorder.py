@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ragcheck.model import Result, Run
-from pytest_ragcheck.session.workers import is_worker
+from pytest_ragcheck.model import ModelCalls, Result, Run, Usage
+from pytest_ragcheck.session.gateways import model_calls
+from pytest_ragcheck.session.roles import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -22,7 +24,11 @@ __all__ = ["RECORDER", "Recorder", "record"]
 
 RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
 RECORDER = pytest.StashKey["Recorder"]()
+CRASHED = "???"
+"""When, in the one report that pytest-xdist makes for the item that a worker died with."""
 WORKER_OUTPUT = "ragcheck"
+MISCONFIGURED = frozenset({"ConfigurationError", "MissingExtraError", "DocumentError"})
+"""Kinds of failures that the user mends once, not question by question."""
 
 
 def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
@@ -36,6 +42,21 @@ def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
     for score in result.scores.values():
         if score.value is not None:
             item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
+
+
+def stop_if_misconfigured(config: pytest.Config, result: Result) -> None:
+    """End the session where the result says that no question can be answered: a missing or refused key, say.
+
+    A worker goes on to its report; the controller, which gets it, ends the session.
+    """
+    if _misconfigured(result) is not None and not is_worker(config):
+        pytest.exit(f"ragcheck: {_misconfigured(result)}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def _misconfigured(result: Result) -> str | None:
+    if result.error is None or result.error.kind not in MISCONFIGURED:
+        return None
+    return result.error.message
 
 
 def _drop_properties(item: pytest.Item) -> None:
@@ -58,15 +79,14 @@ class Recorder:
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
+        self._session: pytest.Session | None = None
+        self._misconfigured: str | None = None
         self.expected_failures = 0
         """Items that failed and were marked xfail: what they missed is known."""
         self.live: LiveAnswers | None = None
         self.run: Run | None = None
-
-    @property
-    def lost(self) -> Sequence[str]:
-        """Items that should have run and never reported."""
-        return sorted(self._expected - self._reported)
+        self.lost: Sequence[str] = ()
+        """Items that should have run and never reported, although the session was not stopped early."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -81,13 +101,24 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect results: several items of a question share one, two pipelines or suites do not."""
-        if report.when == "teardown":
+        if report.when in {"teardown", CRASHED}:
             self._reported.add(report.nodeid)
         if report.when == "call" and report.skipped and hasattr(report, "wasxfail"):
             self.expected_failures += 1
         measured = getattr(report, "ragcheck", None)
         if measured is not None:
             self._results[tuple(measured["key"])] = measured["result"]
+            self._stop_if_worker_is_misconfigured(measured["result"])
+
+    def _stop_if_worker_is_misconfigured(self, plain: Mapping[str, Any]) -> None:
+        error = plain["error"]
+        if error is not None and error["kind"] in MISCONFIGURED and self._session is not None:
+            self._misconfigured = f"ragcheck: {error['message']}"
+            self._session.shouldstop = self._misconfigured
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Keep the session, to be able to end it."""
+        self._session = session
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what should run."""
@@ -109,8 +140,9 @@ class Recorder:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """Fail closed: an item that vanished (a worker that broke) fails the run."""
         outcome = yield  # raises where the session was stopped early; then nothing counts as lost
-        if not is_worker(self._config) and not session.config.option.collectonly and self.lost:
-            session.testsfailed += 1
+        if not is_worker(self._config) and not session.config.option.collectonly:
+            self.lost = sorted(self._expected - self._reported)
+            session.testsfailed += bool(self.lost)
         return outcome
 
     @pytest.hookimpl(tryfirst=True)
@@ -119,6 +151,8 @@ class Recorder:
         if is_worker(self._config):
             self._config.workeroutput[WORKER_OUTPUT] = self._own_facts()  # type: ignore[attr-defined]
             return
+        if self._misconfigured is not None:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         self._facts.append(self._own_facts())
         if self._results:
             stopped = exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or bool(session.shouldfail)
@@ -129,6 +163,8 @@ class Recorder:
         return {
             "setup": 0.0 if self.live is None else self.live.setup,
             "cached_phases": self._cached_phases(),
+            "model_calls": [asdict(calls) for calls in model_calls(self._catalog.gateways.snapshots())],
+            "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
             "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
         }
 
@@ -161,14 +197,23 @@ class Recorder:
             wall=wall,
             versions=_versions(),
             results=results,
+            model_calls=self._model_calls(),
             cached_phases=tuple(sorted({phase for facts in self._facts for phase in facts["cached_phases"]})),
             complete=complete,
         )
+
+    def _model_calls(self) -> ModelCalls | None:
+        counts = [_calls(plain) for facts in self._facts for plain in facts["model_calls"]]
+        return sum(counts[1:], counts[0]) if counts else None
 
     def _save(self, run: Run) -> None:
         from pytest_ragcheck.session.runs import RunFolder
 
         RunFolder.of(self._catalog, self._config.rootpath).save(run)
+
+
+def _calls(plain: Mapping[str, Any]) -> ModelCalls:
+    return ModelCalls(**{**plain, "usage": Usage(**plain["usage"])})
 
 
 def _versions() -> dict[str, str]:
