@@ -184,7 +184,8 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COLUMNS", "CI"))}
         temporary = self.path.parent / "temporary"
         temporary.mkdir(exist_ok=True)
-        return kept | {"PYTEST_DEBUG_TEMPROOT": str(temporary), "HOME": str(self.path), "PYTHONPATH": str(self.path)}
+        paths = os.pathsep.join(filter(None, [str(self.path), os.environ.get("PYTHONPATH")]))
+        return kept | {"PYTEST_DEBUG_TEMPROOT": str(temporary), "HOME": str(self.path), "PYTHONPATH": paths}
 
     def test_cases(self):
         """The elements of the last run's JUnit file, by the tests' names."""

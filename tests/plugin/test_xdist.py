@@ -1,0 +1,218 @@
+"""Several workers of pytest-xdist share one batch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+pytest.importorskip("xdist")
+
+EVERY_QUESTION_ONCE = {f"Question number {n}?": 1 for n in range(4)}
+
+MORTAL_PIPELINE = """\
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        with (HERE / "asked.log").open("a") as log:
+            log.write(question + "\\n")
+        if question == "Question number 2?":
+            await asyncio.sleep(0.2)
+            try:
+                (HERE / "died").touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return f"The answer is {question[-2]}.", []
+
+    return ask
+"""
+
+
+def runs(project):
+    """All run files, oldest first."""
+    return [json.loads(path.read_text()) for path in sorted((project.path / ".ragcheck" / "runs").glob("*.json"))]
+
+
+def measured(run):
+    """What does not depend on time and order."""
+    return sorted(
+        (result["question"]["id"], result["answer"] and result["answer"]["text"], json.dumps(result["scores"]))
+        for result in run["results"]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-n", "3", "--dist", "loadfile"],
+        ["-n", "2", "--dist", "worksteal"],
+        ["-n", "2", "--dist", "no"],
+    ],
+    ids=" ".join,
+)
+def test_every_question_is_asked_once(own_system, asked, arguments):
+    own_system.write("test_second.py", "def test_second(ragcheck_answer):\n    assert ragcheck_answer.text\n")
+
+    result = own_system.run(*arguments)
+
+    result.assert_outcomes(passed=8)
+    assert Counter(asked()) == EVERY_QUESTION_ONCE
+    result.stdout.fnmatch_lines(["4 questions: 4 passed"])
+
+
+def test_each_worker_runs_all_items_but_asks_nothing_twice(own_system, asked):
+    result = own_system.run("-n", "2", "--dist", "each")
+
+    result.assert_outcomes(passed=8)
+    assert Counter(asked()) == EVERY_QUESTION_ONCE
+
+
+def test_workers_build_one_index_and_measure_what_a_serial_run_measures(project):
+    project.configure(metrics={"hit_rate": 1.0, "reference_coverage": 0.5, "groundedness": "report"})
+
+    project.run("-n", "2").assert_outcomes(passed=4)
+    assert project.embedded() == [3, 4]
+    project.run("--ragcheck-cache", "off").assert_outcomes(passed=4)
+
+    by_workers, serial = runs(project)
+    assert measured(by_workers) == measured(serial)
+    assert by_workers["fingerprints"] == serial["fingerprints"]
+    assert by_workers["complete"]
+    assert by_workers["setup"] > 0
+    assert by_workers["wall"] > 0
+
+
+def test_failures_and_errors_look_as_in_a_serial_run(own_system):
+    own_system.write(
+        "conftest.py",
+        """\
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ragcheck_pipeline():
+            def ask(question):
+                if question == "Question number 2?":
+                    raise LookupError("no such page")
+                return "Ten thousand.", []
+
+            return ask
+        """,
+    )
+
+    result = own_system.run("-n", "2")
+
+    result.assert_outcomes(failed=3, errors=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            ">       ragcheck_result.assert_passed()",
+            "E       ragcheck.ThresholdNotMet: reference_coverage 0.00 < 1.00 [[]q0]",
+            "no answer: LookupError: no such page*",
+            "  pytest --ragcheck 'test_own.py::test_own[[]q2]'",
+        ]
+    )
+    assert "pytest_ragcheck/" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("option", ["-x", "--maxfail=2"])
+def test_stopping_at_a_failure(own_system, option):
+    own_system.configure(documents=None, embedder=None, metrics={"refusal": 1.0})
+    questions = json.loads((own_system.path / "questions.json").read_text())
+    own_system.questions([question | {"answerable": False} for question in questions])
+
+    result = own_system.run("-n", "2", option)
+
+    assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
+    assert 1 <= result.parseoutcomes()["failed"] <= 4
+    result.stdout.fnmatch_lines(["*stopping after * failures*"])
+    assert "never reported" not in result.stdout.str()
+    assert runs(own_system)[-1]["complete"] is False
+
+
+def test_a_worker_that_is_killed_with_the_batch_is_replaced(own_system, asked):
+    own_system.write("conftest.py", MORTAL_PIPELINE)
+
+    result = own_system.run("-n", "2")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*worker 'gw?' crashed while running 'test_own.py::test_own?q??'*"])
+    assert "never reported" not in result.stdout.str()
+    count = Counter(asked())
+    assert count.pop("Question number 2?") == 2
+    assert set(count.values()) == {1}, "what the dead worker had published was asked again"
+
+
+def test_a_test_that_kills_its_worker(own_system, asked):
+    own_system.write(
+        "test_own.py",
+        """\
+        import os
+
+        def test_own(ragcheck_result, ragcheck_question):
+            if ragcheck_question.id == "q1":
+                os._exit(0)
+            ragcheck_result.assert_passed()
+        """,
+    )
+
+    result = own_system.run("-n", "2")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=3, failed=1)
+    assert Counter(asked()) == EVERY_QUESTION_ONCE
+
+
+def test_workers_that_die_at_every_try_end_the_run(own_system):
+    own_system.write(
+        "conftest.py",
+        """\
+        import os
+
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ragcheck_pipeline():
+            def ask(question):
+                os._exit(1)
+
+            return ask
+        """,
+    )
+
+    result = own_system.run("-n", "2", "-k", "q0 or q1")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=2)
+
+
+def test_an_item_that_vanishes_fails_the_run(own_system):
+    own_system.write(
+        "test_own.py",
+        """\
+        class Score(float):
+            pass
+
+        def test_own(ragcheck_result, ragcheck_question, record_property):
+            if ragcheck_question.id == "q3":
+                record_property("mine", Score(0.5))  # pytest-xdist cannot send it, and loses the item
+        """,
+    )
+
+    result = own_system.run("-n", "1")
+
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["ragcheck: 1 selected items never reported, so this run fails: *test_own?q3?"])
+    assert runs(own_system)[-1]["complete"] is False
