@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import cache
+from typing import NamedTuple
 
 from pytest_ragcheck.lexical.words import content_words, fold, normalized
 from pytest_ragcheck.sentences import sentence_spans
@@ -49,12 +51,12 @@ def is_refusal(text: str) -> bool:
 
 
 def _act(clause: str) -> _Act:
-    plain = _simplified(clause)
-    if _DECLINES_ALL.search(plain):
+    plain, patterns = _simplified(clause), _patterns()
+    if patterns.declines_all.search(plain):
         return _Act.DECLINES_ALL
-    if _DECLINES.search(plain) or _SHORT_REFUSAL.fullmatch(plain.strip(" .!")):
+    if patterns.declines.search(plain) or patterns.short_refusal.fullmatch(plain.strip(" .!")):
         return _Act.DECLINES
-    if clause.endswith("?") or _FILLER.match(plain) or len(content_words(clause)) < _LEAST_SUBSTANCE:
+    if clause.endswith("?") or patterns.filler.match(plain) or len(content_words(clause)) < _LEAST_SUBSTANCE:
         return _Act.FILLER
     return _Act.SUBSTANCE
 
@@ -95,25 +97,27 @@ _ADVERB = (
 )
 _BE = r"(?:am|are|is|was|were|have been)"
 _SIMPLIFICATIONS = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
-        (r"\b(i|we)(?:'m|'re)\b", r"\1 am"),
-        (r"\bthere's\b", "there is"),
-        (r"\bit's\b", "it is"),
-        (rf"\b{_ADVERB}\b,? ", ""),
-        (r"\b(?:appear|seem)s? to (?:be )?", ""),
-        (rf"\b(?:{_BE}(?:n't| not)? )?(?:unable|not able|(?<=n't )able|(?<=not )able) to\b", "cannot"),
-        (r"\b(?:fail|fails|failed) to\b", "cannot"),
-        (r"\b(?:can|could|would|will|may|might) ?(?:not|n't)\b|\bcan't\b|\bwon't\b", "cannot"),
-        (r"\bcannot be able to\b", "cannot"),
-        (r"\b(?:do|does|did)(?: not|n't)\b", "doesnot"),
-        (r"\b(?:am|is|are|was|were|has been|have been)(?: not|n't)\b|\b(?:has|have)(?: not|n't) been\b", "isnot"),
-    ]
+    (r"\b(i|we)(?:'m|'re)\b", r"\1 am"),
+    (r"\bthere's\b", "there is"),
+    (r"\bit's\b", "it is"),
+    (rf"\b{_ADVERB}\b,? ", ""),
+    (r"\b(?:appear|seem)s? to (?:be )?", ""),
+    (rf"\b(?:{_BE}(?:n't| not)? )?(?:unable|not able|(?<=n't )able|(?<=not )able) to\b", "cannot"),
+    (r"\b(?:fail|fails|failed) to\b", "cannot"),
+    (r"\b(?:can|could|would|will|may|might) ?(?:not|n't)\b|\bcan't\b|\bwon't\b", "cannot"),
+    (r"\bcannot be able to\b", "cannot"),
+    (r"\b(?:do|does|did)(?: not|n't)\b", "doesnot"),
+    (r"\b(?:am|is|are|was|were|has been|have been)(?: not|n't)\b|\b(?:has|have)(?: not|n't) been\b", "isnot"),
 ]
 
 
+@cache
+def _simplifications() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), replacement) for pattern, replacement in _SIMPLIFICATIONS]
+
+
 def _simplified(clause: str) -> str:
-    for pattern, replacement in _SIMPLIFICATIONS:
+    for pattern, replacement in _simplifications():
         clause = pattern.sub(replacement, clause)
     return clause
 
@@ -121,8 +125,21 @@ def _simplified(clause: str) -> str:
 # ---- Patterns over simplified clauses --------------------------------------------------------
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile(f"(?:{'|'.join(patterns)})")
+class _Patterns(NamedTuple):
+    declines_all: re.Pattern[str]
+    declines: re.Pattern[str]
+    short_refusal: re.Pattern[str]
+    filler: re.Pattern[str]
+
+
+@cache
+def _patterns() -> _Patterns:
+    """Compiled when the first text is examined: it takes a tenth of a second, which many a run has no need of."""
+    return _Patterns(*map(re.compile, (_DECLINES_ALL, _DECLINES, _SHORT_REFUSAL, _FILLER)))
+
+
+def _any_of(*patterns: str) -> str:
+    return f"(?:{'|'.join(patterns)})"
 
 
 _FEW_WORDS = r"(?:[\w'/-]+ ){0,5}?"
@@ -230,20 +247,17 @@ _ABOUT = (
 _OFFER = r"(?:recommend|suggest|advise|happy|glad|help|encourage|need)"
 _THEY = rf"(?:{_SOURCE}|{_POLICY}|it|they|these|this|those|what (?:they|it) (?:do|does))"
 _FILLER_OPENING = r"(?:and |so |instead,? |rather,? |(?:for|to|in|if|based on|according to|as)\b[^,]*, |sorry,? )*"
-_FILLER = re.compile(
-    _FILLER_OPENING
-    + _any_of(
-        r"(?:(?:i|we) am )?(?:sorry|afraid)\b",
-        r"(?:i |my )?apolog",
-        r"(?:i|we) (?:have )?(?:review|read|check|search|look|examin|went through)",
-        r"(?:based on|according to|after (?:review|read|check|search))[^,]*$",
-        r"(?:please|kindly|feel free|let me know|thank)\b",
-        rf"(?:you|users?|employees|readers?)(?: \w+|'\w+ \w+|'\w+){{1,4}}? {_ASK_ELSEWHERE}\b",
-        rf"{_ASK_ELSEWHERE}\b",
-        rf"(?:i|we)(?:'d|'ll| would| can| could| will| am)? (?:\w+ )?{_OFFER}\b",
-        r"it (?:would|may|might|is) (?:\w+ )?(?:be )?(?:best|better|helpful|advisable|worth|necessary|recommended)\b",
-        r"if you\b",
-        rf"{_THEY} (?:only|merely|just) \w+",
-        rf"{_THEY} (?:(?:do|does|did|mainly|primarily|mostly|instead|rather|generally|are|is) )*(?:{_ABOUT}|about)\b",
-    ).pattern
+_FILLER = _FILLER_OPENING + _any_of(
+    r"(?:(?:i|we) am )?(?:sorry|afraid)\b",
+    r"(?:i |my )?apolog",
+    r"(?:i|we) (?:have )?(?:review|read|check|search|look|examin|went through)",
+    r"(?:based on|according to|after (?:review|read|check|search))[^,]*$",
+    r"(?:please|kindly|feel free|let me know|thank)\b",
+    rf"(?:you|users?|employees|readers?)(?: \w+|'\w+ \w+|'\w+){{1,4}}? {_ASK_ELSEWHERE}\b",
+    rf"{_ASK_ELSEWHERE}\b",
+    rf"(?:i|we)(?:'d|'ll| would| can| could| will| am)? (?:\w+ )?{_OFFER}\b",
+    r"it (?:would|may|might|is) (?:\w+ )?(?:be )?(?:best|better|helpful|advisable|worth|necessary|recommended)\b",
+    r"if you\b",
+    rf"{_THEY} (?:only|merely|just) \w+",
+    rf"{_THEY} (?:(?:do|does|did|mainly|primarily|mostly|instead|rather|generally|are|is) )*(?:{_ABOUT}|about)\b",
 )

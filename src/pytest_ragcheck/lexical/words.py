@@ -230,7 +230,7 @@ def _words_of(tokens: list[_Token], index: int) -> list[Word]:
         return [Word(pair, pair.casefold(), WordKind.WORD) for pair in _pairs(token.text)]
     if _is_suffix_of_number(tokens, index):
         return []
-    base = _CONTRACTION.sub("", token.text)
+    base = _CONTRACTION.sub("", token.text) if "'" in token.text else token.text
     lower = base.casefold()
     if lower == "one":
         return [Word(token.text, "1", WordKind.WORD)]
@@ -255,6 +255,7 @@ def _pairs(run: str) -> list[str]:
 
 def _kind(word: str, *, opens_sentence: bool) -> WordKind:
     inner = word[1:]
-    if any(character.isupper() or character.isdigit() for character in inner):
+    plain = inner.islower() and inner.isalpha()  # most words: the quick way to the same end
+    if not plain and any(character.isupper() or character.isdigit() for character in inner):
         return WordKind.NAME
     return WordKind.NAME if word[0].isupper() and not opens_sentence else WordKind.WORD
