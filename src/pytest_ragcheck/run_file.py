@@ -110,8 +110,14 @@ def _first_error(problem: ValidationError) -> str:
 
 
 def save_run(run: Run, path: Path) -> None:
-    """Write a run's JSON file in one step; ASCII, so that text which is no Unicode can stand in it too."""
-    write_atomically(path, json.dumps(dump(run), indent=1).encode("ascii") + b"\n")
+    """Write a run's JSON file in one step, a line for each result.
+
+    In ASCII, so that text which is no Unicode can stand in it too.
+    """
+    plain = dump(run)
+    results = ",\n".join(json.dumps(result, allow_nan=False) for result in plain.pop("results"))
+    head = json.dumps(plain, allow_nan=False).removesuffix("}")
+    write_atomically(path, f'{head}, "results": [\n{results}\n]}}\n'.encode("ascii"))
 
 
 def load_run(path: Path) -> Run:
