@@ -1,0 +1,141 @@
+"""What the benchmarks share: whole processes, measured from outside, and a plain table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:deepeval", "-q")
+"""deepeval's own plugin imports all of deepeval at every start of pytest, with and without this project."""
+
+STOPWATCH = '''
+"""Times and sizes of one pytest session, written where RAGCHECK_STOPWATCH says."""
+import json, os, resource, sys, time
+import pytest
+
+seen = {}
+
+def timed(name):
+    started = time.perf_counter()
+    result = yield
+    seen[name] = time.perf_counter() - started
+    return result
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session):
+    return (yield from timed("collection"))
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session):
+    return (yield from timed("loop"))
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    seen["items"] = session.testscollected
+    seen["failed"] = session.testsfailed
+    return (yield from timed("end"))
+
+def pytest_unconfigure(config):
+    seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
+    with open(os.environ["RAGCHECK_STOPWATCH"], "w") as file:
+        json.dump(seen, file)
+'''
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process."""
+
+    wall: float
+    cpu: float
+    """Seconds, user and system."""
+    memory: float
+    """Bytes, the most it held at once."""
+    status: int
+    output: str
+
+
+def measure(command, folder, **environment):
+    """Run a command to its end and measure it."""
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=child_environment(folder) | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Measured(
+        wall=time.perf_counter() - started,
+        cpu=usage.ru_utime + usage.ru_stime,
+        memory=usage.ru_maxrss * unit,
+        status=process.returncode,
+        output=output.decode(errors="replace"),
+    )
+
+
+def child_environment(folder):
+    """As a user has it: with compiled modules kept, away from the network, and without pytest's own variables."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("PYTEST_")
+    }
+    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder / "plugins")}
+
+
+def with_stopwatch(folder, *arguments):
+    """Run pytest with the stopwatch; the process and what the stopwatch saw."""
+    (folder / "plugins").mkdir(exist_ok=True)
+    (folder / "plugins" / "stopwatch.py").write_text(STOPWATCH)
+    told = folder / "stopwatch.json"
+    told.unlink(missing_ok=True)
+    process = measure((*PYTEST, "-p", "stopwatch", *arguments), folder, RAGCHECK_STOPWATCH=str(told))
+    if not told.exists():
+        sys.exit(f"pytest {' '.join(arguments)} ended with {process.status}:\n{process.output}")
+    return process, json.loads(told.read_text())
+
+
+def interleaved(commands, folders, times):
+    """Each command ``times`` times, in turns, so that what else the machine does touches all alike."""
+    runs = {name: [] for name in commands}
+    for _ in range(times):
+        for name, command in commands.items():
+            runs[name].append(measure(command, folders[name]))
+    return runs
+
+
+def middle(runs, what="wall"):
+    """The median of one measure over some runs."""
+    return median(getattr(run, what) for run in runs)
+
+
+def expect_status(runs, *allowed):
+    """End the benchmark where a run did not end as it should."""
+    for run in runs:
+        if run.status not in allowed:
+            sys.exit(f"pytest ended with {run.status}:\n{run.output}")
+
+
+def print_table(heads, rows):
+    """Columns as wide as they must be; numbers to the right."""
+    cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    for row in cells:
+        first, *rest = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip())
+
+
+def project_folder():
+    """The checkout that this file is part of."""
+    return Path(__file__).resolve().parent.parent
