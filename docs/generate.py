@@ -133,8 +133,10 @@ Paths are relative to the file that they stand in. An unknown key is an error th
 
 DOCUMENT_RULES = """\
 A file, a folder (all documents below it) or a glob, in which `**` stands for any number of folders. Known suffixes:
-{suffixes}. Hidden files and folders are left out. A pattern that matches no document is an error. Of documents that
-differ only in white space the first is kept."""
+{suffixes}.
+
+Hidden files and folders are left out. A pattern that matches no document is an error. Of documents that differ only in
+white space the first is kept."""
 
 EXAMPLE = """\
 [tool.ragcheck]
@@ -165,23 +167,24 @@ def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] 
             yield f"`{prefix}{name}`", _type(key), _default(key), key["description"]
 
 
-def _type(key: dict[str, Any]) -> str:
+def _type(key: dict[str, Any], *, plural: bool = False) -> str:
     if "anyOf" in key:
-        return " or ".join(_type(one) for one in key["anyOf"] if one.get("type") != "null")
+        return " or ".join(_type(one, plural=plural) for one in key["anyOf"] if one.get("type") != "null")
     if "const" in key:
         return f"`{json.dumps(key['const'])}`"
     if "enum" in key:
         return " or ".join(f"`{json.dumps(value)}`" for value in key["enum"])
     kind: str = key["type"]
+    s = "s" if plural else ""
     if kind == "array":
-        return f"list of {_type(key['items'])}s"
+        return f"list{s} of {_type(key['items'], plural=True)}"
     if kind == "object":
         values = key["additionalProperties"]
-        return "table" if values is True else f"table of {_type(values)}"
+        return f"table{s}" if values is True else f"table{s} of {_type(values, plural=True)}"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     least = f" from {key['minimum']}" if "minimum" in key else ""
     above = f" above {key['exclusiveMinimum']:g}" if "exclusiveMinimum" in key else ""
-    return f"{words[kind]}{least}{above}"
+    return f"{words[kind]}{s}{least}{above}"
 
 
 def _default(key: dict[str, Any]) -> str:
