@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pytest_ragcheck.calls import recorded_calls
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
@@ -168,7 +169,9 @@ class Engine:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
         else:
-            result = await self._answer_and_measure(job, prepared.span, share)
+            with recorded_calls() as calls:
+                measured = await self._answer_and_measure(job, prepared.span, share)
+            result = replace(measured, calls=tuple(calls))
         self._results[job.key].set_result(result)
         if self._on_result is not None:
             self._on_result(job.key, result)

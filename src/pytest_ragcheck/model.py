@@ -20,7 +20,9 @@ __all__ = [
     "Document",
     "Failure",
     "GoldGroup",
+    "ModelCalls",
     "Passage",
+    "Planned",
     "Question",
     "Result",
     "Run",
@@ -143,6 +145,56 @@ class Call:
     cost: float | None = None
     """US dollars; None where the model's price is unknown."""
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalls:
+    """What all model calls of a run came to."""
+
+    asked: int = 0
+    """Calls that were asked for, cached ones included."""
+    cached: int = 0
+    """Calls that were answered without asking the server."""
+    failed: int = 0
+    retries: int = 0
+    refused: int = 0
+    """Requests that the server refused with 429."""
+    cost: float = 0.0
+    """US dollars, of calls whose price is known."""
+    unpriced: int = 0
+    """Paid calls whose price is unknown; where it is not 0, ``cost`` is not all."""
+    usage: Usage = Usage()
+    """Tokens of paid calls."""
+    saved: float = 0.0
+    """US dollars that cached replies would have cost."""
+
+    def __add__(self, other: ModelCalls) -> ModelCalls:
+        return ModelCalls(
+            asked=self.asked + other.asked,
+            cached=self.cached + other.cached,
+            failed=self.failed + other.failed,
+            retries=self.retries + other.retries,
+            refused=self.refused + other.refused,
+            cost=self.cost + other.cost,
+            unpriced=self.unpriced + other.unpriced,
+            usage=self.usage + other.usage,
+            saved=self.saved + other.saved,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a run would call, estimated without calling; pairs are (least, most)."""
+
+    calls: int
+    cached: int
+    """Calls whose reply is in the store, or that another call of the run makes."""
+    input_tokens: tuple[int, int]
+    output_tokens: tuple[int, int]
+    cost: tuple[float, float] | None
+    """US dollars; None where a price is unknown."""
+    unpriced_models: tuple[str, ...]
+    minutes: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +338,8 @@ class Run:
     """Seconds from the first question's start to the last one's end."""
     versions: Mapping[str, str]
     results: tuple[Result, ...]
+    model_calls: ModelCalls | None = None
+    """None where no model was asked."""
     cached_phases: tuple[str, ...] = ()
     """``setup`` where the index was loaded rather than built, ``retrieval`` where vectors came from the store."""
     complete: bool = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_ragcheck.gateway.accounts import Snapshot, recorded_calls
+from pytest_ragcheck.gateway.accounts import Snapshot
 from pytest_ragcheck.gateway.client import Gateway
 from pytest_ragcheck.gateway.lazy import LazyGateway
-from pytest_ragcheck.gateway.plan import Plan, plan
+from pytest_ragcheck.gateway.plan import plan
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.requests import CacheMode, Completer, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.transport import check_access, check_credentials
@@ -17,11 +17,9 @@ __all__ = [
     "LazyGateway",
     "ModelReply",
     "ModelRequest",
-    "Plan",
     "PriceList",
     "Snapshot",
     "check_access",
     "check_credentials",
     "plan",
-    "recorded_calls",
 ]

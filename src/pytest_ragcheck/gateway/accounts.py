@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from pytest_ragcheck.model import Call, Usage
+from pytest_ragcheck.model import Usage
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["Accounts", "Snapshot", "record_call", "recorded_calls"]
-
-_recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
-
-
-@contextmanager
-def recorded_calls() -> Iterator[list[Call]]:
-    """Collect the calls of the code within, and of the tasks that it starts: those of one question, say."""
-    calls: list[Call] = []
-    token = _recorded.set(calls)
-    try:
-        yield calls
-    finally:
-        _recorded.reset(token)
-
-
-def record_call(call: Call) -> None:
-    """Note a call with whoever collects."""
-    calls = _recorded.get()
-    if calls is not None:
-        calls.append(call)
+__all__ = ["Accounts", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
+from pytest_ragcheck.calls import record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
-from pytest_ragcheck.gateway.accounts import Accounts, Snapshot, record_call
+from pytest_ragcheck.gateway.accounts import Accounts, Snapshot
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.flights import Claims, Flights, Warmth
 from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
@@ -106,6 +107,14 @@ class Gateway:
         """Why no further call will be made, once that is so: the key was refused, or the account's money is spent."""
         return self._fatal
 
+    async def open(self) -> None:
+        """Make the client now rather than at the first call that is not cached: importing the SDK takes seconds.
+
+        Raises :class:`~pytest_ragcheck.errors.ConfigurationError` where there is no key.
+        """
+        await self._wire.open()
+        await asyncio.to_thread(self._prices.load)
+
     async def close(self) -> None:
         """Cancel what is under way, end the claims, close the connections."""
         await self._flights.close()
@@ -174,7 +183,7 @@ class Gateway:
         return landed if ours else self._spared(landed.reply, request, asked)
 
     def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> _Landed:
-        self._accounts.spared(kept.usage, self._prices.cost(kept.model or request.model, kept.usage))
+        self._accounts.spared(kept.usage, kept.cost)
         return _Landed(kept, self._call(request, kept, asked=asked, cached=True, cost=0.0))
 
     async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> _Landed:
@@ -289,7 +298,7 @@ class Gateway:
     def _arrived(self, trip: _Trip, verdict: Verdict, latency: float) -> _Landed:
         assert verdict.message is not None  # noqa: S101 (the caller has looked)
         message = replace(verdict.message, text=self._secrets.scrub(verdict.message.text))
-        reply = StoredReply.of(message, latency=latency, request_id=verdict.request_id)
+        reply = StoredReply.of(message, latency=latency, request_id=verdict.request_id, cost=trip.cost)
         self._claims.fulfil(trip.key, reply)
         seen = self._output_tokens.get(trip.request.model, float(message.usage.output_tokens))
         self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens

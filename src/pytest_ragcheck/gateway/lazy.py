@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_ragcheck.gateway.accounts import Snapshot
-    from pytest_ragcheck.gateway.plan import Plan
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelReply, ModelRequest
+    from pytest_ragcheck.model import Planned
 
 __all__ = ["LazyGateway"]
 
@@ -28,12 +28,13 @@ class LazyGateway:
         self._prices = prices
         self._settings = settings
         self._gateway: Gateway | None = None
+        self._closed = False
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """See :meth:`Gateway.complete`."""
         return await self._made().complete(request)
 
-    async def plan(self, requests: Iterable[ModelRequest]) -> Plan:
+    async def plan(self, requests: Iterable[ModelRequest]) -> Planned:
         """What the requests would call and cost."""
         limits = {
             name: self._settings.get(name) for name in ("concurrency", "requests_per_minute", "tokens_per_minute")
@@ -46,7 +47,8 @@ class LazyGateway:
 
     async def close(self) -> None:
         """Close the gateway, if it was made."""
-        if self._gateway is not None:
+        if self._gateway is not None and not self._closed:
+            self._closed = True
             await self._gateway.close()
 
     def _made(self) -> Gateway:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.model import Usage
+from pytest_ragcheck.model import Planned, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelRequest
 
-__all__ = ["Plan", "plan"]
+__all__ = ["plan"]
 
 LEAST_OUTPUT_SHARE = 0.1
 """Of ``max_tokens``: replies are seldom shorter."""
@@ -26,22 +25,6 @@ TOKENS_PER_SECOND = 80.0
 USUAL_CONCURRENCY = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """An estimate; ranges are (least, most)."""
-
-    calls: int
-    """Calls that would be made."""
-    cached: int
-    """Calls whose reply is in the store, or that another call of the run makes."""
-    input_tokens: tuple[int, int]
-    output_tokens: tuple[int, int]
-    cost: tuple[float, float] | None
-    """US dollars; None where a price is unknown."""
-    unpriced_models: tuple[str, ...]
-    minutes: tuple[float, float]
-
-
 def plan(
     requests: Iterable[ModelRequest],
     gateway: Gateway,
@@ -50,7 +33,7 @@ def plan(
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
-) -> Plan:
+) -> Planned:
     """Look each request up, count what is missing, and price it."""
     every = list(requests)
     missing = {
@@ -61,7 +44,7 @@ def plan(
     most_out = sum(request.max_tokens for request in wanted)
     ranges = [_price_range(request, prices) for request in wanted]
     known = [price for price in ranges if price is not None]
-    return Plan(
+    return Planned(
         calls=len(wanted),
         cached=len(every) - len(wanted),
         input_tokens=(int(LEAST_INPUT_SHARE * most_in), most_in),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
+from pytest_ragcheck.session.roles import is_worker
 from pytest_ragcheck.session.selection import CATALOG
 from pytest_ragcheck.session.suites import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
-from pytest_ragcheck.session.workers import is_worker
 
 if TYPE_CHECKING:
     import pytest
@@ -29,7 +29,7 @@ def activate(config: pytest.Config) -> None:
     plugins = config.pluginmanager
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
-        plugins.register(Summary(recorder, catalog), "ragcheck-summary")
+        plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
     if plugins.hasplugin("asyncio"):
         from pytest_ragcheck.session import live_asyncio
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import as_pipeline
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
+from pytest_ragcheck.session.planning import PlannedPipeline
+from pytest_ragcheck.session.progress import Progress
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ragcheck.gateway import Snapshot
+    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
@@ -57,6 +63,11 @@ class LiveAnswers:
         """Seconds spent on reading, building and loading before questions could be asked."""
         self.suites: list[Suite] = []
         """The suites whose questions were asked here."""
+        self.plans: list[Planned] = []
+        """Under ``--ragcheck-plan``: what each suite would have called."""
+        self._done = 0
+        self._progress = Progress(session.config, self._state)
+        self._telling: asyncio.Task[None] | None = None
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as it is there."""
@@ -88,7 +99,12 @@ class LiveAnswers:
 
     async def result(self, item: pytest.Item, entry: Entry) -> Result:
         """The result, in the event loop that answers."""
-        return await self._batches[self.batch_of(item)].result(entry.key)
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._progress.keep_telling(), name="ragcheck-progress")
+        try:
+            return await self._batches[self.batch_of(item)].result(entry.key)
+        finally:
+            self._progress.clear()
 
     async def whole_batch(self, item: pytest.Item) -> None:
         """Return when every question of the item's batch has its result."""
@@ -96,8 +112,20 @@ class LiveAnswers:
 
     async def close(self) -> None:
         """Cancel what is in flight."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
         for batch in self._batches.values():
             await batch.engine.close()
+        if self._options.plan:
+            await self._plan()
+        for suite in self.suites:
+            await suite.gateways.close()
+
+    async def _plan(self) -> None:
+        for suite in self.suites:
+            if suite.model_generator is not None:
+                self.plans.append(await suite.gateway.plan(suite.planned_requests))
 
     def _batch(self, name: str, candidate: Any) -> _Batch:
         entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
@@ -116,15 +144,26 @@ class LiveAnswers:
         engine = Engine(
             jobs,
             slots=self._slots,
-            on_result=lambda key, result: self._on_result(name, by_key[key], result),
+            on_result=lambda key, result: self._note(name, by_key[key], result),
         )
         return _Batch(engine, [job.key for job in jobs], failed)
 
+    def _note(self, name: str, entry: Entry, result: Result) -> None:
+        self._done += 1
+        self._on_result(name, entry, result)
+
+    def _state(self) -> tuple[int, int, Snapshot | None]:
+        snapshots = self.suites[0].gateways.snapshots() if self.suites else []
+        return self._done, sum(len(batch) for batch in self._batches.values()), snapshots[0] if snapshots else None
+
     def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any) -> list[Job]:
         self.suites.append(suite)
+        pipeline: Pipeline
         if isinstance(candidate, ConfiguredPipeline):
             pipeline = suite.pipeline
             suite.set_up([entry.question for entry in entries])
+        elif self._options.plan:
+            pipeline = PlannedPipeline()
         else:
             at_once = self._options.concurrency or suite.settings.concurrency
             pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
@@ -151,6 +190,9 @@ class _Batch:
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._failed or key in self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     async def result(self, key: Hashable) -> Result:
         if key in self._failed:

@@ -74,13 +74,14 @@ def _ragcheck_result(
     request: pytest.FixtureRequest, _ragcheck_entry: Entry, ragcheck_answers: LiveAnswers | SharedAnswers
 ) -> Result:
     from pytest_ragcheck.errors import ConfigurationError
-    from pytest_ragcheck.session.recorder import record
+    from pytest_ragcheck.session.recorder import record, stop_if_misconfigured
 
     __tracebackhide__ = True
     try:
         result = ragcheck_answers.obtain(request, _ragcheck_entry)
     except ConfigurationError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
+    stop_if_misconfigured(request.config, result)
     record(request.node, result, (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key))
     return result
 
@@ -132,7 +133,8 @@ def new_answers(request: pytest.FixtureRequest) -> tuple[LiveAnswers | SharedAns
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import RECORDER
-    from pytest_ragcheck.session.workers import SharedAnswers, is_worker
+    from pytest_ragcheck.session.roles import is_worker
+    from pytest_ragcheck.session.workers import SharedAnswers
 
     options = Options.read(request.config)
     if is_worker(request.config):

@@ -7,6 +7,8 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.session.roles import is_worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,7 +46,7 @@ class Progress:
                 await asyncio.sleep(EVERY)
                 self._tell()
         finally:
-            self._clear()
+            self.clear()
 
     def _tell(self) -> None:
         reporter = self._reporter()
@@ -63,7 +65,8 @@ class Progress:
     def _is_due(self, done: int, total: int, now: float) -> bool:
         return now - self._shown_at >= SPARSE_EVERY or done - self._shown_done >= max(1, SPARSE_SHARE * total)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take the line away, for pytest to go on writing."""
         reporter = self._reporter()
         if reporter is not None and self._line_is_open:
             self._write(reporter, lambda: reporter.rewrite("", erase=True))
@@ -73,11 +76,15 @@ class Progress:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         # Only around the write: what the pipeline prints stays captured.
         with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            if not self._line_is_open:
+            if not self._line_is_open and self._config.get_terminal_writer().width_of_current_line:
                 reporter.ensure_newline()
+                if self._config.get_terminal_writer().width_of_current_line:
+                    reporter.write_line("")  # with -q the reporter knows of no line that it began
             write()
 
     def _reporter(self) -> Any:
+        if is_worker(self._config):
+            return None
         return self._config.pluginmanager.getplugin("terminalreporter")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ragcheck.model import ModelCalls, Result, Run, Usage
+from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
 
@@ -87,6 +87,11 @@ class Recorder:
         self.run: Run | None = None
         self.lost: Sequence[str] = ()
         """Items that should have run and never reported, although the session was not stopped early."""
+
+    @property
+    def plans(self) -> list[Planned]:
+        """Under ``--ragcheck-plan``: what would have been called."""
+        return [Planned(**plain) for facts in self._facts for plain in facts["plans"]]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:

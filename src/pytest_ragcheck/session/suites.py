@@ -12,23 +12,27 @@ from pytest_ragcheck.errors import ConfigurationError, DatasetError, did_you_mea
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.rag.importing import import_object, is_import_path
 from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.store import Store, digest, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_ragcheck.gateway import LazyGateway, ModelRequest
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.model import Question
+    from pytest_ragcheck.rag.claude import ClaudeGenerator
     from pytest_ragcheck.rag.corpus import Corpus
     from pytest_ragcheck.rag.embedding import CachedEmbedder, Embedder
     from pytest_ragcheck.rag.index import Index
-    from pytest_ragcheck.rag.pipeline import Pipeline
+    from pytest_ragcheck.rag.pipeline import Generator, Pipeline
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
 
 __all__ = ["Suite", "SuiteCatalog"]
 
 EXTRACTIVE = "extractive"
+ANTHROPIC = "anthropic"
 
 
 class Suite:
@@ -39,7 +43,13 @@ class Suite:
     """
 
     def __init__(
-        self, settings: Settings, *, options: Options, store: Store, metrics: Mapping[str, float | None] | None
+        self,
+        settings: Settings,
+        *,
+        options: Options,
+        store: Store,
+        gateways: Gateways,
+        metrics: Mapping[str, float | None] | None,
     ) -> None:
         if settings.questions is None:
             raise ConfigurationError(
@@ -49,6 +59,9 @@ class Suite:
         self.settings = settings
         self.store = store
         self._options = options
+        self.gateways = gateways
+        self.planned_requests: list[ModelRequest] = []
+        """What ``--ragcheck-plan`` did not ask."""
         self.is_set_up = False
         """Whether the reference pipeline was used."""
         self.name = _relative(settings.questions, settings.root)
@@ -61,6 +74,7 @@ class Suite:
         configured = settings.metrics if metrics is None else metrics
         self._configured = self._chosen(configured)
         self._check_metrics()
+        self._check_generator()
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -109,14 +123,29 @@ class Suite:
         """The reference pipeline: retrieve from the index, answer with the configured generator."""
         from pytest_ragcheck.rag.offline import OfflineGenerator
         from pytest_ragcheck.rag.pipeline import ReferencePipeline
+        from pytest_ragcheck.session.planning import PlannedGenerator
 
-        if self.settings.generator != EXTRACTIVE:
-            raise ConfigurationError(
-                f"{self.settings.origin}: generator = {self.settings.generator!r} is not known; "
-                f'use "{EXTRACTIVE}", or override the fixture ragcheck_pipeline with your own system'
-            )
-        generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
+        generator: Generator
+        if self.model_generator is None:
+            generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
+        elif self._options.plan:
+            generator = PlannedGenerator(self.model_generator, self.planned_requests)
+        else:
+            generator = self.model_generator
         return ReferencePipeline(self.index, generator, top_k=self.settings.top_k)
+
+    @cached_property
+    def model_generator(self) -> ClaudeGenerator | None:
+        """The configured model behind the gateway; None where no model is configured."""
+        provider, _, model = self.settings.generator.partition(":")
+        if provider == ANTHROPIC and model:
+            return self._model_generator(model)
+        if self.settings.generator == EXTRACTIVE:
+            return None
+        raise ConfigurationError(
+            f'{self.settings.origin}: generator = {self.settings.generator!r} is not known; use "{EXTRACTIVE}", '
+            f'"{ANTHROPIC}:MODEL", or override the fixture ragcheck_pipeline with your own system'
+        )
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -125,6 +154,22 @@ class Suite:
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
         return create_metrics(names, top_k=self.settings.top_k, embed=embed)
+
+    def _model_generator(self, model: str) -> ClaudeGenerator:
+        from pytest_ragcheck.rag.claude import ClaudeGenerator
+
+        said = self.settings.generation
+        chosen: dict[str, Any] = {"template": said.prompt, "system": said.system, "max_tokens": said.max_tokens}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        try:
+            return ClaudeGenerator(gateway=self.gateway, model=model, parameters=said.parameters, **chosen)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{self.settings.origin}: generation.prompt: {problem}") from None
+
+    @cached_property
+    def gateway(self) -> LazyGateway:
+        """The door to the models of this suite."""
+        return self.gateways.of(self.settings, self.store)
 
     def set_up(self, questions: Sequence[Question]) -> None:
         """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all."""
@@ -172,6 +217,16 @@ class Suite:
             if "embedder" in required_inputs(name):
                 _ = self.embedder  # tells at once what is not installed
 
+    def _check_generator(self) -> None:
+        """A missing key is told before anything is asked, unless the store may have all the answers."""
+        if self.model_generator is None or self._options.plan or self._options.cache == "only":
+            return
+        if self._options.cache == "use" and "model-reply" in self.store.size().entries:
+            return
+        from pytest_ragcheck.gateway import check_credentials
+
+        check_credentials()
+
     def _has_inputs(self, name: str) -> bool:
         has = {
             "gold": any(question.gold for question in self.questions),
@@ -197,6 +252,7 @@ class SuiteCatalog:
         self._invocation = invocation
         self._stores: dict[Path | None, Store] = {}
         self._suites: dict[Any, Suite | Exception] = {}
+        self.gateways = Gateways(options)
         find_configuration.cache_clear()
 
     @property
@@ -229,7 +285,9 @@ class SuiteCatalog:
         if key not in self._suites:
             try:
                 store = self._store(settings.root)
-                self._suites[key] = Suite(settings, options=self._options, store=store, metrics=metrics)
+                self._suites[key] = Suite(
+                    settings, options=self._options, store=store, gateways=self.gateways, metrics=metrics
+                )
             except Exception as problem:
                 self._suites[key] = problem
                 raise

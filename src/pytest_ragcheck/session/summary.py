@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import Recorder
     from pytest_ragcheck.session.suites import SuiteCatalog
 
@@ -32,7 +33,8 @@ def report_width(config: pytest.Config) -> int:
 class Summary:
     """A plugin that prints what the recorder recorded."""
 
-    def __init__(self, recorder: Recorder, catalog: SuiteCatalog) -> None:
+    def __init__(self, recorder: Recorder, catalog: SuiteCatalog, options: Options) -> None:
+        self._options = options
         self._recorder = recorder
         self._catalog = catalog
 
@@ -54,11 +56,16 @@ class Summary:
             terminalreporter.write_line(_lost(self._recorder.lost), red=True)
 
     def _blocks(self, run: Run, width: int, root: Path) -> list[str]:
+        from pytest_ragcheck.report.calls import calls_lines, plan_lines
         from pytest_ragcheck.report.terminal import metrics_table
         from pytest_ragcheck.report.timing import last_comparable, timing_comparison, timing_table
         from pytest_ragcheck.session.runs import RunFolder
 
+        if self._options.plan:
+            return [plan_lines(self._recorder.plans, width=width)]
         blocks = [metrics_table(run, width=width) + self._expected(), timing_table(run, width=width)]
+        if run.model_calls is not None:
+            blocks.append(calls_lines(run.model_calls, width=width))
         if run.mode == "sequential":
             last = last_comparable(run, RunFolder.of(self._catalog, root).newest("concurrent"))
             blocks.append(timing_comparison(run, last, width=width))

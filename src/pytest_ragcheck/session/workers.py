@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
 
-__all__ = ["SharedAnswers", "is_worker"]
+__all__ = ["SharedAnswers"]
 
 POLL = 0.02
 """Seconds between two looks for a result that another worker is at."""
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this process is one of pytest-xdist's workers."""
-    return hasattr(config, "workerinput")
 
 
 class SharedAnswers:

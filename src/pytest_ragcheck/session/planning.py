@@ -1,0 +1,45 @@
+"""``--ragcheck-plan``: everything up to the first model call, and then none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.errors import NotRunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ragcheck.gateway import ModelRequest
+    from pytest_ragcheck.model import Answer, Context, Question
+    from pytest_ragcheck.rag.claude import ClaudeGenerator
+
+__all__ = ["PLANNED", "PlannedGenerator", "PlannedPipeline"]
+
+PLANNED = "--ragcheck-plan calls nothing"
+
+
+class PlannedGenerator:
+    """Takes a generator's place and notes what that would have asked."""
+
+    def __init__(self, generator: ClaudeGenerator, requests: list[ModelRequest]) -> None:
+        self._generator = generator
+        self._requests = requests
+
+    async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
+        """Note the request; NotRunError."""
+        self._requests.append(self._generator.request(question.question, contexts))
+        raise NotRunError(PLANNED)
+
+
+class PlannedPipeline:
+    """Takes the place of a user's pipeline, whose calls nobody can foresee."""
+
+    async def prepare(self, questions: Sequence[Question]) -> None:
+        """Nothing."""
+
+    async def retrieve(self, question: Question) -> None:
+        """Nothing."""
+
+    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002
+        """NotRunError."""
+        raise NotRunError(PLANNED)
