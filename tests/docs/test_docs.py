@@ -126,6 +126,16 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_contributing_names_the_rooms_of_each_floor():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    floors = [set(layer.split(" | ")) for layer in layers]
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d \| (.*?) \|", page, re.MULTILINE)
+
+    assert [set(re.findall(r"`(\w+)(?:\.py|/)`", row)) for row in rows] == floors
+
+
 # ---- Quoted code -----------------------------------------------------------------------------
 
 
