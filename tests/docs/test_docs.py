@@ -15,6 +15,8 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -224,6 +226,8 @@ def commands(code):
 
 def run(command, folder, warm_pytest):
     program, *arguments = shlex.split(command)
+    if program == "python":
+        return subprocess.check_output([sys.executable, *arguments], cwd=folder, text=True).splitlines()
     assert program == "pytest"
     environment = {
         "COLUMNS": "100",
