@@ -179,7 +179,7 @@ def _type(key: dict[str, Any], *, plural: bool = False) -> str:
     if kind == "array":
         return f"list{s} of {_type(key['items'], plural=True)}"
     if kind == "object":
-        values = key["additionalProperties"]
+        values = key.get("additionalProperties", True)
         return f"table{s}" if values is True else f"table{s} of {_type(values, plural=True)}"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     least = f" from {key['minimum']}" if "minimum" in key else ""
