@@ -92,8 +92,10 @@ class LiveAnswers:
             self._pipelines.check(request.node)
             candidate = request.getfixturevalue(PIPELINE)
             started = time.perf_counter()
-            self._batches[name] = self._batch(name, candidate)
+            batch = self._batches[name] = self._batch(name, candidate)
             self.setup += time.perf_counter() - started
+            # Finalizers run last in, first out: what is in flight ends before the pipeline's own clients do.
+            self._pipelines.owner(request.node).addfinalizer(batch.end)
         if entry.key not in self._batches[name] and not self._is_settled(name, entry):
             raise ConfigurationError(ASKED_TOO_LATE)
 
@@ -186,7 +188,7 @@ class _Batch:
         self.engine = engine
         self._keys = dict.fromkeys(keys)
         self._failed = failed
-        self._started = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._failed or key in self._keys
@@ -205,10 +207,15 @@ class _Batch:
         for key in self._keys:
             await self.engine.result(key)
 
+    def end(self) -> None:
+        """Cancel what is in flight; to be called while the loop stands still."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.run_until_complete(self.engine.close())
+
     def _start(self) -> None:
-        if not self._started:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
             self.engine.start()
-            self._started = True
 
 
 def _by_suite(entries: Sequence[Entry]) -> dict[Suite, list[Entry]]:

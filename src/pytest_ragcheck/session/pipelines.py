@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_ragcheck.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pytest
 
 __all__ = ["PIPELINE", "PipelineNames"]
 
@@ -55,6 +55,16 @@ class PipelineNames:
                     f"fixture {name} has params; name {PIPELINE} among the arguments of {test}, "
                     "so that there can be an item for each of them"
                 )
+
+    def owner(self, item: pytest.Item) -> pytest.Item | pytest.Collector:
+        """The node with which the item's pipeline ends."""
+        kinds: dict[str, type[pytest.Collector]] = {
+            "class": pytest.Class,
+            "module": pytest.Module,
+            "package": pytest.Package,
+        }
+        kind = kinds.get(self._definitions(PIPELINE, item)[-1].scope, pytest.Session)
+        return item.getparent(kind) or item.session
 
     def _definitions(self, name: str, item: pytest.Item) -> Sequence[Any]:
         return self._manager.getfixturedefs(name, item) or ()
