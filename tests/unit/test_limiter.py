@@ -12,12 +12,11 @@ from email.utils import formatdate
 
 import pytest
 
-from pytest_ragcheck.gateway.limiter import Concurrency, Limiter, Outcome, Ticket
+from pytest_ragcheck.gateway.limiter import Concurrency, Limiter, Outcome
 from pytest_ragcheck.gateway.rates import LearnedRate, Level, Told, Window, told_levels
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.wire import Effect, Verdict
 
-NOTHING_TOLD = {}
 LATENCY = 0.6
 EPOCH = 1_800_000_000.0
 
@@ -212,10 +211,6 @@ def test_a_cap_is_start_and_maximum():
     assert server.peak == 16
 
 
-def ticket(sent, level):
-    return Ticket(sent=sent, level=level, costs=NOTHING_TOLD)
-
-
 def test_growth_only_where_the_limit_held_requests_back():
     search = Concurrency()
     before = search.limit
@@ -228,17 +223,17 @@ def test_growth_only_where_the_limit_held_requests_back():
 def test_one_cut_for_all_refusals_of_a_moment():
     search = Concurrency(40)
     for level in range(40, 20, -1):
-        search.refused(10.0, ticket(sent=9.0, level=level))
+        search.refused(10.0, sent=9.0, level=level)
     assert search.limit == 34
-    search.refused(11.0, ticket(sent=10.5, level=21))
+    search.refused(11.0, sent=10.5, level=21)
     assert search.limit == 20, "one less than what was refused"
-    search.refused(12.0, ticket(sent=11.5, level=2))
+    search.refused(12.0, sent=11.5, level=2)
     assert search.limit == 10, "never by more than half"
 
 
 def test_after_a_refusal_the_wall_is_not_run_into_again_at_once():
     search = Concurrency(40)
-    search.refused(10.0, ticket(sent=9.0, level=21))
+    search.refused(10.0, sent=9.0, level=21)
     assert search.limit == 20
     for _ in range(100):
         search.success(15.0, saturated=True)
@@ -246,18 +241,18 @@ def test_after_a_refusal_the_wall_is_not_run_into_again_at_once():
     for _ in range(25):
         search.success(25.0, saturated=True)
     assert 21 <= search.limit < 22
-    search.refused(26.0, ticket(sent=25.5, level=21))
+    search.refused(26.0, sent=25.5, level=21)
     for _ in range(100):
         search.success(45.0, saturated=True)
     assert search.limit <= 20, "the second pause is longer"
 
 
 def test_a_cut_that_was_about_the_rate_is_taken_back():
-    search = Concurrency()
-    search.refused(10.0, ticket(sent=9.0, level=32))
-    assert search.limit < 32
+    search = Concurrency(40)
+    search.refused(10.0, sent=9.0, level=32)
+    assert search.limit < 40
     search.not_to_blame(11.0)
-    assert search.limit == 32
+    assert search.limit == 40
 
 
 def test_window_counts_costs():

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Concurrency", "Limiter", "Outcome", "Ticket"]
 
-START = 32
+START = 48
 MAXIMUM = 256
 SHORTEST_PAUSE = 0.001
+AT_ONCE = 4
+"""Calls let in between two turns of the event loop: the first shall be on the wire before the last is made ready."""
 RECENT = 10.0
 """Seconds for which it is remembered how many requests the server bore at once."""
 
@@ -40,8 +42,6 @@ class Ticket:
     """A place in flight."""
 
     sent: float
-    level: int
-    """Requests in flight when this one was sent, itself included."""
     costs: Mapping[str, float]
     """What it is expected to take, by family of limits."""
     queued: float = 0.0
@@ -80,9 +80,9 @@ class Concurrency:
         elif now >= self._probe_at:
             self.limit = min(self.limit + 1 / self.limit, self.maximum)
 
-    def refused(self, now: float, ticket: Ticket) -> None:
-        """A 429: one cut for all requests that were sent before it."""
-        if ticket.sent <= self._cut_at:
+    def refused(self, now: float, *, sent: float, level: int) -> None:
+        """A 429 at ``level`` requests in flight: one cut for all requests that were sent before it."""
+        if sent <= self._cut_at:
             return
         if now - self._probe_at < self._pause and not math.isinf(self._wall):
             self._pause = min(2 * self._pause, 120.0)
@@ -90,7 +90,7 @@ class Concurrency:
             self._pause = RECENT
         if now - self._cut_at > RECENT:
             self._before_cut = (self.limit, self._wall)
-        below = min(0.85 * self.limit, ticket.level - 1)
+        below = min(0.85 * self.limit, level - 1)
         self.limit = max(1.0, self.limit / 2, float(math.floor(below)))
         self._wall = self.limit
         self._cut_at = now
@@ -181,7 +181,7 @@ class Limiter:
             self._tokens.correct(now, tokens - ticket.costs["tokens"])
         self._hear(levels or {}, now)
         if outcome is Outcome.SUCCESS:
-            self._note_borne(now, ticket.level)
+            self._note_borne(now, self.in_flight + 1)
             self.concurrency.success(now, saturated=saturated)
         elif outcome is Outcome.REFUSED:
             self._refused(ticket, now, wait, levels or {})
@@ -205,31 +205,39 @@ class Limiter:
 
     def _refused(self, ticket: Ticket, now: float, wait: float | None, levels: Mapping[str, Told]) -> None:
         self.refusals += 1
-        if self._is_about_rate(ticket, now, wait, levels):
+        self._learned.forget(ticket.sent)
+        # Of many that were sent together the server refused any; those that are still in flight it bears.
+        level = self.in_flight + 1
+        if self._is_about_rate(ticket, level, now, wait, levels):
             self.concurrency.not_to_blame(now)
             self._learned.refuse(now, ticket.sent, wait)
-            for level in self._levels.values():
-                level.exhausted(now)
+            for bucket in self._levels.values():
+                bucket.exhausted(now)
         else:
-            self.concurrency.refused(now, ticket)
+            self.concurrency.refused(now, sent=ticket.sent, level=level)
 
-    def _is_about_rate(self, ticket: Ticket, now: float, wait: float | None, levels: Mapping[str, Told]) -> bool:
+    def _is_about_rate(
+        self, ticket: Ticket, level: int, now: float, wait: float | None, levels: Mapping[str, Told]
+    ) -> bool:
         """Whether a 429 is about how often rather than how many at once.
 
         It is where the server says that nothing remains, where it tells to come back much later, or where it had
-        borne far more at once a moment ago, and does not tell that plenty remains.
+        borne far more at once a moment ago, and does not tell that plenty remains; or where a rate was met
+        before and far fewer are in flight than may be.
         """
         if any(told.remaining < 1 for told in levels.values()):
             return True
         if wait is not None and wait >= LONG_WAIT:
             return True
         told_enough = self._levels and all(
-            level.has(now, self.in_flight + ticket.costs[family]) for family, level in self._levels.items()
+            bucket.has(now, self.in_flight + ticket.costs[family]) for family, bucket in self._levels.items()
         )
-        if told_enough and ticket.level > 1:
+        if told_enough and level > 1:
             return False
-        borne = max((level for at, level in self._borne if at > now - RECENT), default=0)
-        return ticket.level <= max(1.0, 0.6 * borne)
+        if self._learned.rate is not None and level <= self.concurrency.limit / 2:
+            return True
+        borne = max((borne for at, borne in self._borne if at > now - RECENT), default=0)
+        return level <= max(1.0, 0.6 * borne)
 
     def _note_borne(self, now: float, level: int) -> None:
         """The last seconds' highest levels: what an equal or higher later one outlasts is dropped."""
@@ -247,6 +255,7 @@ class Limiter:
     def _pump(self) -> None:
         """Let in who may go; set an alarm for when the next one may."""
         self.close()
+        admitted = 0
         while self._waiting:
             waiter = self._waiting[0][2]
             if waiter.future.done():
@@ -256,9 +265,10 @@ class Limiter:
                 return
             now = self._clock()
             pause = self._pause(now, waiter.costs)
-            if pause > 0:
+            if pause > 0 or admitted == AT_ONCE:
                 self._alarm = asyncio.get_running_loop().call_later(max(pause, SHORTEST_PAUSE), self._pump)
                 return
+            admitted += 1
             heapq.heappop(self._waiting)
             self.queued -= 1
             waiter.future.set_result(self._take(now, waiter))
@@ -283,7 +293,7 @@ class Limiter:
             self._tokens.take(now, waiter.costs["tokens"])
         for family, level in self._levels.items():
             level.take(now, waiter.costs[family])
-        return Ticket(sent=now, level=self.in_flight, costs=waiter.costs, queued=now - waiter.since)
+        return Ticket(sent=now, costs=waiter.costs, queued=now - waiter.since)
 
 
 @dataclass(slots=True)

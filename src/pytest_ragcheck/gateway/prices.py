@@ -31,6 +31,10 @@ class PriceList:
     def __init__(self, own: Mapping[str, Price] | None = None) -> None:
         self._own = {model: _checked(model, price) for model, price in (own or {}).items()}
 
+    def load(self) -> None:
+        """Import the package and its data now rather than with the first price."""
+        _packaged_cost("", 0, 0, 0, 0)
+
     def cost(self, model: str, usage: Usage) -> float | None:
         """US dollars, or None where the price is unknown."""
         price = self._own.get(model)

@@ -159,6 +159,8 @@ class LearnedRate:
         self._grown_at = -math.inf
         self._step = FIRST_STEP
         self._measured = False
+        self._bounded = False
+        """Whether a rate was met that is too high."""
         self._held_back = False
 
     def wait(self, now: float) -> float:
@@ -191,8 +193,7 @@ class LearnedRate:
             self._accepted.remove(sent)
 
     def refuse(self, now: float, sent: float, wait: float | None) -> None:
-        """A request was refused for the rate; it counts as not sent."""
-        self.forget(sent)
+        """A request that was sent then was refused for the rate."""
         if wait is not None and wait >= LONG_WAIT:
             self._close_window(now, wait)
         elif self.rate is None:
@@ -216,14 +217,15 @@ class LearnedRate:
         accepted = sum(moment > self._anchor for moment in self._accepted)
         if elapsed < max(2.0, 3 / rate):
             if not self._measured:
-                self.rate = max(0.9 * rate, 1 / MINUTE)
+                self.rate = max(0.8 * rate, 1 / MINUTE)
+                self._bounded = True
                 self._restart(now)
             return
         estimate = MARGIN * accepted / min(elapsed, MINUTE)
         if self._measured or accepted < FEW:  # a small bucket that was full meanwhile let in less than its refill
-            estimate = min(max(estimate, 0.94 * rate), MARGIN * rate)
+            estimate = min(max(estimate, 0.85 * rate), MARGIN * rate)
         self.rate = max(estimate, 1 / MINUTE)
-        self._measured = True
+        self._measured = self._bounded = True
         self._step = FIRST_STEP
         self._grown_at = now
         self._anchor = max(self._anchor, now - MINUTE)
@@ -233,14 +235,15 @@ class LearnedRate:
         self._grown_at = now
 
     def _grow(self, now: float) -> None:
-        """Fast while the rate is a first guess; once it was measured by little, and by more the longer it goes well."""
+        """Fast until a rate was too high; after that by little, and by more the longer it goes well."""
         if self.rate is None:
             return
-        if now - self._grown_at < (max(4.0, 10 / self.rate) if self._measured else max(1.0, 4 / self.rate)):
+        if now - self._grown_at < (max(4.0, 16 / self.rate) if self._bounded else max(1.0, 4 / self.rate)):
             return
         self._grown_at = now
-        growth = 1 + (self._step if self._measured else 0.5)
-        self._step = min(2 * self._step, 0.3)
+        growth = 1 + (self._step if self._bounded else 0.5)
+        if self._bounded:
+            self._step = min(2 * self._step, 0.08)
         self.rate *= growth
         if self.window is not None:
             self.window.allowance *= growth

@@ -30,9 +30,11 @@ class StoredReply:
     usage: Usage
     latency: float
     request_id: str | None
+    cost: float | None
+    """US dollars that it took, all attempts together; None where the price was unknown."""
 
     @classmethod
-    def of(cls, message: Message, *, latency: float, request_id: str | None) -> StoredReply:
+    def of(cls, message: Message, *, latency: float, request_id: str | None, cost: float | None) -> StoredReply:
         """A message that has just come."""
         return cls(
             text=message.text,
@@ -41,6 +43,7 @@ class StoredReply:
             usage=message.usage,
             latency=latency,
             request_id=request_id,
+            cost=cost,
         )
 
     @classmethod

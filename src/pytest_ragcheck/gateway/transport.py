@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 import re
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SdkWire", "Secrets", "check_access", "check_credentials", "endpoint"]
 
 DEFAULT_ENDPOINT = "https://api.anthropic.com"
+NOWHERE = "http://rehearsal.invalid"
 CONNECT_TIMEOUT = 10.0
 KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 NO_KEY = (
@@ -106,12 +108,16 @@ class SdkWire:
         """A plain GET."""
         return await self._request("get", path, None, timeout)
 
-    async def open(self) -> AsyncAnthropic:
-        """The client, made if need be; :class:`ConfigurationError` where there is no key."""
+    async def open(self) -> None:
+        """Make the client; :class:`ConfigurationError` where there is no key."""
+        await self._opened()
+
+    async def _opened(self) -> AsyncAnthropic:
         async with self._opening:
             if self._client is None:
                 await asyncio.to_thread(_import_sdk)
                 self._client = self._make_client()
+                await _rehearse(self._client)
         return self._client
 
     async def close(self) -> None:
@@ -128,6 +134,7 @@ class SdkWire:
         limits = httpx2.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections, keepalive_expiry=30.0
         )
+        nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
         make = anthropic.DefaultAioHttpClient if _has_aiohttp() else anthropic.DefaultAsyncHttpxClient
         with suppress(anthropic.AnthropicError):  # a profile that was asked for and cannot be read
             client = anthropic.AsyncAnthropic(
@@ -135,14 +142,14 @@ class SdkWire:
                 base_url=self._base_url,
                 max_retries=0,
                 timeout=timeouts,
-                http_client=make(limits=limits, timeout=timeouts),
+                http_client=make(limits=limits, timeout=timeouts, mounts={NOWHERE: nowhere}),
             )
             if client.api_key or client.auth_token or client.credentials is not None:
                 return client
         raise ConfigurationError(NO_KEY.format(endpoint=shown(self._base_url)))
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> WireReply:
-        client = await self.open()
+        client = await self._opened()
         import anthropic
         import httpx2
 
@@ -163,7 +170,7 @@ class SdkWire:
             raise WireTrouble(_told(error)) from None
         return WireReply(
             status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
+            headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw},
             body=response.content,
         )
 
@@ -171,6 +178,16 @@ class SdkWire:
 def _import_sdk() -> None:
     import anthropic  # noqa: F401
     import httpx2  # noqa: F401
+
+    # So many new objects bring on a full collection soon; better now than while calls wait.
+    gc.collect()
+
+
+async def _rehearse(client: AsyncAnthropic) -> None:
+    """One request that goes nowhere: the client's first is slow, and a hundred calls may be waiting for it."""
+    import httpx2
+
+    await client.post(f"{NOWHERE}/v1/messages", cast_to=httpx2.Response, body={})
 
 
 def _has_aiohttp() -> bool:

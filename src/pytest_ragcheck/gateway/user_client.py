@@ -35,6 +35,9 @@ class UserClientWire:
         else:
             self._client = client.with_options(max_retries=0) if hasattr(client, "with_options") else client
 
+    async def open(self) -> None:
+        """Nothing: the client is there."""
+
     async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
         """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
         create = self._client.messages.create

@@ -48,6 +48,9 @@ class WireReply:
 class Wire(Protocol):
     """Sends one body once: no retry, no waiting, no judgement."""
 
+    async def open(self) -> None:
+        """Get ready; may be left out, as :meth:`send` does it too."""
+
     async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (the client library's own limit)
         """The answer, whatever its status; raises :class:`WireTrouble` where none came."""
 
