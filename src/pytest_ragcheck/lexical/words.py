@@ -57,12 +57,8 @@ def content_words(text: str) -> tuple[Word, ...]:
     index = 0
     while index < len(tokens):
         number, used = _number_at(tokens, index)
-        if number is not None:
-            words.append(number)
-            index += used
-            continue
-        words.extend(_words_of(tokens, index))
-        index += 1
+        words.extend(_words_of(tokens, index) if number is None else (number,))
+        index += used
     return tuple(words)
 
 
@@ -88,7 +84,7 @@ _TOKEN = re.compile(
     rf"""
       (?P<number>\d{{1,3}}(?:,\d{{3}})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)*)
     | (?P<spaceless>[{_SPACELESS}]+)
-    | (?P<word>(?![{_SPACELESS}])[^\W\d_](?:(?![{_SPACELESS}])[^\W_]|'(?=[^\W\d_]))*)
+    | (?P<word>(?:[A-Za-z]++|(?![{_SPACELESS}])[^\W\d_])(?:[A-Za-z0-9]++|(?![{_SPACELESS}])[^\W_]|'(?=[^\W\d_]))*+)
     | (?P<symbol>[%$€£¥])
     """,
     re.VERBOSE,
@@ -157,19 +153,23 @@ class _Token(NamedTuple):
 
 def _tokens(text: str) -> list[_Token]:
     return [
-        _Token(match.lastgroup or "", match[0], match.start(), match.end(), _opens_sentence(text, match.start()))
+        _Token(
+            match.lastgroup or "",
+            written := match[0],
+            start := match.start(),
+            match.end(),
+            written[0].isupper() and _opens_sentence(text, start),
+        )
         for match in _TOKEN.finditer(text)
     ]
 
 
 def _opens_sentence(text: str, start: int) -> bool:
-    if not text[start].isupper():
-        return False
     return _SENTENCE_START.search(text[max(0, start - _LOOK_BEHIND) : start]) is not None
 
 
 def _number_at(tokens: list[_Token], index: int) -> tuple[Word | None, int]:
-    """The number that starts at ``index``, and of how many tokens it consists."""
+    """The number that starts at ``index``, or None, and of how many tokens it consists (else 1)."""
     token = tokens[index]
     following = tokens[index + 1] if index + 1 < len(tokens) else None
     used = 1
@@ -181,7 +181,7 @@ def _number_at(tokens: list[_Token], index: int) -> tuple[Word | None, int]:
             unit = _UNITS.get(following.text.casefold(), 0)
             value, used = (str(int(value) + unit), 2) if unit else (value, used)
     else:
-        return None, 0
+        return None, 1
     last = index + used
     if last < len(tokens) and _adjacent(tokens[last - 1], tokens[last]):
         value, scaled = _scaled(value, tokens[last].text.casefold())
@@ -230,13 +230,20 @@ def _words_of(tokens: list[_Token], index: int) -> list[Word]:
         return [Word(pair, pair.casefold(), WordKind.WORD) for pair in _pairs(token.text)]
     if _is_suffix_of_number(tokens, index):
         return []
-    base = _CONTRACTION.sub("", token.text) if "'" in token.text else token.text
+    word = _word(token.text, opens_sentence=token.opens_sentence)
+    return [] if word is None else [word]
+
+
+@lru_cache(maxsize=65536)
+def _word(text: str, *, opens_sentence: bool) -> Word | None:
+    """A token as a content word; None for function words."""
+    base = _CONTRACTION.sub("", text)
     lower = base.casefold()
     if lower == "one":
-        return [Word(token.text, "1", WordKind.WORD)]
+        return Word(text, "1", WordKind.WORD)
     if not lower or lower in _FUNCTION_WORDS:
-        return []
-    return [Word(token.text, stem(lower), _kind(base, opens_sentence=token.opens_sentence))]
+        return None
+    return Word(text, stem(lower), _kind(base, opens_sentence=opens_sentence))
 
 
 def _is_suffix_of_number(tokens: list[_Token], index: int) -> bool:
@@ -255,7 +262,6 @@ def _pairs(run: str) -> list[str]:
 
 def _kind(word: str, *, opens_sentence: bool) -> WordKind:
     inner = word[1:]
-    plain = inner.islower() and inner.isalpha()  # most words: the quick way to the same end
-    if not plain and any(character.isupper() or character.isdigit() for character in inner):
+    if any(character.isupper() or character.isdigit() for character in inner):
         return WordKind.NAME
     return WordKind.NAME if word[0].isupper() and not opens_sentence else WordKind.WORD
