@@ -216,3 +216,27 @@ def test_what_cannot_be_compared_is_an_error_not_a_miss():
 def test_one_comparable_passage_of_a_group_settles_it():
     group = (Passage(source="a.md"), Passage(text=QUOTE))
     assert judge([Context(text=QUOTE, rank=1)], [group]) == (frozenset({0}),)
+
+
+@pytest.mark.parametrize(
+    ("context", "gold", "same"),
+    [
+        ("leave.md", "docs/leave.md", True),
+        ("/srv/handbook/docs/leave.md", "docs/leave.md", True),
+        ("docs/leave.md", "docs/leave.md", True),
+        ("paid-leave.md", "docs/leave.md", False),
+        ("docs/pay.md", "docs/leave.md", False),
+        ("", "docs/leave.md", False),
+    ],
+)
+def test_a_source_may_be_told_from_another_folder(context, gold, same):
+    found = matches(Context(text="text", rank=1, source=context), Passage(source=gold))
+    assert found is same
+
+
+def test_without_offsets_the_text_tells_where_sources_are_named_otherwise():
+    gold = Passage(source="docs/leave.md", start=10, end=60, text="Staff have 25 days of annual leave a year.")
+    page = Context(text="Leave. Staff have 25 days of annual leave a year.", rank=1, source="https://intranet/leave")
+    other = Context(text="Meals are paid up to 40 euros a day.", rank=2, source="https://intranet/meals")
+    assert matches(page, gold) is True
+    assert matches(other, gold) is False

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MeasurementError
@@ -156,27 +157,29 @@ def _matches_any(context: Context, group: GoldGroup) -> bool:
 def matches(context: Context, passage: Passage) -> bool | None:
     """Whether a context holds a gold passage; None where they have nothing in common to compare.
 
-    - Of different sources: no.
+    - Of different sources, by a context with offsets: no. Sources are the same where one path ends in the other
+      (``leave.md``, ``docs/leave.md``).
     - A whole document: every context from it.
     - Both with offsets: the spans share at least half of the shorter one.
     - Otherwise by text, white space and case folded: the shorter text stands in the longer one and has five
       words or more, or both are equal.
     """
     same_source = _same_source(context, passage)
-    if same_source is False:
+    if same_source is False and context.start is not None:
         return False
     if same_source and passage.start is not None and passage.end is not None and context.start is not None:
         end = context.end if context.end is not None else context.start + len(context.text)
         return _overlap(context.start, end, passage.start, passage.end)
     if passage.text:
         return _same_text(context.text, passage.text)
-    return same_source if passage.start is None else None
+    return same_source if passage.start is None or same_source is False else None
 
 
 def _same_source(context: Context, passage: Passage) -> bool | None:
     if context.source is None or passage.source is None:
         return None
-    return context.source == passage.source
+    one, other = sorted((PurePosixPath(context.source).parts, PurePosixPath(passage.source).parts), key=len)
+    return bool(one) and other[-len(one) :] == one
 
 
 def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:
@@ -225,7 +228,8 @@ class RetrievalMetric:
 def _reason(hits: Hits, gold: Sequence[GoldGroup]) -> str:
     found = first_ranks(hits)
     where = f", first at rank {min(found.values())}" if found else ""
-    return f"{len(found)} of {len(gold)} gold passages in {len(hits)} contexts{where}"
+    contexts = "1 context" if len(hits) == 1 else f"{len(hits)} contexts"
+    return f"{len(found)} of {len(gold)} gold passages in {contexts}{where}"
 
 
 def _details(contexts: Sequence[Context], hits: Hits, gold: Sequence[GoldGroup]) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class Suite:
         self._configured = self._chosen(configured)
         self._check_metrics()
         self._check_generator()
+        if self.corpus is not None and is_import_path(settings.embedder):
+            _ = self.embedder  # tells at once what is wrong with it
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -93,11 +95,24 @@ class Suite:
         name = self.settings.embedder
         embedder: Embedder
         if is_import_path(name):
-            embedder = import_object(name, root=self.settings.root, key="embedder")()
+            embedder = self._own_embedder(name)
         else:
             location = self.settings.root / name
             embedder = SentenceTransformersEmbedder(str(location) if location.is_dir() else name)
         return CachedEmbedder(embedder, self.store)
+
+    def _own_embedder(self, name: str) -> Embedder:
+        made: Embedder
+        try:
+            made = import_object(name, root=self.settings.root, key="embedder")()
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{self.settings.origin}: {problem}") from None
+        except Exception as problem:
+            cause = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+            raise ConfigurationError(
+                f"{self.settings.origin}: embedder = {name!r} cannot be made: {cause}"
+            ) from problem
+        return made
 
     @cached_property
     def index(self) -> Index:
@@ -189,7 +204,10 @@ class Suite:
         if self.corpus is not None:
             prints["documents"] = self.corpus.fingerprint
             prints["chunking"] = f"{self.settings.chunk_size} words, overlap {self.settings.chunk_overlap}"
+        if self.is_set_up:
             prints["embedder"] = self.embedder.fingerprint
+        if self.model_generator is not None:
+            prints["prompt"] = digest(repr(self.settings.generation)).hex()
         return prints
 
     def _chosen(self, configured: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -198,7 +216,9 @@ class Suite:
             for name in question.thresholds:
                 measured.setdefault(name, None)
         if not measured:
-            measured = dict.fromkeys(name for name in metric_names() if self._has_inputs(name))
+            # Nobody asked for an embedding model to be loaded.
+            cheap = [name for name in metric_names() if "embedder" not in required_inputs(name)]
+            measured = dict.fromkeys(name for name in cheap if self._has_inputs(name))
         if self._options.metrics is not None:
             measured = {name: measured.get(name) for name in self._options.metrics}
         return measured
