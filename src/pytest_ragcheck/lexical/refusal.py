@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from pytest_ragcheck.lexical.words import content_words, fold, normalized
@@ -42,6 +42,11 @@ def is_refusal(text: str) -> bool:
     """Whether ``text`` declines to answer instead of answering, even in part. An empty text is no refusal."""
     if len(text) > _LONGEST_EXAMINED:
         return False
+    return _is_refusal(text)
+
+
+@lru_cache(maxsize=1024)  # several metrics ask about the same answer
+def _is_refusal(text: str) -> bool:
     acts = [_act(clause) for clause in _clauses(text)]
     if _Act.SUBSTANCE not in acts:
         return _Act.DECLINES in acts or _Act.DECLINES_ALL in acts
