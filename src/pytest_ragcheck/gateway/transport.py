@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import os
 import re
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,8 @@ class SdkWire:
 
 
 def _import_sdk() -> None:
+    if "anthropic" in sys.modules and "httpx2" in sys.modules:
+        return
     import anthropic  # noqa: F401
     import httpx2  # noqa: F401
 
