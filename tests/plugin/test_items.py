@@ -109,16 +109,6 @@ def test_tags_become_marks_even_under_strict_markers(project):
     project.run("--strict-markers", "-m", "expenses").assert_outcomes(passed=1, deselected=3)
 
 
-def test_a_tag_that_is_a_mark_with_arguments_is_refused(project):
-    project.questions([{"id": "a", "question": "What?", "tags": ["parametrize"]}])
-    project.configure(metrics={"groundedness": "report"})
-
-    result = project.run()
-
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(["*questions.json:*tag 'parametrize'*choose another name*"])
-
-
 def test_the_mark_sets_a_suite_for_a_test(project):
     project.write("other/more.json", json.dumps([{"id": "other-one", "question": "Is remote work possible?"}]))
     project.write(

@@ -10,7 +10,8 @@ import pytest
 
 from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.session import default_test
-from pytest_ragcheck.session.config import FILE_NAME, find_configuration
+from pytest_ragcheck.session.config import FILE_NAME, find_configuration, load_settings
+from pytest_ragcheck.session.selection import check_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,13 +39,15 @@ def check_arguments(config: pytest.Config, catalog: SuiteCatalog) -> None:
     try:
         for path in _named_paths(config):
             if path.is_file() and path.suffix.lower() in QUESTION_SUFFIXES:
-                catalog.suite(path.parent, questions=path)
+                check_tags(catalog.suite(path.parent, questions=path))
             elif path.exists():
                 folder = path if path.is_dir() else path.parent
                 for configured in _configured_folders(folder, config):
-                    catalog.suite(configured)
+                    check_tags(catalog.suite(configured))
     except RagcheckError as problem:
         raise pytest.UsageError(f"ragcheck: {problem}") from None
+    except OSError as problem:
+        raise pytest.UsageError(f"ragcheck: {problem.filename}: {problem.strerror}") from None
 
 
 def _named_paths(config: pytest.Config) -> list[Path]:
@@ -55,16 +58,19 @@ def _named_paths(config: pytest.Config) -> list[Path]:
 
 def _configured_folders(folder: Path, config: pytest.Config) -> Iterator[Path]:
     """``folder`` if a configuration above it has questions, and every folder below with a ragcheck.toml of its own."""
-    above = find_configuration(folder)
-    if above is not None and "questions" in above.table:
+    if _has_questions(folder, config):
         yield folder
     patterns: list[str] = config.getini("norecursedirs")
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _is_left_out(name, patterns)]
-        if FILE_NAME in files and Path(place) != folder:
-            below = find_configuration(Path(place))
-            if below is not None and "questions" in below.table:
-                yield Path(place)
+        if FILE_NAME in files and Path(place) != folder and _has_questions(Path(place), config):
+            yield Path(place)
+
+
+def _has_questions(folder: Path, config: pytest.Config) -> bool:
+    if find_configuration(folder) is None:
+        return False
+    return load_settings(folder, invocation=config.invocation_params.dir).questions is not None
 
 
 def _is_left_out(name: str, patterns: Iterable[str]) -> bool:

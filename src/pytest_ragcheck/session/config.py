@@ -22,6 +22,7 @@ __all__ = ["ConfigurationFile", "Generation", "Settings", "find_configuration", 
 REPORT_ONLY = "report"
 """In the metrics table instead of a least value: measure, but let nothing fail by it."""
 FILE_NAME = "ragcheck.toml"
+_TOML_PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
 _OUR_HEADER = re.compile(r"""\s*\[\s*["']?tool["']?\s*\.\s*["']?ragcheck["']?\s*[.\]]""")
 
 
@@ -142,7 +143,7 @@ def _read(path: Path) -> ConfigurationFile | None:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise ConfigurationError(f"{_shown(path)}: not valid TOML: {problem}") from None
+        raise _not_toml(path, text, str(problem)) from None
     table = document if path.name == FILE_NAME else _our_table(document)
     if table is None:
         return None
@@ -154,6 +155,14 @@ def _read(path: Path) -> ConfigurationFile | None:
 def _our_table(document: Mapping[str, Any]) -> Any:
     tools = document.get("tool")
     return tools.get("ragcheck") if isinstance(tools, dict) else None
+
+
+def _not_toml(path: Path, text: str, problem: str) -> ConfigurationError:
+    place = _TOML_PLACE.search(problem)
+    if place is None:
+        return ConfigurationError(f"{_shown(path)}: not valid TOML: {problem}")
+    line = place["line"] or text.rstrip("\n").count("\n") + 1
+    return ConfigurationError(f"{_shown(path)}:{line}: not valid TOML: {problem[: place.start()]}")
 
 
 def _defaults(root: Path) -> Settings:

@@ -47,10 +47,13 @@ def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
 def stop_if_misconfigured(config: pytest.Config, result: Result) -> None:
     """End the session where the result says that no question can be answered: a missing or refused key, say.
 
-    A worker goes on to its report; the controller, which gets it, ends the session.
+    A worker skips the item, as it must not tell it once more for each; the controller ends the session.
     """
-    if _misconfigured(result) is not None and not is_worker(config):
-        pytest.exit(f"ragcheck: {_misconfigured(result)}", returncode=pytest.ExitCode.USAGE_ERROR)
+    problem = _misconfigured(result)
+    if problem is not None and is_worker(config):
+        pytest.skip(problem)
+    if problem is not None:
+        pytest.exit(f"ragcheck: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _misconfigured(result: Result) -> str | None:
@@ -85,6 +88,8 @@ class Recorder:
         """Items that failed and were marked xfail: what they missed is known."""
         self.live: LiveAnswers | None = None
         self.run: Run | None = None
+        self.notices: list[str] = []
+        """What the user should know of the run's file."""
         self.lost: Sequence[str] = ()
         """Items that should have run and never reported, although the session was not stopped early."""
 
@@ -92,6 +97,11 @@ class Recorder:
     def plans(self) -> list[Planned]:
         """Under ``--ragcheck-plan``: what would have been called."""
         return [Planned(**plain) for facts in self._facts for plain in facts["plans"]]
+
+    @property
+    def unforeseen(self) -> int:
+        """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
+        return sum(facts["unforeseen"] for facts in self._facts)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -111,15 +121,18 @@ class Recorder:
         if report.when == "call" and report.skipped and hasattr(report, "wasxfail"):
             self.expected_failures += 1
         measured = getattr(report, "ragcheck", None)
-        if measured is not None:
+        if measured is None:
+            return
+        error = measured["result"]["error"]
+        if error is not None and error["kind"] in MISCONFIGURED:
+            self._stop(f"ragcheck: {error['message']}")
+        else:
             self._results[tuple(measured["key"])] = measured["result"]
-            self._stop_if_worker_is_misconfigured(measured["result"])
 
-    def _stop_if_worker_is_misconfigured(self, plain: Mapping[str, Any]) -> None:
-        error = plain["error"]
-        if error is not None and error["kind"] in MISCONFIGURED and self._session is not None:
-            self._misconfigured = f"ragcheck: {error['message']}"
-            self._session.shouldstop = self._misconfigured
+    def _stop(self, misconfigured: str) -> None:
+        """End the session for what a worker found."""
+        if self._session is not None and self._misconfigured is None:
+            self._misconfigured = self._session.shouldstop = misconfigured
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Keep the session, to be able to end it."""
@@ -162,7 +175,8 @@ class Recorder:
         if self._results:
             stopped = exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or bool(session.shouldfail)
             self.run = self._make_run(complete=not stopped and not self.lost)
-            self._save(self.run)
+            if not self._options.plan:
+                self._save(self.run)
 
     def _own_facts(self) -> dict[str, Any]:
         return {
@@ -170,6 +184,7 @@ class Recorder:
             "cached_phases": self._cached_phases(),
             "model_calls": [asdict(calls) for calls in model_calls(self._catalog.gateways.snapshots())],
             "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
+            "unforeseen": 0 if self.live is None else self.live.unforeseen,
             "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
         }
 
@@ -214,7 +229,10 @@ class Recorder:
     def _save(self, run: Run) -> None:
         from pytest_ragcheck.session.runs import RunFolder
 
-        RunFolder.of(self._catalog, self._config.rootpath).save(run)
+        try:
+            RunFolder.of(self._catalog, self._config.rootpath).save(run)
+        except OSError as problem:
+            self.notices.append(f"{problem.filename}: {problem.strerror}; this run was not kept")
 
 
 def _calls(plain: Mapping[str, Any]) -> ModelCalls:

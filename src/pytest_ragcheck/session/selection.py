@@ -26,6 +26,7 @@ __all__ = [
     "OFF_REASON",
     "Entry",
     "catalog_of",
+    "check_tags",
     "entry_of",
     "parametrize",
     "selected_items",
@@ -84,7 +85,9 @@ def suite_of(node: pytest.Item, catalog: SuiteCatalog) -> Suite:
     """The suite that the node's marks and place ask for; RagcheckError as a collection error of one line."""
     try:
         marked = _marked(node)
-        return catalog.suite(_folder(node), **marked)
+        suite = catalog.suite(_folder(node), **marked)
+        check_tags(suite)
+        return suite
     except RagcheckError as problem:
         raise pytest.Collector.CollectError(str(problem)) from None
 
@@ -188,15 +191,21 @@ def _ids_only(node: pytest.Item) -> tuple[str, ...]:
         return ("questions",)  # what is wrong is told when it matters: under --ragcheck
 
 
+def check_tags(suite: Suite) -> None:
+    """DatasetError for the first tag that cannot be a mark."""
+    for question in suite.questions:
+        for tag in question.tags:
+            if _mark_name(tag) in _MARKS_WITH_ARGUMENTS:
+                problem = f"tag {tag!r} is a pytest mark that needs arguments; choose another name"
+                raise DatasetError(question.dataset, question.line, problem)
+
+
+def _mark_name(tag: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", tag).strip("-_")
+
+
 def _marks(config: pytest.Config, question: Question) -> list[pytest.MarkDecorator]:
-    marks = []
-    for tag in question.tags:
-        name = re.sub(r"[^\w.+-]+", "-", tag).strip("-_")
-        if not name:
-            continue
-        if name in _MARKS_WITH_ARGUMENTS:
-            problem = f"tag {tag!r} is a pytest mark that needs arguments; choose another name"
-            raise pytest.Collector.CollectError(str(DatasetError(question.dataset, question.line, problem)))
+    names = [name for name in map(_mark_name, question.tags) if name]
+    for name in names:
         config.addinivalue_line("markers", f"{name}: a tag of ragcheck questions")
-        marks.append(getattr(pytest.mark, name))
-    return marks
+    return [getattr(pytest.mark, name) for name in names]

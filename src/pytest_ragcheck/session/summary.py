@@ -41,7 +41,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Print notices, lost items, scores and times."""
         width = report_width(config) + MARGIN
-        for notice in self._catalog.notices:
+        for notice in [*self._catalog.notices, *self._recorder.notices]:
             terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
         run = self._recorder.run
         if run is None:
@@ -62,7 +62,7 @@ class Summary:
         from pytest_ragcheck.session.runs import RunFolder
 
         if self._options.plan:
-            return [plan_lines(self._recorder.plans, width=width)]
+            return [plan_lines(self._recorder.plans, unforeseen=self._recorder.unforeseen, width=width)]
         blocks = [metrics_table(run, width=width) + self._expected(), timing_table(run, width=width)]
         if run.model_calls is not None:
             blocks.append(calls_lines(run.model_calls, width=width))
