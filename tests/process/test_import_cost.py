@@ -1,0 +1,101 @@
+"""What starting costs: nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "torch",
+    "sentence_transformers",
+    "transformers",
+    "faiss",
+    "anthropic",
+    "httpx",
+    "deepeval",
+    "scipy",
+    "sklearn",
+}
+MIDDLING = {"numpy", "pydantic", "yaml", "sqlite3", "filelock", "pypdf", "jinja2"}
+WITNESS = """
+import json
+import sys
+from pathlib import Path
+
+
+def pytest_sessionfinish(session):
+    Path("imported.json").write_text(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.fixture
+def imported(bare_project):
+    """Runs pytest in a process that imported nothing before; the top-level modules that it imported by its end."""
+    bare_project.write("witness.py", WITNESS)
+
+    def run(*arguments, ragcheck, code=0):
+        command = [sys.executable, "-m", "pytest", "-p", "witness"]
+        command += bare_project.arguments(*arguments, ragcheck=ragcheck)
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=bare_project.path,
+            env=bare_project.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return {name.partition(".")[0] for name in json.loads((bare_project.path / "imported.json").read_text())}
+
+    return run
+
+
+def test_importing_the_package_is_light():
+    program = (
+        "import sys, pytest; before = set(sys.modules); import pytest_ragcheck.plugin; print(set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    new = {name.strip("{}' \n") for name in done.stdout.split(",")}
+
+    assert {name.partition(".")[0] for name in new} <= {"pytest_ragcheck", "difflib"}
+    assert len(new) < 15
+
+
+def test_a_project_without_rag_tests_pays_nothing(bare_project, imported):
+    bare_project.write("test_plain.py", "def test_plain(): ...\n")
+    bare_project.write("questions.json", "[]")
+
+    modules = imported(ragcheck=False)
+
+    assert not modules & (HEAVY | MIDDLING)
+    assert not (bare_project.path / ".ragcheck").exists()
+
+
+def test_rag_tests_that_are_off_cost_next_to_nothing(project, imported):
+    modules = imported("-rs", ragcheck=False)
+
+    assert not modules & (HEAVY | {"numpy", "sqlite3"})
+    assert not (project.path / ".ragcheck").exists()
+
+
+def test_a_run_that_finds_everything_in_the_store_loads_no_model_and_no_index(project, imported):
+    project.configure(metrics={"hit_rate": 1.0, "groundedness": 0.5, "answer_similarity": 0.1})
+
+    first = imported(ragcheck=True)
+    second = imported(ragcheck=True)
+
+    assert "faiss" in first
+    assert not second & (HEAVY - {"httpx"})
+    assert project.embedded()[:2] == [3, 4]
+    assert len(project.embedded()) == 3  # and the answers and references, for their similarity
+
+
+def test_an_own_pipeline_without_documents_needs_no_index(own_system, imported):
+    modules = imported(ragcheck=True)
+
+    assert not modules & (HEAVY | {"numpy"})
