@@ -163,9 +163,9 @@ class SdkWire:
                     response = await client.get(path, cast_to=httpx2.Response)
         except anthropic.APIStatusError as error:
             response = error.response
-        except (TimeoutError, anthropic.APITimeoutError):
+        except TimeoutError:
             raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
-        except anthropic.APIConnectionError as error:
+        except anthropic.APIConnectionError as error:  # the SDK's timeouts too: all but the connection's are longer
             raise WireTrouble(_told(error)) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             raise WireTrouble(_told(error)) from None
