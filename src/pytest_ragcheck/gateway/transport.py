@@ -131,7 +131,7 @@ class SdkWire:
         import anthropic
         import httpx2
 
-        timeouts = httpx2.Timeout(600.0, connect=CONNECT_TIMEOUT, pool=None)
+        timeouts = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)  # the rest is timed as a whole, in _request
         limits = httpx2.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections, keepalive_expiry=30.0
         )
@@ -165,7 +165,7 @@ class SdkWire:
             response = error.response
         except TimeoutError:
             raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
-        except anthropic.APIConnectionError as error:  # the SDK's timeouts too: all but the connection's are longer
+        except anthropic.APIConnectionError as error:  # among them the timeout for connecting
             raise WireTrouble(_told(error)) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             raise WireTrouble(_told(error)) from None
