@@ -35,8 +35,8 @@ def calls_lines(calls: ModelCalls, *, width: int = 80) -> str:
     return "\n".join(folded for line in lines for folded in fold(line, width))
 
 
-def plan_lines(plans: Sequence[Planned], *, width: int = 80) -> str:
-    """What runs would call and cost."""
+def plan_lines(plans: Sequence[Planned], *, unforeseen: int = 0, width: int = 80) -> str:
+    """What runs would call and cost; ``unforeseen`` counts the questions that a pipeline of the user's own answers."""
     lines: list[str] = []
     for plan in plans:
         lines.append(f"{plural(plan.calls, 'model call')} to make, {plan.cached:,} from the cache")
@@ -46,8 +46,10 @@ def plan_lines(plans: Sequence[Planned], *, width: int = 80) -> str:
                 f"cost: {_planned_cost(plan)}",
                 f"minutes: {plan.minutes[0]:.1f} to {plan.minutes[1]:.1f}",
             ]
-    if not plans:
-        lines.append("no model is configured; the calls of a pipeline of your own cannot be foreseen")
+    if unforeseen:
+        lines.append(f"{plural(unforeseen, 'question')} for a pipeline of your own, whose calls cannot be foreseen")
+    if not lines:
+        lines.append("no model is configured, so a run calls none")
     indented = [f"  {folded}" for line in lines for folded in fold(line, width - 2)]
     return "\n".join(["plan: nothing was called", *indented])
 
@@ -56,7 +58,7 @@ def _troubles(calls: ModelCalls) -> list[tuple[int, str, str]]:
     return [
         (calls.retries, "retry", "retries"),
         (calls.refused, "request refused with 429", "requests refused with 429"),
-        (calls.failed, "call failed", "calls failed"),
+        (calls.failed, "without a usable reply", "without a usable reply"),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, Job, Slots
@@ -64,10 +65,12 @@ class LiveAnswers:
         self.suites: list[Suite] = []
         """The suites whose questions were asked here."""
         self.plans: list[Planned] = []
-        """Under ``--ragcheck-plan``: what each suite would have called."""
+        """Under ``--ragcheck-plan``: what the reference pipeline would have called."""
+        self.unforeseen = 0
+        """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
         self._done = 0
+        self._to_open: list[Suite] = []
         self._progress = Progress(session.config, self._state)
-        self._telling: asyncio.Task[None] | None = None
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as it is there."""
@@ -101,33 +104,32 @@ class LiveAnswers:
 
     async def result(self, item: pytest.Item, entry: Entry) -> Result:
         """The result, in the event loop that answers."""
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._progress.keep_telling(), name="ragcheck-progress")
-        try:
+        with self._progress.told():
+            await self._open_models()
             return await self._batches[self.batch_of(item)].result(entry.key)
-        finally:
-            self._progress.clear()
 
     async def whole_batch(self, item: pytest.Item) -> None:
         """Return when every question of the item's batch has its result."""
+        await self._open_models()
         await self._batches[self.batch_of(item)].all_results()
+
+    async def _open_models(self) -> None:
+        """Part of the set-up: what importing a client takes says nothing about an answer."""
+        started = time.perf_counter()
+        while self._to_open:
+            with suppress(ConfigurationError):  # each question will say so
+                await self._to_open.pop().gateway.open()
+        self.setup += time.perf_counter() - started
 
     async def close(self) -> None:
         """Cancel what is in flight."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+        await self._progress.close()
         for batch in self._batches.values():
             await batch.engine.close()
-        if self._options.plan:
-            await self._plan()
-        for suite in self.suites:
-            await suite.gateways.close()
-
-    async def _plan(self) -> None:
-        for suite in self.suites:
-            if suite.model_generator is not None:
-                self.plans.append(await suite.gateway.plan(suite.planned_requests))
+        if self.suites:
+            gateways = self.suites[0].gateways  # of the session
+            self.plans += await gateways.plans()
+            await gateways.close()
 
     def _batch(self, name: str, candidate: Any) -> _Batch:
         entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
@@ -154,9 +156,9 @@ class LiveAnswers:
         self._done += 1
         self._on_result(name, entry, result)
 
-    def _state(self) -> tuple[int, int, Snapshot | None]:
+    def _state(self) -> tuple[int, int, Sequence[Snapshot]]:
         snapshots = self.suites[0].gateways.snapshots() if self.suites else []
-        return self._done, sum(len(batch) for batch in self._batches.values()), snapshots[0] if snapshots else None
+        return self._done, sum(len(batch) for batch in self._batches.values()), snapshots
 
     def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any) -> list[Job]:
         self.suites.append(suite)
@@ -164,8 +166,11 @@ class LiveAnswers:
         if isinstance(candidate, ConfiguredPipeline):
             pipeline = suite.pipeline
             suite.set_up([entry.question for entry in entries])
+            if suite.is_sure_to_ask():
+                self._to_open.append(suite)
         elif self._options.plan:
             pipeline = PlannedPipeline()
+            self.unforeseen += len(entries)
         else:
             at_once = self._options.concurrency or suite.settings.concurrency
             pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)

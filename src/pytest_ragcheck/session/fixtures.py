@@ -81,8 +81,8 @@ def _ragcheck_result(
         result = ragcheck_answers.obtain(request, _ragcheck_entry)
     except ConfigurationError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
-    stop_if_misconfigured(request.config, result)
     record(request.node, result, (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key))
+    stop_if_misconfigured(request.config, result)
     return result
 
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pytest_ragcheck.gateway import LazyGateway, Snapshot
+    from pytest_ragcheck.gateway import ModelRequest, Snapshot
+    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.store import Store
@@ -25,14 +27,23 @@ class Gateways:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._gateways: dict[Path, LazyGateway] = {}
+        self._gateways: dict[Path, CheckedGateway] = {}
+        self._planned: dict[Path, list[ModelRequest]] = {}
         self._run_started = time.time()
 
-    def of(self, settings: Settings, store: Store) -> LazyGateway:
+    def of(self, settings: Settings, store: Store) -> CheckedGateway:
         """The gateway under a configuration; ConfigurationError for prices that are none."""
         if settings.root not in self._gateways:
             self._gateways[settings.root] = self._made(settings, store)
         return self._gateways[settings.root]
+
+    def planned(self, settings: Settings) -> list[ModelRequest]:
+        """What ``--ragcheck-plan`` did not ask under a configuration."""
+        return self._planned.setdefault(settings.root, [])
+
+    async def plans(self) -> list[Planned]:
+        """What each gateway would have called."""
+        return [await self._gateways[root].plan(requests) for root, requests in self._planned.items()]
 
     def snapshots(self) -> list[Snapshot]:
         """The state of every gateway that was used."""
@@ -44,15 +55,16 @@ class Gateways:
         for gateway in self._gateways.values():
             await gateway.close()
 
-    def _made(self, settings: Settings, store: Store) -> LazyGateway:
-        from pytest_ragcheck.gateway import CacheMode, LazyGateway, PriceList
+    def _made(self, settings: Settings, store: Store) -> CheckedGateway:
+        from pytest_ragcheck.gateway import CacheMode, PriceList
+        from pytest_ragcheck.session.access import CheckedGateway
 
         try:
             prices = PriceList(settings.prices)
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
         concurrency = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
-        return LazyGateway(
+        return CheckedGateway(
             prices=prices,
             store=store,
             cache=CacheMode(self._options.cache),

@@ -19,15 +19,16 @@ PLANNED = "--ragcheck-plan calls nothing"
 
 
 class PlannedGenerator:
-    """Takes a generator's place and notes what that would have asked."""
+    """Takes a generator's place and notes what that would have asked; ``generator`` None: one that asks no model."""
 
-    def __init__(self, generator: ClaudeGenerator, requests: list[ModelRequest]) -> None:
+    def __init__(self, generator: ClaudeGenerator | None, requests: list[ModelRequest]) -> None:
         self._generator = generator
         self._requests = requests
 
     async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
         """Note the request; NotRunError."""
-        self._requests.append(self._generator.request(question.question, contexts))
+        if self._generator is not None:
+            self._requests.append(self._generator.request(question.question, contexts))
         raise NotRunError(PLANNED)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.session.roles import is_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     import pytest
 
@@ -18,86 +19,132 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "progress_line"]
 
-FIRST_AFTER = 1.0
-"""Seconds before anything is shown: a batch that is done by then needs no line."""
 EVERY = 0.25
-"""Seconds between two lines on a terminal."""
-SPARSE_EVERY = 15.0
-"""Seconds between two lines in a log."""
-SPARSE_SHARE = 0.1
-"""Of the questions; in a log a line is due after so many more, too."""
+"""Seconds between two looks, and between two lines on a terminal."""
+FIRST_AFTER = 1.0
+"""Seconds before a terminal gets its line: a batch that is done by then needs none."""
+LOG_LEAST = 5.0
+"""Seconds at least before the first line in a log, and between two."""
+LOG_MOST = 30.0
+"""Seconds after which a line is due in a log, whatever was done meanwhile."""
+LOG_SHARE = 0.1
+"""Of the questions: when so many more are done, a line is due in a log."""
+START_OF_LINE = "\r\x1b[2K"
+"""To the terminal: go there, and erase what stands in the line."""
 
 
 class Progress:
     """Writes progress beside pytest's own, past the capture of output; does nothing without a terminal reporter."""
 
-    def __init__(self, config: pytest.Config, state: Callable[[], tuple[int, int, Snapshot | None]]) -> None:
+    def __init__(self, config: pytest.Config, state: Callable[[], tuple[int, int, Sequence[Snapshot]]]) -> None:
         self._config = config
         self._state = state
-        self._started = time.monotonic()
-        self._shown_at = self._started
+        self._reporter: Any = None if is_worker(config) else config.pluginmanager.getplugin("terminalreporter")
+        self._is_live = self._reporter is not None and self._reporter.isatty and not _logs_live(config)
+        self._waiting = 0
+        self._telling: asyncio.Task[None] | None = None
+        self._started = 0.0
+        self._shown_at = 0.0
         self._shown_done = 0
         self._line_is_open = False
 
-    async def keep_telling(self) -> None:
-        """Tell until cancelled, then clear the line."""
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell while in it; pytest writes nothing then, and afterwards finds a line that is clear."""
+        if self._telling is None and self._reporter is not None:
+            self._started = self._shown_at = time.monotonic()
+            self._telling = asyncio.create_task(self._keep_telling(), name="ragcheck-progress")
+        self._waiting += 1
         try:
-            while True:
-                await asyncio.sleep(EVERY)
-                self._tell()
+            yield
         finally:
-            self.clear()
+            self._waiting -= 1
+            if not self._waiting:
+                self._clear()
+
+    async def close(self) -> None:
+        """End."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            if self._waiting:
+                self._tell()
 
     def _tell(self) -> None:
-        reporter = self._reporter()
         now = time.monotonic()
-        if reporter is None or now - self._started < FIRST_AFTER:
-            return
-        done, total, snapshot = self._state()
-        line = progress_line(done, total, snapshot, seconds=now - self._started)
-        if reporter.isatty:
-            self._write(reporter, lambda: reporter.rewrite(line, erase=True))
-            self._line_is_open = True
+        done, total, snapshots = self._state()
+        line = progress_line(done, total, snapshots, seconds=now - self._started)
+        if self._is_live:
+            if now - self._started >= FIRST_AFTER:
+                self._rewrite(line)
         elif self._is_due(done, total, now):
-            self._write(reporter, lambda: reporter.write_line(line))
             self._shown_at, self._shown_done = now, done
+            with self._uncaptured():
+                self._begin_line()
+                self._reporter.write_line(line)
 
     def _is_due(self, done: int, total: int, now: float) -> bool:
-        return now - self._shown_at >= SPARSE_EVERY or done - self._shown_done >= max(1, SPARSE_SHARE * total)
+        passed = now - self._shown_at
+        if passed < LOG_LEAST or done == total:
+            return False
+        return passed >= LOG_MOST or done - self._shown_done >= max(1.0, LOG_SHARE * total)
 
-    def clear(self) -> None:
-        """Take the line away, for pytest to go on writing."""
-        reporter = self._reporter()
-        if reporter is not None and self._line_is_open:
-            self._write(reporter, lambda: reporter.rewrite("", erase=True))
+    def _rewrite(self, line: str) -> None:
+        with self._uncaptured() as stream:
+            if not self._line_is_open:
+                self._begin_line()
+            # Not through pytest's writer: it would take the line for one of its own that it has to go on with.
+            stream.write(START_OF_LINE + line[: self._config.get_terminal_writer().fullwidth - 1])
+            stream.flush()
+            self._line_is_open = True
+
+    def _clear(self) -> None:
+        if self._line_is_open:
+            with self._uncaptured() as stream:
+                stream.write(START_OF_LINE)
+                stream.flush()
             self._line_is_open = False
 
-    def _write(self, reporter: Any, write: Callable[[], None]) -> None:
+    def _begin_line(self) -> None:
+        writer = self._config.get_terminal_writer()
+        if writer.width_of_current_line:
+            self._reporter.ensure_newline()
+        if writer.width_of_current_line:
+            self._reporter.write_line("")  # with -q the reporter knows of no line that it began
+        writer.flush()
+
+    @contextmanager
+    def _uncaptured(self) -> Iterator[Any]:
+        """The stream that pytest writes to; what the pipeline prints outside of this stays captured."""
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
-        # Only around the write: what the pipeline prints stays captured.
         with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-            if not self._line_is_open and self._config.get_terminal_writer().width_of_current_line:
-                reporter.ensure_newline()
-                if self._config.get_terminal_writer().width_of_current_line:
-                    reporter.write_line("")  # with -q the reporter knows of no line that it began
-            write()
-
-    def _reporter(self) -> Any:
-        if is_worker(self._config):
-            return None
-        return self._config.pluginmanager.getplugin("terminalreporter")
+            yield sys.stdout
 
 
-def progress_line(done: int, total: int, snapshot: Snapshot | None, *, seconds: float) -> str:
+def _logs_live(config: pytest.Config) -> bool:
+    """Whether log records go to the terminal as they come: they would land in a line that is rewritten."""
+    if not config.pluginmanager.hasplugin("logging-plugin"):
+        return False
+    return bool(config.getini("log_cli")) or config.getoption("log_cli_level") is not None
+
+
+def progress_line(done: int, total: int, snapshots: Sequence[Snapshot], *, seconds: float) -> str:
     """``ragcheck: 12/40 questions, 8 calls in flight (limit 16), 3 retries, $0.0123, 5 s``."""
     parts = [f"{done}/{total} questions"]
-    if snapshot is not None:
-        parts.append(f"{snapshot.in_flight} calls in flight (limit {snapshot.limit})")
-        if snapshot.cached:
-            parts.append(f"{snapshot.cached} from the cache")
-        if snapshot.retries:
-            parts.append(f"{snapshot.retries} retries")
-        if snapshot.cost or snapshot.unpriced:
-            parts.append(f"${snapshot.cost:.4f}" + (" and calls of unknown price" if snapshot.unpriced else ""))
+    if snapshots:
+        in_flight, limit = sum(one.in_flight for one in snapshots), sum(one.limit for one in snapshots)
+        cached, retries = sum(one.cached for one in snapshots), sum(one.retries for one in snapshots)
+        cost, unpriced = sum(one.cost for one in snapshots), sum(one.unpriced for one in snapshots)
+        parts.append(f"{in_flight} calls in flight (limit {limit})")
+        if cached:
+            parts.append(f"{cached} from the cache")
+        if retries:
+            parts.append(f"{retries} retries")
+        if cost or unpriced:
+            parts.append(f"${cost:.4f}" + (" and calls of unknown price" if unpriced else ""))
     parts.append(f"{seconds:.0f} s")
     return f"ragcheck: {', '.join(parts)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,6 @@ from pytest_ragcheck.store import Store, digest, state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_ragcheck.gateway import LazyGateway, ModelRequest
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.embedding import CachedEmbedder, Embedder
     from pytest_ragcheck.rag.index import Index
     from pytest_ragcheck.rag.pipeline import Generator, Pipeline
+    from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
 
@@ -60,8 +62,6 @@ class Suite:
         self.store = store
         self._options = options
         self.gateways = gateways
-        self.planned_requests: list[ModelRequest] = []
-        """What ``--ragcheck-plan`` did not ask."""
         self.is_set_up = False
         """Whether the reference pipeline was used."""
         self.name = _relative(settings.questions, settings.root)
@@ -141,10 +141,11 @@ class Suite:
         from pytest_ragcheck.session.planning import PlannedGenerator
 
         generator: Generator
-        if self.model_generator is None:
+        if self._options.plan:
+            asked = [] if self.model_generator is None else self.gateways.planned(self.settings)
+            generator = PlannedGenerator(self.model_generator, asked)
+        elif self.model_generator is None:
             generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
-        elif self._options.plan:
-            generator = PlannedGenerator(self.model_generator, self.planned_requests)
         else:
             generator = self.model_generator
         return ReferencePipeline(self.index, generator, top_k=self.settings.top_k)
@@ -182,7 +183,7 @@ class Suite:
             raise ConfigurationError(f"{self.settings.origin}: generation.prompt: {problem}") from None
 
     @cached_property
-    def gateway(self) -> LazyGateway:
+    def gateway(self) -> CheckedGateway:
         """The door to the models of this suite."""
         return self.gateways.of(self.settings, self.store)
 
@@ -201,6 +202,8 @@ class Suite:
         """A digest of each thing that makes two runs comparable."""
         questions = digest(*(repr(question) for question in self.questions)).hex()
         prints = {"questions": questions, "generator": self.settings.generator, "top_k": str(self.settings.top_k)}
+        if self.model_generator is not None:
+            prints["generation"] = digest(*map(repr, _asked_with(self.model_generator))).hex()
         if self.corpus is not None:
             prints["documents"] = self.corpus.fingerprint
             prints["chunking"] = f"{self.settings.chunk_size} words, overlap {self.settings.chunk_overlap}"
@@ -241,11 +244,21 @@ class Suite:
         """A missing key is told before anything is asked, unless the store may have all the answers."""
         if self.model_generator is None or self._options.plan or self._options.cache == "only":
             return
-        if self._options.cache == "use" and "model-reply" in self.store.size().entries:
-            return
-        from pytest_ragcheck.gateway import check_credentials
+        from pytest_ragcheck.gateway.transport import KEY_VARIABLES, check_credentials
 
-        check_credentials()
+        has_key = any(os.environ.get(name) for name in KEY_VARIABLES)
+        if has_key or not self._may_have_replies():
+            check_credentials()
+
+    def is_sure_to_ask(self) -> bool:
+        """Whether a model will be called; where the store holds replies, that shows only when they are needed."""
+        may_ask = self.model_generator is not None and not self._options.plan and self._options.cache != "only"
+        return may_ask and not self._may_have_replies()
+
+    def _may_have_replies(self) -> bool:
+        from pytest_ragcheck.gateway.replies import KIND
+
+        return self._options.cache == "use" and KIND in self.store.size().entries
 
     def _has_inputs(self, name: str) -> bool:
         has = {
@@ -326,6 +339,11 @@ class SuiteCatalog:
         if place not in self._stores:
             self._stores[place] = Store(None if place is None else state_folder(place) / "cache.sqlite")
         return self._stores[place]
+
+
+def _asked_with(generator: ClaudeGenerator) -> tuple[Any, ...]:
+    parameters = json.dumps(dict(generator.parameters), sort_keys=True, default=str)
+    return generator.template, generator.system, generator.max_tokens, parameters
 
 
 def _relative(path: Path, root: Path) -> str:
