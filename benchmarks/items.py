@@ -68,8 +68,8 @@ def measured(place, size, times):
 
 def one_run(folder, size, arguments):
     process, seen = with_stopwatch(folder, *arguments)
-    if process.status != 0 or seen["items"] != size:
-        sys.exit(f"pytest ended with {process.status} after {seen['items']} of {size} items:\n{process.output[-2000:]}")
+    if process.status != 0 or seen.get("items") != size:
+        sys.exit(f"pytest ended with {process.status}, {seen.get('items')} of {size} items:\n{process.output[-2000:]}")
     times = {name: seen[name] for name in ("collection", "loop", "end")}
     return times | {"wall": process.wall, "memory": process.memory}
 
@@ -123,7 +123,7 @@ def rag_project(folder, size):
         }
         for number in range(size)
     ]
-    (folder / "questions.json").write_text(json.dumps(questions))
+    (folder / "questions.json").write_text(json.dumps(questions, indent=1))
     metrics = "\n".join(f'{name} = "report"' for name in METRICS)
     (folder / "ragcheck.toml").write_text(f'questions = "questions.json"\n[metrics]\n{metrics}\n')
     (folder / "conftest.py").write_text(PIPELINE)

@@ -12,6 +12,7 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from support import PYTEST, expect_status, interleaved, middle, print_table, project_folder, with_stopwatch
 
@@ -61,12 +62,13 @@ def show(runs, times, first, second):
             for name, some in runs.items()
         ],
     )
-    difference = 1000 * (middle(runs[ON]) - base)
-    cpu = 1000 * (middle(runs[ON], "cpu") - middle(runs[OFF], "cpu"))
-    print(f"\nthe plugin without --ragcheck: {difference:+.0f} ms (CPU {cpu:+.0f} ms)")
-    print(
-        f"a repeated run of {second['items']} questions: {middle(runs[WARM]) / base:.2f} times an empty run of pytest"
-    )
+    turns = list(zip(runs[OFF], runs[ON], runs[WARM], strict=True))  # side by side, so under the same load
+    wall = 1000 * median(on.wall - off.wall for off, on, _ in turns)
+    cpu = 1000 * median(on.cpu - off.cpu for off, on, _ in turns)
+    ratio = median(warm.wall / off.wall for off, _, warm in turns)
+    print("\nmedian over the turns:")
+    print(f"the plugin without --ragcheck: {wall:+.0f} ms (CPU {cpu:+.0f} ms)")
+    print(f"a repeated run of {second['items']} questions: {ratio:.2f} times an empty run of pytest")
     print(f"imported in the first run:  {imported(first)}")
     print(f"imported in the second run: {imported(second)}")
 
