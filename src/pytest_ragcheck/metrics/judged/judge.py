@@ -1,0 +1,137 @@
+"""The judge: a model behind the gateway that answers in the form it is asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.gateway.requests import ModelRequest
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.gateway.requests import Completer, ModelReply
+
+__all__ = ["Judge", "deepeval_model"]
+
+MORE_ROOM = 4
+"""How many times the tokens a reply gets that was cut off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Asks the judge model. What it replies is as it was asked for, or an error: nothing is guessed.
+
+    Metrics of users get one as their parameter ``judge``.
+    """
+
+    gateway: Completer
+    model: str
+    max_tokens: int = 4096
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str = "judging"
+    """For the accounts: the metric's name."""
+    priority: int = 0
+    trial: int = 0
+
+    async def ask(self, prompt: str, *, schema: Any = None) -> Any:
+        """The reply: text, or with ``schema`` what it describes.
+
+        ``schema`` is a pydantic model class (the reply is an instance) or a JSON schema (the reply is plain JSON).
+        A reply that is cut off is asked for once more with more room.
+        Raises :class:`~pytest_ragcheck.errors.MeasurementError` where no whole reply of that form can be had, and what
+        :meth:`~pytest_ragcheck.gateway.Gateway.complete` raises.
+        """
+        request = ModelRequest(
+            model=self.model,
+            messages=[{"role": "user", "content": prompt}],
+            max_tokens=self.max_tokens,
+            parameters=self.parameters,
+            schema=_json_schema(schema),
+            trial=self.trial,
+            purpose=self.purpose,
+            priority=self.priority,
+        )
+        reply = await self._whole(request)
+        return reply.text if schema is None else _shaped(reply, schema)
+
+    async def _whole(self, request: ModelRequest) -> ModelReply:
+        try:
+            return await self.gateway.complete(request)
+        except MeasurementError as problem:
+            if problem.details.get("stop_reason") != "max_tokens":
+                raise
+        return await self.gateway.complete(replace(request, max_tokens=MORE_ROOM * request.max_tokens))
+
+
+def _json_schema(schema: Any) -> Mapping[str, Any] | None:
+    return schema if schema is None or isinstance(schema, Mapping) else _schema_of(schema)
+
+
+@lru_cache(maxsize=256)
+def _schema_of(model: Any) -> Mapping[str, Any]:
+    """A pydantic model's schema in the part of JSON Schema that the Messages API takes."""
+    from anthropic import transform_schema
+
+    return transform_schema(model)
+
+
+def _shaped(reply: ModelReply, schema: Any) -> Any:
+    try:
+        return json.loads(reply.text) if isinstance(schema, Mapping) else schema.model_validate_json(reply.text)
+    except ValueError as problem:  # pydantic's ValidationError is one
+        told = str(problem).partition("\n")[0]
+        raise MeasurementError(
+            f"{reply.model}: the judge's reply does not follow the schema that was asked for: {told}",
+            kind="invalid-reply",
+            stop_reason=reply.stop_reason,
+            request_id=reply.request_id,
+        ) from None
+
+
+def deepeval_model(judge: Judge) -> Any:
+    """The judge as deepeval's metrics take it, for one measurement; deepeval must have been imported.
+
+    Of one measurement's calls the later go first: what has begun is finished before other things are begun.
+    """
+    return _model_class()(judge)
+
+
+@lru_cache(maxsize=1)
+def _model_class() -> Any:
+    from deepeval.models import DeepEvalBaseLLM
+
+    class GatewayJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval has no types
+        """deepeval's view of a :class:`Judge`."""
+
+        def __init__(self, judge: Judge) -> None:
+            self._judge = judge
+            self._answered = 0
+            super().__init__(judge.model)
+
+        def load_model(self) -> Any:
+            """Nothing to load: calls go through the gateway."""
+            return self
+
+        def get_model_name(self) -> str:
+            """The model's name, as the API knows it."""
+            return self._judge.model
+
+        def generate(self, *_: Any, **__: Any) -> Any:
+            """Never: a call that blocks would hold up every other question."""
+            raise MeasurementError("the judge is asked by a_measure only", kind="judging")
+
+        async def a_generate(self, prompt: str, schema: Any = None) -> Any:
+            """The reply, as an instance of ``schema`` where there is one."""
+            judge = replace(self._judge, priority=self._judge.priority + self._answered)
+            try:
+                reply = await judge.ask(prompt, schema=schema)
+            except TypeError as problem:
+                # deepeval takes a TypeError for a model that knows no schemas, and asks again without one.
+                raise MeasurementError(f"the judge could not be asked: {problem}", kind="judging") from problem
+            self._answered += 1
+            return reply
+
+    return GatewayJudge

@@ -1,0 +1,79 @@
+"""deepeval, imported late and kept quiet: no telemetry, no ``.env`` file read, nothing written, nothing printed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import metadata
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Library", "check_installed", "quietly", "version"]
+
+_QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
+"""Must be in the environment before the import. Left there: deepeval reads its settings again and again."""
+
+
+def check_installed() -> None:
+    """Raise :class:`~pytest_ragcheck.errors.MissingExtraError` where deepeval is not there; imports nothing."""
+    if find_spec("deepeval") is None:
+        raise MissingExtraError("judging", extra="deepeval")
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """The version of deepeval, without importing it: its prompts change with it, and so the scores."""
+    return metadata.version("deepeval")
+
+
+class Library:
+    """Imports deepeval once, in a thread: it takes seconds, in which answers can be generated."""
+
+    def __init__(self) -> None:
+        self._importing = asyncio.Lock()
+        self._ready = False
+
+    async def ready(self) -> None:
+        """Return when deepeval is there."""
+        if self._ready:
+            return
+        async with self._importing:
+            if not self._ready:
+                await asyncio.to_thread(_import)
+                self._ready = True
+
+
+def _import() -> None:
+    os.environ.update(_QUIET)
+    if "deepeval.metrics" in sys.modules:
+        return
+    import deepeval.metrics
+    import deepeval.test_case  # noqa: F401
+
+    # So many new objects bring on a full collection soon; better now than while replies wait.
+    gc.collect()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without deepeval's warnings; for code that does not wait for anything, as the filters are the whole process's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def metric_class(name: str) -> Any:
+    """One of deepeval's metric classes; deepeval must have been imported."""
+    import deepeval.metrics
+
+    return getattr(deepeval.metrics, name)

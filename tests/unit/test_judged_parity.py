@@ -1,0 +1,201 @@
+"""Our scores are deepeval's: the same judge replies give the same number, to 1e-9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from hashlib import sha256
+from importlib.util import find_spec
+from random import Random
+
+import pytest
+
+from pytest_ragcheck.gateway.requests import ModelReply
+from pytest_ragcheck.metrics.base import Case
+from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
+from pytest_ragcheck.metrics.judged.settings import JudgeSettings
+from pytest_ragcheck.model import Answer, Call, Context, Question, Usage
+from pytest_ragcheck.store import Store
+from pytest_ragcheck.testing.replies import schema_value
+
+pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
+
+CASES = 200
+MODEL = "claude-haiku-5-5"
+WORDS = [
+    "leave",
+    "day",
+    "manager",
+    "expense",
+    "claim",
+    "remote",
+    "office",
+    "week",
+    "euro",
+    "meal",
+    "receipt",
+    "travel",
+    "year",
+    "calendar",
+    "policy",
+]
+
+
+def judged_json(prompt, schema):
+    """What the judge replies to a prompt: any number of items and any verdicts, and nothing at all now and then."""
+    seed = sha256(json.dumps([prompt, schema], sort_keys=True).encode()).hexdigest()
+    value = schema_value(schema, seed=seed, material=prompt[-2000:])
+    draw = Random(seed)
+    for key, items in value.items():
+        if isinstance(items, list):
+            value[key] = items * draw.choice([0, 1, 1, 2])
+        for item in value[key] if key == "verdicts" else ():
+            item["verdict"] = draw.choice(["yes", "no", "no" if "statement" in item else "yes"])
+    return value
+
+
+class HashedReplies:
+    """Stands for the gateway."""
+
+    def __init__(self):
+        self.requests = []
+
+    async def complete(self, request):
+        self.requests.append(request)
+        text = json.dumps(judged_json(request.messages[0]["content"], request.schema))
+        call = Call(purpose=request.purpose, model=request.model, started=0.0)
+        return ModelReply(
+            text=text,
+            stop_reason="end_turn",
+            model=request.model,
+            usage=Usage(),
+            latency=0.0,
+            request_id=None,
+            call=call,
+        )
+
+
+def text_of(draw, sentences):
+    return " ".join(" ".join(draw.choices(WORDS, k=draw.randint(3, 9))).capitalize() + "." for _ in range(sentences))
+
+
+def case_of(number):
+    draw = Random(number)
+    texts = [text_of(draw, draw.randint(1, 3)) for _ in range(draw.choice([1, 1, 2, 3, 5]))]
+    return Case(
+        question=Question(id=str(number), question=text_of(draw, 1) + "?", reference=text_of(draw, draw.randint(1, 4))),
+        contexts=tuple(Context(text=text, rank=rank) for rank, text in enumerate(texts, 1)),
+        answer=Answer(text=text_of(draw, draw.randint(1, 4))),
+    )
+
+
+@pytest.fixture(scope="module")
+def deepeval():
+    os.environ.update({"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"})
+    import deepeval
+
+    return deepeval
+
+
+@pytest.fixture(scope="module")
+def judge_class(deepeval):
+    from anthropic import transform_schema
+    from deepeval.models import DeepEvalBaseLLM
+
+    class HashedJudge(DeepEvalBaseLLM):
+        """A user's own judge, that never heard of this project."""
+
+        def load_model(self):
+            return self
+
+        def get_model_name(self):
+            return MODEL
+
+        def generate(self, prompt, schema=None):
+            return schema.model_validate(judged_json(prompt, transform_schema(schema)))
+
+        async def a_generate(self, prompt, schema=None):
+            return self.generate(prompt, schema)
+
+    return HashedJudge
+
+
+def their_metric(name, model, settings):
+    import warnings
+
+    import deepeval.metrics
+    from deepeval.test_case import SingleTurnParams as Params
+
+    warnings.simplefilter("ignore")
+    if name == "correctness":
+        params = [Params.INPUT, Params.ACTUAL_OUTPUT, Params.EXPECTED_OUTPUT]
+        return deepeval.metrics.GEval(
+            name="correctness", criteria=settings.criteria, evaluation_params=params, model=model
+        )
+    extra = {"penalize_ambiguous_claims": settings.penalize_ambiguous_claims} if name == "faithfulness" else {}
+    return getattr(deepeval.metrics, KINDS[name].metric)(model=model, **extra)
+
+
+def their_case(case):
+    from deepeval.test_case import LLMTestCase
+
+    contexts = [context.text for context in case.contexts]
+    return LLMTestCase(
+        input=case.question.question,
+        actual_output=case.answer.text,
+        expected_output=case.question.reference,
+        retrieval_context=contexts,
+        context=contexts,
+    )
+
+
+async def their_scores(name, judge_class, settings, cases):
+    scores = []
+    for case in cases:
+        metric = their_metric(name, judge_class(), settings)
+        await metric.a_measure(their_case(case), _show_indicator=False)
+        scores.append((metric.score, metric.reason))
+    return scores
+
+
+async def our_scores(name, settings, cases, **more):
+    gateway = HashedReplies()
+    with Store(None) as store:
+        judging = Judging(gateway=gateway, model=MODEL, store=store, settings=settings, **more)
+        metric = JudgedMetric(KINDS[name], judging)
+        scores = await asyncio.gather(*(metric.measure(case) for case in cases))
+    return scores, gateway.requests
+
+
+SETTINGS = [
+    JudgeSettings(criteria="The actual output says what the expected output says."),
+    JudgeSettings(criteria="Nothing is invented.", penalize_ambiguous_claims=True),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "strict"])
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_same_number_as_deepeval(name, settings, judge_class):
+    if settings is SETTINGS[1] and name not in {"faithfulness", "correctness"}:
+        pytest.skip("the settings do not touch this metric")
+    cases = [case_of(number) for number in range(CASES)]
+    theirs = await their_scores(name, judge_class, settings, cases)
+    ours, _ = await our_scores(name, settings, cases)
+    assert [score.value for score in ours] == pytest.approx([value for value, _ in theirs], abs=1e-9)
+    assert len({round(value, 6) for value, _ in theirs}) >= 4, "the cases are all alike"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_same_reason_as_deepeval(name, judge_class):
+    """The judge is asked for it as deepeval would have asked, after the score and without measuring again."""
+    cases = [case_of(number) for number in range(40)]
+    theirs = await their_scores(name, judge_class, SETTINGS[0], cases)
+    ours, with_reasons = await our_scores(name, SETTINGS[0], cases, every_reason=True)
+    for score, (_, reason) in zip(ours, theirs, strict=True):
+        assert score.reason.endswith(reason)
+    _, without = await our_scores(name, SETTINGS[0], cases)
+    assert len(with_reasons) - len(without) == (0 if name == "correctness" else len(cases))
