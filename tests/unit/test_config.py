@@ -209,10 +209,10 @@ def test_in_pyproject_toml_the_line_is_that_of_our_own_table(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("ragcheck.toml", b"top_k =", "ragcheck.toml: not valid TOML: Invalid value (at end of document)"),
+        ("ragcheck.toml", b"top_k =", "ragcheck.toml:1: not valid TOML: Invalid value"),
         ("ragcheck.toml", b"top_k = 1\n\xff", "ragcheck.toml: not UTF-8; save it as UTF-8"),
         ("pyproject.toml", b"[tool]\nragcheck = 5", "pyproject.toml: tool.ragcheck must be a table, got 5"),
-        ("pyproject.toml", b"[tool.ragcheck\n", "pyproject.toml: not valid TOML: "),
+        ("pyproject.toml", b"[tool.ragcheck\n", "pyproject.toml:1: not valid TOML: "),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path, name, content, expected):
