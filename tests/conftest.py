@@ -97,12 +97,15 @@ QUESTIONS = [
 
 
 class WarmPytest:
-    """Runs pytest in processes of their own, forked from one that has done most of the imports already."""
+    """Runs pytest in processes of their own, forked from one that has done most of the imports already.
 
-    def __init__(self):
+    ``modules`` are imported beside those that most runs need.
+    """
+
+    def __init__(self, *modules):
         script = Path(__file__).with_name("warm_pytest.py")
         self._server = subprocess.Popen(
-            [sys.executable, script],
+            [sys.executable, script, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # select() sees no line that a buffer holds
@@ -132,6 +135,15 @@ class WarmPytest:
 @pytest.fixture(scope="session")
 def warm_pytest():
     warm = WarmPytest()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def warm_sdk():
+    """Like ``warm_pytest``, with what a run that calls a model imports: seconds of each run."""
+    pytest.importorskip("anthropic")
+    warm = WarmPytest("anthropic", "genai_prices", *(["aiohttp"] if find_spec("aiohttp") else []))
     yield warm
     warm.close()
 

@@ -1,8 +1,8 @@
 """A process that has imported what every pytest imports, and forks one pytest for each line of its input.
 
 A line is a JSON object: ``cwd``, ``env``, ``args``, ``stdout`` and ``stderr`` (paths). The answer is two lines: the
-new process's id, and its exit status. Nothing of pytest's plugins is imported here: pytest rewrites their
-assertions, and each forked process is to load them as any other does.
+new process's id, and its exit status. Arguments are further modules to import. Nothing of pytest's plugins is imported
+here: pytest rewrites their assertions, and each forked process is to load them as any other does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PRELOADED = (
 
 def main() -> None:
     """Serve until the input ends."""
-    for name in PRELOADED:
+    for name in (*PRELOADED, *sys.argv[1:]):
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
     for line in sys.stdin:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         State,
         Usage,
     )
+    from pytest_ragcheck.rag.claude import generate_answer, generate_answer_async, generate_answers_batch_async
 
 __version__ = "0.1.0"
 
@@ -42,15 +43,22 @@ __all__ = [
     "Score",
     "State",
     "Usage",
+    "generate_answer",
+    "generate_answer_async",
+    "generate_answers_batch_async",
 ]
 
-_ERRORS = frozenset({"ConfigurationError", "MeasurementError", "NotRunError", "RagcheckError"})
+_HOMES = {
+    **dict.fromkeys(("ConfigurationError", "MeasurementError", "NotRunError", "RagcheckError"), "errors"),
+    **dict.fromkeys(("generate_answer", "generate_answer_async", "generate_answers_batch_async"), "rag.claude"),
+}
+"""Where the names are defined that are not in ``model``."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'errors' if name in _ERRORS else 'model'}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'model')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, ENTRY, OFF_REASON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_ragcheck.model import Answer, Question, Result
     from pytest_ragcheck.rag.index import Index
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.item_result import ItemResult
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.workers import SharedAnswers
+    from pytest_ragcheck.testing.messages_api import MessagesApi
 
 
 @pytest.fixture(name=ENTRY)
@@ -126,6 +127,19 @@ def ragcheck_pipeline() -> ConfiguredPipeline:
     from pytest_ragcheck.session.answers import ConfiguredPipeline
 
     return ConfiguredPipeline()
+
+
+@pytest.fixture
+def ragcheck_messages_api() -> Iterator[MessagesApi]:
+    """A Messages API on 127.0.0.1, to rehearse against without a key and without a bill.
+
+    A ``pytest_ragcheck.testing.messages_api.MessagesApi``: point a client at its ``url`` with any key; ``stats`` counts
+    what it saw, ``behaviour`` sets latency, limits and faults. Each test has one of its own.
+    """
+    from pytest_ragcheck.testing.messages_api import MessagesApi
+
+    with MessagesApi() as api:
+        yield api
 
 
 def new_answers(request: pytest.FixtureRequest) -> tuple[LiveAnswers | SharedAnswers, LiveAnswers]:
