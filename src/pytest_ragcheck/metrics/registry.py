@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
+from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.retrieval import RETRIEVAL_MEASURES, RetrievalMetric
 from pytest_ragcheck.metrics.text import AnswerSimilarity, Groundedness, MustContain, ReferenceCoverage, Refusal
 
@@ -17,8 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_ragcheck.metrics.base import Embed, Metric
+    from pytest_ragcheck.metrics.judged.kinds import Kind
+    from pytest_ragcheck.metrics.judged.metric import Judging
 
-__all__ = ["MetricParts", "MetricSpec", "create_metrics", "metric_names", "register", "required_inputs", "unregister"]
+__all__ = [
+    "MetricParts",
+    "MetricSpec",
+    "create_metrics",
+    "judging_of",
+    "metric_names",
+    "register",
+    "required_inputs",
+    "unregister",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,7 @@ class MetricParts:
 
     top_k: int
     embed: Embed | None = None
+    judging: Judging | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +47,7 @@ class MetricSpec:
     """A metric that can be named in the configuration.
 
     ``needs`` holds what the question must have for the metric to apply (``gold``, ``reference``,
-    ``must_contain``) and what the run must provide (``embedder``).
+    ``must_contain``) and what the run must provide (``embedder``, ``judge``, ``contexts``).
     """
 
     name: str
@@ -55,6 +68,22 @@ def _answer_similarity(parts: MetricParts) -> Metric:
     return AnswerSimilarity(parts.embed)
 
 
+def _judged_spec(kind: Kind) -> MetricSpec:
+    def make(parts: MetricParts) -> Metric:
+        from pytest_ragcheck.metrics.judged.metric import JudgedMetric
+
+        return JudgedMetric(kind, judging_of(parts, kind.name))
+
+    return MetricSpec(name=kind.name, make=make, needs=(kind.needs - {"answer"}) | {"judge"})
+
+
+def judging_of(parts: MetricParts, name: str) -> Judging:
+    """What judged metrics are made from; ConfigurationError where there is no judge."""
+    if parts.judging is None:
+        raise ConfigurationError(f'metric {name!r} needs a judge: set `judge = "anthropic:MODEL"`')
+    return parts.judging
+
+
 _BUILT_IN: tuple[MetricSpec, ...] = (
     *(_retrieval_spec(name) for name in RETRIEVAL_MEASURES),
     MetricSpec(name="groundedness", make=lambda _: Groundedness()),
@@ -62,6 +91,7 @@ _BUILT_IN: tuple[MetricSpec, ...] = (
     MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"reference"})),
     MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"must_contain"})),
     MetricSpec(name="refusal", make=lambda _: Refusal()),
+    *(_judged_spec(kind) for kind in KINDS.values()),
 )
 _specs: dict[str, MetricSpec] = {spec.name: spec for spec in _BUILT_IN}
 
@@ -85,7 +115,7 @@ def metric_names() -> tuple[str, ...]:
 
 
 def required_inputs(name: str) -> frozenset[str]:
-    """What the metric needs: a subset of ``gold``, ``reference``, ``must_contain`` and ``embedder``.
+    """What the metric needs, as in :attr:`MetricSpec.needs`.
 
     Raises:
         ConfigurationError: there is no metric of this name.
@@ -94,14 +124,16 @@ def required_inputs(name: str) -> frozenset[str]:
     return _spec(name).needs
 
 
-def create_metrics(names: Iterable[str], *, top_k: int, embed: Embed | None) -> tuple[Metric, ...]:
+def create_metrics(
+    names: Iterable[str], *, top_k: int, embed: Embed | None, judging: Judging | None = None
+) -> tuple[Metric, ...]:
     """One metric object for each different name, in the order given.
 
     Raises:
-        ConfigurationError: an unknown name, or a metric that needs an embedder where there is none.
+        ConfigurationError: an unknown name, or a metric that needs an embedder or a judge where there is none.
 
     """
-    parts = MetricParts(top_k=top_k, embed=embed)
+    parts = MetricParts(top_k=top_k, embed=embed, judging=judging)
     return tuple(spec.make(parts) for spec in [_spec(name) for name in dict.fromkeys(names)])
 
 

@@ -118,7 +118,7 @@ class LiveAnswers:
         started = time.perf_counter()
         while self._to_open:
             with suppress(ConfigurationError):  # each question will say so
-                await self._to_open.pop().gateway.open()
+                await self._to_open.pop().open()
         self.setup += time.perf_counter() - started
 
     async def close(self) -> None:
@@ -166,14 +166,14 @@ class LiveAnswers:
         if isinstance(candidate, ConfiguredPipeline):
             pipeline = suite.pipeline
             suite.set_up([entry.question for entry in entries])
-            if suite.is_sure_to_ask():
-                self._to_open.append(suite)
         elif self._options.plan:
             pipeline = PlannedPipeline()
             self.unforeseen += len(entries)
         else:
             at_once = self._options.concurrency or suite.settings.concurrency
             pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
+        if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
+            self._to_open.append(suite)
         return [
             Job(
                 key=entry.key,

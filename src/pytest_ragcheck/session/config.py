@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
+from pytest_ragcheck.metrics.judged.settings import JudgeSettings, judge_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,9 @@ class Settings:
     requests_per_minute: float | None
     tokens_per_minute: float | None
     generation: Generation
+    judge: str | None
+    """The judge's model; None where nothing is judged."""
+    judging: JudgeSettings
     prices: Mapping[str, Mapping[str, float]]
     """US dollars per million tokens by model and kind of tokens."""
 
@@ -185,6 +189,29 @@ def _schema() -> type[BaseModel]:
         max_tokens: int | None = Field(None, ge=1, description="A longer answer is an error, not a short answer.")
         parameters: dict[str, Any] = Field({}, description="Further fields of the request, passed on as they are.")
 
+    class Judging(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        max_tokens: int = Field(
+            4096,
+            ge=1,
+            description="Of one reply of the judge; one that is cut off is asked for again with four times as many.",
+        )
+        parameters: dict[str, Any] = Field({}, description="Further fields of the request, passed on as they are.")
+        near: float = Field(
+            0.05, ge=0, le=1, description="A score that passes by less gets the judge's reason, as one that fails does."
+        )
+        criteria: str | None = Field(None, min_length=1, description="For `correctness`: what counts as correct.")
+        evaluation_steps: list[str] = Field(
+            [], description="For `correctness`, instead of `criteria`: the steps by which the judge proceeds."
+        )
+        penalize_ambiguous_claims: bool = Field(
+            False,
+            description="For `faithfulness`: claims that the contexts leave open count against it.",
+        )
+        truths_extraction_limit: int | None = Field(
+            None, ge=1, description="For `faithfulness`: most facts that the judge takes out of the contexts."
+        )
+
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         questions: str | None = Field(None, description="The question file.")
@@ -211,6 +238,8 @@ def _schema() -> type[BaseModel]:
         requests_per_minute: float | None = Field(None, gt=0, description="Most model calls a minute.")
         tokens_per_minute: float | None = Field(None, gt=0, description="Most tokens a minute, in and out.")
         generation: Asking = Asking()  # type: ignore[call-arg]  # the defaults of Field
+        judge: str | None = Field(None, description='The model behind judged metrics: `"anthropic:MODEL"`.')
+        judging: Judging = Judging()  # type: ignore[call-arg]  # the defaults of Field
         prices: dict[str, dict[str, float]] = Field(
             {},
             description="US dollars per million tokens for a model: `input`, `output`, and if they differ from "
@@ -254,8 +283,25 @@ def _validated(file: ConfigurationFile) -> Settings:
             max_tokens=table.generation.max_tokens,
             parameters=MappingProxyType(table.generation.parameters),
         ),
+        judge=_judge(file, table.judge),
+        judging=_judging(table.judging),
         prices=MappingProxyType(table.prices),
     )
+
+
+def _judge(file: ConfigurationFile, said: str | None) -> str | None:
+    try:
+        return None if said is None else judge_model(said)
+    except ConfigurationError as problem:
+        raise file.error(str(problem), "judge") from None
+
+
+def _judging(said: Any) -> JudgeSettings:
+    values = said.model_dump() | {
+        "parameters": MappingProxyType(said.parameters),
+        "evaluation_steps": tuple(said.evaluation_steps),
+    }
+    return JudgeSettings(**values)
 
 
 def _thresholds(file: ConfigurationFile, metrics: Mapping[str, float | str]) -> dict[str, float | None]:

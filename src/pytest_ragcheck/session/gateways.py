@@ -29,7 +29,8 @@ class Gateways:
         self._options = options
         self._gateways: dict[Path, CheckedGateway] = {}
         self._planned: dict[Path, list[ModelRequest]] = {}
-        self._run_started = time.time()
+        self.run_started = time.time()
+        """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
 
     def of(self, settings: Settings, store: Store) -> CheckedGateway:
         """The gateway under a configuration; ConfigurationError for prices that are none."""
@@ -75,7 +76,7 @@ class Gateways:
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             max_cost=self._options.max_cost,
-            run_started=self._run_started,
+            run_started=self.run_started,
         )
 
 

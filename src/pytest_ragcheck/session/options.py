@@ -26,6 +26,7 @@ class Options:
     max_cost: float | None
     """US dollars."""
     plan: bool
+    verbose: bool
 
     @classmethod
     def read(cls, config: pytest.Config) -> Options:
@@ -38,6 +39,7 @@ class Options:
             metrics=config.getoption("ragcheck_metrics"),
             max_cost=config.getoption("ragcheck_max_cost"),
             plan=config.getoption("ragcheck_plan"),
+            verbose=config.getoption("verbose", 0) > 0,  # no such option under -p no:terminal
         )
 
 

@@ -9,13 +9,25 @@ from pytest_ragcheck.errors import NotRunError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ragcheck.gateway import ModelRequest
+    from pytest_ragcheck.gateway import ModelReply, ModelRequest
     from pytest_ragcheck.model import Answer, Context, Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
 
-__all__ = ["PLANNED", "PlannedGenerator", "PlannedPipeline"]
+__all__ = ["PLANNED", "PlannedGateway", "PlannedGenerator", "PlannedPipeline"]
 
 PLANNED = "--ragcheck-plan calls nothing"
+
+
+class PlannedGateway:
+    """Takes the gateway's place and notes what it would have been asked."""
+
+    def __init__(self, requests: list[ModelRequest]) -> None:
+        self._requests = requests
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Note the request; NotRunError."""
+        self._requests.append(request)
+        raise NotRunError(PLANNED)
 
 
 class PlannedGenerator:

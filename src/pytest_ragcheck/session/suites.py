@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError, DatasetError, did_you_mean
+from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.rag.importing import import_object, is_import_path
 from pytest_ragcheck.session.config import find_configuration, load_settings
@@ -20,7 +21,10 @@ from pytest_ragcheck.store import Store, digest, state_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_ragcheck.gateway import Completer
     from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.metrics.judged.metric import Judging
+    from pytest_ragcheck.metrics.judged.settings import JudgeSettings
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
     from pytest_ragcheck.rag.corpus import Corpus
@@ -74,7 +78,7 @@ class Suite:
         configured = settings.metrics if metrics is None else metrics
         self._configured = self._chosen(configured)
         self._check_metrics()
-        self._check_generator()
+        self._check_access()
         if self.corpus is not None and is_import_path(settings.embedder):
             _ = self.embedder  # tells at once what is wrong with it
 
@@ -169,7 +173,30 @@ class Suite:
         names = self._configured
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
-        return create_metrics(names, top_k=self.settings.top_k, embed=embed)
+        return create_metrics(names, top_k=self.settings.top_k, embed=embed, judging=self.judging)
+
+    @cached_property
+    def judging(self) -> Judging | None:
+        """What judged metrics share; None where none is measured."""
+        if not self._judged:
+            return None
+        from pytest_ragcheck.gateway.transport import endpoint
+        from pytest_ragcheck.metrics.judged.metric import Judging
+        from pytest_ragcheck.session.planning import PlannedGateway
+
+        gateway: Completer = self.gateway
+        if self._options.plan:
+            gateway = PlannedGateway(self.gateways.planned(self.settings))
+        return Judging(
+            gateway=gateway,
+            model=self.settings.judge or "",
+            store=self.store,
+            endpoint=endpoint(),
+            settings=self.settings.judging,
+            thresholds={name: least for name, least in self._configured.items() if least is not None},
+            every_reason=self._options.verbose,
+            since=self.gateways.run_started if self._options.cache == "refresh" else None,
+        )
 
     def _model_generator(self, model: str) -> ClaudeGenerator:
         from pytest_ragcheck.rag.claude import ClaudeGenerator
@@ -211,7 +238,14 @@ class Suite:
             prints["embedder"] = self.embedder.fingerprint
         if self.model_generator is not None:
             prints["prompt"] = digest(repr(self.settings.generation)).hex()
+        if self._judged:
+            prints["judge"] = f"{self.settings.judge}"
+            prints["judging"] = _judged_with(self.settings.judging)
         return prints
+
+    @property
+    def _judged(self) -> tuple[str, ...]:
+        return tuple(name for name in self._configured if "judge" in required_inputs(name))
 
     def _chosen(self, configured: Mapping[str, float | None]) -> dict[str, float | None]:
         measured: dict[str, float | None] = dict(configured)
@@ -219,8 +253,8 @@ class Suite:
             for name in question.thresholds:
                 measured.setdefault(name, None)
         if not measured:
-            # Nobody asked for an embedding model to be loaded.
-            cheap = [name for name in metric_names() if "embedder" not in required_inputs(name)]
+            # Nobody asked for an embedding model to be loaded, or a judge to be paid.
+            cheap = [name for name in metric_names() if not {"embedder", "judge"} & required_inputs(name)]
             measured = dict.fromkeys(name for name in cheap if self._has_inputs(name))
         if self._options.metrics is not None:
             measured = {name: measured.get(name) for name in self._options.metrics}
@@ -231,18 +265,31 @@ class Suite:
             if name not in metric_names():
                 where = "--ragcheck-metrics" if name in (self._options.metrics or ()) else self.settings.origin
                 raise ConfigurationError(f"{where}: unknown metric {name!r}{did_you_mean(name, metric_names())}")
-            if not self._has_inputs(name):
-                missing = " and ".join(sorted(required_inputs(name) - {"embedder"}))
+            missing = " and ".join(self._missing_inputs(name))
+            if missing:
                 raise ConfigurationError(
                     f"{self.settings.origin}: metric {name!r} needs {missing}, and no question of {self.name} has any; "
                     f"add {missing} to the questions or leave the metric out"
                 )
             if "embedder" in required_inputs(name):
                 _ = self.embedder  # tells at once what is not installed
+            if "judge" in required_inputs(name):
+                self._check_judge(name)
 
-    def _check_generator(self) -> None:
+    def _check_judge(self, name: str) -> None:
+        from pytest_ragcheck.metrics.judged.library import check_installed
+
+        if self.settings.judge is None:
+            raise ConfigurationError(
+                f'{self.settings.origin}: metric {name!r} needs a judge; set `judge = "{ANTHROPIC}:MODEL"` there, '
+                "or leave the metric out"
+            )
+        if name in KINDS:
+            check_installed()
+
+    def _check_access(self) -> None:
         """A missing key is told before anything is asked, unless the store may have all the answers."""
-        if self.model_generator is None or self._options.plan or self._options.cache == "only":
+        if not self._asks_models():
             return
         from pytest_ragcheck.gateway.transport import KEY_VARIABLES, check_credentials
 
@@ -250,10 +297,22 @@ class Suite:
         if has_key or not self._may_have_replies():
             check_credentials()
 
-    def is_sure_to_ask(self) -> bool:
-        """Whether a model will be called; where the store holds replies, that shows only when they are needed."""
-        may_ask = self.model_generator is not None and not self._options.plan and self._options.cache != "only"
-        return may_ask and not self._may_have_replies()
+    def is_sure_to_ask(self, *, generates: bool) -> bool:
+        """Whether a model will be called; where the store holds replies, that shows only when they are needed.
+
+        ``generates``: whether the configured generator is used.
+        """
+        return self._asks_models(generates=generates) and not self._may_have_replies()
+
+    async def open(self) -> None:
+        """Do what the first call would have to wait for; ConfigurationError where no call can work."""
+        await self.gateway.open()
+        if self.judging is not None and set(self._judged) & set(KINDS):
+            self.judging.library.begin()
+
+    def _asks_models(self, *, generates: bool = True) -> bool:
+        asks = (generates and self.model_generator is not None) or bool(self._judged)
+        return asks and not self._options.plan and self._options.cache != "only"
 
     def _may_have_replies(self) -> bool:
         from pytest_ragcheck.gateway.replies import KIND
@@ -261,12 +320,15 @@ class Suite:
         return self._options.cache == "use" and KIND in self.store.size().entries
 
     def _has_inputs(self, name: str) -> bool:
+        return not self._missing_inputs(name)
+
+    def _missing_inputs(self, name: str) -> list[str]:
         has = {
             "gold": any(question.gold for question in self.questions),
             "reference": any(question.reference for question in self.questions),
             "must_contain": any(question.must_contain for question in self.questions),
         }
-        return all(has.get(need, True) for need in required_inputs(name))
+        return sorted(need for need in required_inputs(name) if not has.get(need, True))
 
 
 def _check_threshold_names(questions: Iterable[Question]) -> None:
@@ -344,6 +406,11 @@ class SuiteCatalog:
 def _asked_with(generator: ClaudeGenerator) -> tuple[Any, ...]:
     parameters = json.dumps(dict(generator.parameters), sort_keys=True, default=str)
     return generator.template, generator.system, generator.max_tokens, parameters
+
+
+def _judged_with(settings: JudgeSettings) -> str:
+    chosen = [kind.chosen(settings) for kind in KINDS.values()]
+    return digest(json.dumps([dict(settings.parameters), chosen], sort_keys=True, default=str)).hex()
 
 
 def _relative(path: Path, root: Path) -> str:

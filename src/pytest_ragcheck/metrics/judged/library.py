@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 from functools import lru_cache
@@ -39,9 +40,15 @@ def version() -> str:
 class Library:
     """Imports deepeval once, in a thread: it takes seconds, in which answers can be generated."""
 
+    _ONE_AT_A_TIME = threading.Lock()
+
     def __init__(self) -> None:
         self._importing = asyncio.Lock()
         self._ready = False
+
+    def begin(self) -> None:
+        """Start importing, and return at once."""
+        threading.Thread(target=self._import, name="ragcheck-deepeval", daemon=True).start()
 
     async def ready(self) -> None:
         """Return when deepeval is there."""
@@ -49,19 +56,19 @@ class Library:
             return
         async with self._importing:
             if not self._ready:
-                await asyncio.to_thread(_import)
+                await asyncio.to_thread(self._import)
                 self._ready = True
 
+    def _import(self) -> None:
+        with self._ONE_AT_A_TIME:
+            os.environ.update(_QUIET)
+            if "deepeval.metrics" in sys.modules:
+                return
+            import deepeval.metrics
+            import deepeval.test_case  # noqa: F401
 
-def _import() -> None:
-    os.environ.update(_QUIET)
-    if "deepeval.metrics" in sys.modules:
-        return
-    import deepeval.metrics
-    import deepeval.test_case  # noqa: F401
-
-    # So many new objects bring on a full collection soon; better now than while replies wait.
-    gc.collect()
+            # So many new objects bring on a full collection soon; better now than while replies wait.
+            gc.collect()
 
 
 @contextmanager

@@ -1,0 +1,489 @@
+"""Metrics that a model judges, in a whole run. The judge is the loopback Messages API; the server counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
+from pytest_ragcheck.testing.stats import MESSAGES_PATH
+
+pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
+
+MODEL = "claude-haiku-5-5"
+RAG_METRICS = (
+    "faithfulness",
+    "answer_relevancy",
+    "contextual_precision",
+    "contextual_recall",
+    "contextual_relevancy",
+)
+EARLY = {"contextual_precision", "contextual_recall", "contextual_relevancy"}
+CONTEXTS = 5
+
+CONFTEST = """
+import pytest
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        number = question.split()[-1].rstrip("?")
+        if number == "3":
+            return " ", ["a context"]
+        contexts = [f"Page {page} tells of item {number}. It has colour {page}." for page in range(%d)]
+        return f"Item {number} has colour 0.", contexts
+
+    return ask
+"""
+WATCHER = '''
+"""Writes down every connection, look-up and file that is opened for writing, and the modules there were at the end."""
+import atexit, json, os, sys
+
+seen = {"connect": [], "lookup": [], "written": []}
+
+
+def watch(event, arguments):
+    if event == "socket.connect":
+        seen["connect"].append(str(arguments[1]))
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+        seen["lookup"].append(str(arguments[0]))
+    elif event == "open" and isinstance(arguments[0], str) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        seen["written"].append(os.path.abspath(arguments[0]))
+    elif event == "os.mkdir":
+        seen["written"].append(os.path.abspath(os.fsdecode(arguments[0])))
+
+
+sys.addaudithook(watch)
+
+
+def pytest_unconfigure():
+    seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
+    with open("watched.json", "w") as file:
+        json.dump(seen, file)
+'''
+
+
+def all_pass(params):
+    """A judge that finds one of everything, and everything right; it asks for room for what is long."""
+    schema = params["output_config"]["format"]["schema"]
+    prompt = params["messages"][0]["content"]
+    claims = {
+        "claims": ["Item 0 has colour 0."],
+        "truths": ["Item 0 has colour 0."],
+        "statements": ["It has a colour."],
+    }
+    found = {name: value for name, value in claims.items() if name in schema["properties"]}
+    if found:
+        return found
+    if "verdicts" in schema["properties"]:
+        count = CONTEXTS if "Retrieval Context" in prompt and "node" in prompt else 1
+        return {"verdicts": [{"statement": "a colour", "verdict": "yes", "reason": "it is so"}] * count}
+    return {"reason": "the judge's own words"}
+
+
+class Judged:
+    """A project that is judged, and the judge."""
+
+    def __init__(self, project, api):
+        self.project = project
+        self.api = api
+
+    def configure(self, metrics, *, judge=f"anthropic:{MODEL}", **values):
+        """``judging`` is a table."""
+        judging = values.pop("judging", {})
+        path = self.project.configure(documents=None, embedder=None, metrics=metrics, judge=judge, **values)
+        lines = ["[judging]", *(f"{name} = {json.dumps(value)}" for name, value in judging.items())]
+        path.write_text(path.read_text() + "\n".join(lines) + "\n")
+
+    def ask(self, count, **fields):
+        rows = [{"id": f"q{n}", "question": f"Colour of item {n}?", "reference": f"Colour {n}."} for n in range(count)]
+        self.project.questions([row | fields for row in rows])
+
+    def run(self, *arguments, **options):
+        environment = {"ANTHROPIC_BASE_URL": self.api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-judging-0123456789"}
+        return self.project.run(*arguments, environment=environment, **options)
+
+    def calls(self):
+        return [line for line in self.api.stats.log if line.path == MESSAGES_PATH]
+
+    def last_run(self):
+        paths = (self.project.path / ".ragcheck" / "runs").glob("*.json")
+        return json.loads(max(paths, key=lambda path: path.stat().st_mtime_ns).read_text())
+
+    def scores(self):
+        """The scores of the last run, by question and metric."""
+        return {result["question"]["id"]: result["scores"] for result in self.last_run()["results"]}
+
+
+@pytest.fixture(scope="module")
+def warm_deepeval(warm_pytest):
+    """Forks from a process that has imported deepeval: seconds of each run."""
+    quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
+    os.environ.update(quiet)
+    try:
+        warm = type(warm_pytest)("anthropic", "genai_prices", "aiohttp", "deepeval.metrics")
+    finally:
+        for name in quiet:
+            del os.environ[name]
+    yield warm
+    warm.close()
+
+
+@pytest.fixture
+def api():
+    with MessagesApi() as api:
+        yield api
+
+
+@pytest.fixture
+def cold(bare_project, api):
+    """A judged project whose pytest has imported neither deepeval nor the SDK."""
+    judged = Judged(bare_project, api)
+    bare_project.write("conftest.py", CONFTEST % CONTEXTS)
+    bare_project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+    judged.ask(3)
+    return judged
+
+
+@pytest.fixture
+def judged(cold, warm_deepeval):
+    cold.project._warm = warm_deepeval
+    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
+    ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
+    cold.project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
+    return cold
+
+
+def passing(api):
+    api._reply = all_pass
+
+
+# ---- Calls and the store ---------------------------------------------------------------------
+
+
+def test_no_more_calls_than_the_scores_need_and_none_the_second_time(judged):
+    passing(judged.api)
+    judged.configure(dict.fromkeys(RAG_METRICS, 0.5))
+
+    first = judged.run()
+
+    first.assert_outcomes(passed=3)
+    assert len(judged.calls()) <= 12 * 3
+    for scores in judged.scores().values():
+        assert {name: scores[name]["value"] for name in RAG_METRICS} == dict.fromkeys(RAG_METRICS, 1.0)
+    made = [call for result in judged.last_run()["results"] for call in result["calls"]]
+    assert len(made) <= 12 * 3
+    assert {call["purpose"] for call in made} == set(RAG_METRICS)
+    before = judged.scores()
+
+    judged.api.reset_stats()
+    judged.run().assert_outcomes(passed=3)
+    assert judged.calls() == []
+    assert judged.scores() == before
+
+
+def test_a_run_without_anything_new_imports_neither_deepeval_nor_the_sdk(cold):
+    cold.project.write("watcher.py", WATCHER)
+    cold.configure(dict.fromkeys(RAG_METRICS, "report"))
+    cold.run("-p", "watcher").assert_outcomes(passed=3)
+    watched = json.loads((cold.project.path / "watched.json").read_text())
+    assert {"deepeval", "anthropic"} <= set(watched["modules"])
+    assert len(cold.calls()) > 0
+
+    cold.api.reset_stats()
+    cold.configure(dict.fromkeys(RAG_METRICS, 0.0), judging={"near": 0.0})  # thresholds do not change a score
+    cold.run("-p", "watcher").assert_outcomes(passed=3)
+    again = json.loads((cold.project.path / "watched.json").read_text())
+    assert not {"deepeval", "anthropic"} & set(again["modules"])
+    assert cold.calls() == []
+
+
+def test_a_judged_run_speaks_to_the_judge_alone_and_writes_nothing_of_deepevals(cold):
+    cold.project.write("watcher.py", WATCHER)
+    cold.project.write(".env", "ANTHROPIC_API_KEY=sk-ant-from-a-file-nobody-named\nFROM_DOTENV=1\n")
+    cold.configure({"faithfulness": "report", "hallucination": "report", "correctness": "report"})
+
+    ran = cold.run("-p", "watcher", "-s")
+
+    ran.assert_outcomes(passed=3)
+    watched = json.loads((cold.project.path / "watched.json").read_text())
+    port = cold.api.url.rpartition(":")[2]
+    assert watched["connect"]
+    assert {place for place in watched["connect"] if f"'127.0.0.1', {port}" not in place} == set()
+    assert {name for name in watched["lookup"] if name not in {"127.0.0.1", "b'127.0.0.1'"}} == set()
+    written = [path for path in watched["written"] if "__pycache__" not in path]
+    assert [path for path in written if "deepeval" in path.lower()] == []
+    assert not list(cold.project.path.rglob(".deepeval*"))
+    output = ran.stdout.str() + ran.stderr.str()
+    assert "deepeval" not in output.lower()
+    assert "Confident" not in output
+
+
+def test_a_changed_answer_is_judged_anew_but_not_its_contexts(judged):
+    passing(judged.api)
+    judged.configure(dict.fromkeys(RAG_METRICS, 0.5))
+    judged.run().assert_outcomes(passed=3)
+    judged.api.reset_stats()
+    judged.project.write("conftest.py", CONFTEST.replace("has colour 0.", "is of colour 0.") % CONTEXTS)
+
+    judged.run().assert_outcomes(passed=3)
+
+    purposes = {call["purpose"] for result in judged.last_run()["results"] for call in result["calls"]}
+    assert purposes == {"faithfulness", "answer_relevancy"}
+    assert judged.calls()
+
+
+def test_refresh_asks_again_and_off_keeps_nothing(judged):
+    passing(judged.api)
+    judged.configure({"answer_relevancy": 0.5})
+    judged.run("--ragcheck-cache", "off").assert_outcomes(passed=3)
+    judged.run().assert_outcomes(passed=3)
+    judged.run("--ragcheck-cache", "refresh").assert_outcomes(passed=3)
+    assert len(judged.calls()) == 3 * 2 * 3
+    judged.run("--ragcheck-cache", "only").assert_outcomes(passed=3)
+    assert len(judged.calls()) == 3 * 2 * 3
+
+
+# ---- Reasons ---------------------------------------------------------------------------------
+
+
+def test_reasons_are_asked_for_only_where_they_are_read(judged):
+    def judge(params):
+        said = all_pass(params)
+        if "statements" in said:
+            said["statements"] = ["It has a colour.", "It is old."]
+        elif "verdicts" in said:
+            asked_of = "no" if "item 1" in params["messages"][0]["content"] else "yes"
+            said["verdicts"] = [{"verdict": "yes", "reason": None}, {"verdict": asked_of, "reason": "who asked?"}]
+        return said
+
+    judged.api._reply = judge
+    judged.configure({"answer_relevancy": 0.8})
+
+    ran = judged.run()
+
+    assert judged.project.outcomes() == {"test_own[q0]": "passed", "test_own[q1]": "failed", "test_own[q2]": "passed"}
+    assert len(judged.calls()) == 2 * 3 + 1
+    failed = judged.scores()["q1"]["answer_relevancy"]
+    assert failed["value"] == 0.5
+    assert failed["reason"] == "the judge's own words"
+    assert failed["details"]["rejected"] == [{"claim": "It is old.", "reason": "who asked?"}]
+    ran.stdout.fnmatch_lines(["*the judge's own words*", '*rejected: "It is old." (who asked?)*'])
+
+    judged.api.reset_stats()
+    judged.run("-v")
+    assert len(judged.calls()) == 2, "the two other reasons, and nothing is measured again"
+    assert {one["answer_relevancy"]["reason"] for one in judged.scores().values()} == {"the judge's own words"}
+
+
+def test_a_threshold_of_the_question_decides_too(judged):
+    passing(judged.api)
+    judged.ask(1, thresholds={"answer_relevancy": 1.0})
+    judged.configure({"answer_relevancy": 0.1})
+    judged.run().assert_outcomes(passed=1)
+    assert len(judged.calls()) == 3, "a score that just passes is near its threshold"
+
+
+# ---- Vacuous scores and degenerate input -----------------------------------------------------
+
+
+def test_a_score_without_evidence_keeps_its_number_and_says_so(judged):
+    def judge(params):
+        said = all_pass(params)
+        return {name: [] if name in {"claims", "verdicts"} else value for name, value in said.items()}
+
+    judged.api._reply = judge
+    judged.ask(1)
+    judged.configure({"faithfulness": 0.8, "answer_relevancy": "report", "contextual_precision": "report"})
+    judged.run().assert_outcomes(passed=1)
+    scores = judged.scores()["q0"]
+    assert scores["faithfulness"]["value"] == 1.0
+    assert scores["faithfulness"]["details"]["vacuous"] == "the judge found no claim in the answer"
+    assert scores["faithfulness"]["reason"].startswith("vacuous: the judge found no claim in the answer")
+    assert scores["answer_relevancy"]["details"]["vacuous"] == "the judge gave 0 verdicts for 1 statement"
+    assert scores["contextual_precision"]["value"] == 0.0
+    assert scores["contextual_precision"]["details"]["vacuous"] == "the judge gave 0 verdicts for 5 contexts"
+
+
+def test_an_empty_answer_is_an_error_before_a_call_is_paid(judged):
+    passing(judged.api)
+    judged.ask(4)
+    judged.configure({"answer_relevancy": 0.5, "faithfulness": 0.5})
+    judged.run()
+    assert judged.project.outcomes()["test_own[q3]"] == "error"
+    errors = {name: score["error"]["message"] for name, score in judged.scores()["q3"].items()}
+    assert errors == dict.fromkeys(("answer_relevancy", "faithfulness"), "the answer is empty")
+    assert 0 < len(judged.calls()) <= 3 * 5
+
+
+def test_without_contexts_nothing_is_paid(judged):
+    passing(judged.api)
+    judged.project.write("conftest.py", CONFTEST % 0)
+    judged.configure({**dict.fromkeys(EARLY, 0.5), "hallucination": 0.5})
+    judged.run().assert_outcomes(failed=3)
+    assert judged.calls() == []
+    assert {score["reason"] for scores in judged.scores().values() for score in scores.values()} == {
+        "there are no contexts"
+    }
+
+
+# ---- Faults ----------------------------------------------------------------------------------
+
+TROUBLE = {"overloaded": 0.08, "reset": 0.04, "malformed_json": 0.04, "empty_reply": 0.04}
+
+
+def test_faults_never_change_a_score(judged):
+    judged.configure(dict.fromkeys((*RAG_METRICS, "hallucination", "correctness"), "report"))
+    judged.run("--ragcheck-cache", "off").assert_outcomes(passed=3)
+    sound = judged.scores()
+    judged.api.behaviour = Behaviour(faults=TROUBLE, stop_reasons={"max_tokens": 0.05, "refusal": 0.03}, seed=7)
+    judged.api.reset_stats()
+
+    judged.run("--ragcheck-cache", "off").assert_outcomes(passed=3)
+
+    stats = judged.api.stats
+    assert sum(count for name, count in stats.by_outcome.items() if name in TROUBLE) >= 5
+    pairs = [(sound[id_][name], score) for id_, scores in judged.scores().items() for name, score in scores.items()]
+    assert len(pairs) == 3 * 7
+    assert all(score["error"] or score["value"] == before["value"] for before, score in pairs)
+    assert any(score["error"] is None for _, score in pairs)
+
+
+def test_a_truncated_reply_gets_more_room_once(judged):
+    limits = []
+
+    def judge(params):
+        limits.append(params["max_tokens"])
+        if params["max_tokens"] == 100:
+            return {"type": "message", "content": [{"type": "text", "text": '{"statem'}], "stop_reason": "max_tokens"}
+        return all_pass(params)
+
+    judged.api._reply = judge
+    judged.ask(1)
+    judged.configure({"answer_relevancy": 0.5}, judging={"max_tokens": 100})
+    judged.run().assert_outcomes(passed=1)
+    assert limits == [100, 400, 100, 400]
+
+
+def test_what_cannot_be_measured_leaves_the_other_metrics_alone(judged):
+    def judge(params):
+        if "truths" in params["output_config"]["format"]["schema"]["properties"]:
+            return {"type": "message", "content": [], "stop_reason": "refusal"}
+        return all_pass(params)
+
+    judged.api._reply = judge
+    judged.ask(1)
+    judged.configure({"faithfulness": 0.5, "answer_relevancy": 0.5})
+    judged.run()
+    scores = judged.scores()["q0"]
+    assert judged.project.outcomes() == {"test_own[q0]": "error"}
+    assert scores["faithfulness"]["value"] is None
+    assert scores["faithfulness"]["error"]["kind"] == "refused"
+    assert scores["answer_relevancy"]["value"] == 1.0
+
+
+def test_json_of_another_shape_is_an_error_and_no_score(judged):
+    def judge(params):
+        said = all_pass(params)
+        return {"verdicts": [{"verdict": "perhaps", "reason": "?"}]} if "verdicts" in said else said
+
+    judged.api._reply = judge
+    judged.ask(1)
+    judged.configure({"answer_relevancy": 0.5})
+    judged.run()
+    error = judged.scores()["q0"]["answer_relevancy"]["error"]
+    assert error["kind"] == "invalid-reply"
+    assert "does not follow the schema" in error["message"]
+
+
+def test_a_grade_off_the_scale_is_an_error(judged):
+    judged.api._reply = lambda params: (
+        {"steps": ["Compare."]}
+        if "steps" in params["output_config"]["format"]["schema"]["properties"]
+        else {"reason": "more than all", "score": 11}
+    )
+    judged.ask(1)
+    judged.configure({"correctness": 0.5})
+    judged.run()
+    assert judged.scores()["q0"]["correctness"]["error"]["kind"] == "wrong-value"
+
+
+# ---- Correctness -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("judging", "calls"), [({"criteria": "Colours agree."}, 1 + 3), ({"evaluation_steps": ["Compare the colours."]}, 3)]
+)
+def test_what_counts_as_correct_can_be_said(judged, judging, calls):
+    prompts = []
+
+    def judge(params):
+        prompts.append(params["messages"][0]["content"])
+        steps = "steps" in params["output_config"]["format"]["schema"]["properties"]
+        return {"steps": ["Compare."]} if steps else {"reason": "nearly", "score": 8}
+
+    judged.api._reply = judge
+    judged.configure({"correctness": 0.9}, judging=judging)
+    judged.run().assert_outcomes(failed=3)
+    assert {scores["correctness"]["value"] for scores in judged.scores().values()} == {0.8}
+    assert {scores["correctness"]["reason"] for scores in judged.scores().values()} == {"nearly"}
+    assert len(prompts) == calls, "the steps are asked for once"
+    said = judging.get("criteria") or judging["evaluation_steps"][0]
+    assert any(said in prompt for prompt in prompts)
+
+
+# ---- Configuration ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metrics", "settings", "told"),
+    [
+        ({"faithfulness": 0.5}, {"judge": None}, "metric 'faithfulness' needs a judge; set `judge = "),
+        ({"faithfulness": 0.5}, {"judge": "gpt-5"}, "ragcheck.toml:2: judge = 'gpt-5' is not known"),
+        ({"faithfulnes": 0.5}, {}, "unknown metric 'faithfulnes'; did you mean 'faithfulness'?"),
+        ({"correctness": 0.5}, {"judging": {"criterion": "x"}}, "unknown key 'judging.criterion'; did you mean"),
+        ({"correctness": 0.5}, {"judging": {"criteria": ""}}, "judging.criteria: "),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_asked(judged, metrics, settings, told):
+    judged.configure(metrics, **settings)
+    ran = judged.run()
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in ran.stderr.lines if told in line]
+    assert len(ran.stderr.lines) <= 2
+    assert judged.api.stats.requests == 0
+
+
+def test_a_metric_that_needs_references_where_there_are_none(judged):
+    judged.ask(2, reference=None)
+    judged.configure({"contextual_recall": 0.5})
+    ran = judged.run()
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert re.search(r"metric 'contextual_recall' needs reference, and no question of \S+ has any", ran.stderr.str())
+    assert judged.api.stats.requests == 0
+
+
+def test_nothing_is_judged_unasked(judged):
+    judged.project.configure(documents=None, embedder=None, metrics={}, judge=f"anthropic:{MODEL}")
+    judged.run()
+    assert judged.api.stats.requests == 0
+    assert not {name for scores in judged.scores().values() for name in scores} & {*RAG_METRICS, "correctness"}
+
+
+def test_without_a_key_nothing_is_asked(judged):
+    judged.configure({"faithfulness": 0.5})
+    ran = judged.project.run(environment={"ANTHROPIC_BASE_URL": judged.api.url})
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no API key" in ran.stderr.str() + ran.stdout.str()
+    assert judged.calls() == []
+
+
+def test_a_plan_calls_nothing(judged):
+    judged.configure({"contextual_relevancy": 0.5, "faithfulness": 0.5})
+    judged.run("--ragcheck-plan")
+    assert judged.calls() == []
