@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import contextmanager, nullcontext
@@ -29,8 +30,8 @@ LOG_MOST = 30.0
 """Seconds after which a line is due in a log, whatever was done meanwhile."""
 LOG_SHARE = 0.1
 """Of the questions: when so many more are done, a line is due in a log."""
-START_OF_LINE = "\r\x1b[2K"
-"""To the terminal: go there, and erase what stands in the line."""
+ERASED = "\r\x1b[2K"
+"""To the terminal: erase the line, and go to its start."""
 
 
 class Progress:
@@ -40,7 +41,7 @@ class Progress:
         self._config = config
         self._state = state
         self._reporter: Any = None if is_worker(config) else config.pluginmanager.getplugin("terminalreporter")
-        self._is_live = self._reporter is not None and self._reporter.isatty and not _logs_live(config)
+        self._is_live = self._reporter is not None and self._reporter.isatty and not _cannot_rewrite(config)
         self._waiting = 0
         self._telling: asyncio.Task[None] | None = None
         self._started = 0.0
@@ -94,20 +95,26 @@ class Progress:
         return passed >= LOG_MOST or done - self._shown_done >= max(1.0, LOG_SHARE * total)
 
     def _rewrite(self, line: str) -> None:
+        """On the line below the one that pytest is at; not through its writer, which would take it for its own."""
+        writer = self._config.get_terminal_writer()
         with self._uncaptured() as stream:
-            if not self._line_is_open:
-                self._begin_line()
-            # Not through pytest's writer: it would take the line for one of its own that it has to go on with.
-            stream.write(START_OF_LINE + line[: self._config.get_terminal_writer().fullwidth - 1])
+            below = "\n" if not self._line_is_open and writer.width_of_current_line else ""
+            writer.flush()
+            stream.write(below + ERASED + line[: writer.fullwidth - 1])
             stream.flush()
             self._line_is_open = True
 
     def _clear(self) -> None:
-        if self._line_is_open:
-            with self._uncaptured() as stream:
-                stream.write(START_OF_LINE)
-                stream.flush()
-            self._line_is_open = False
+        """Erase the line and go back to where pytest was."""
+        if not self._line_is_open:
+            return
+        writer = self._config.get_terminal_writer()
+        column = writer.width_of_current_line % writer.fullwidth
+        back = f"\x1b[1A\x1b[{column}C" if column else ""
+        with self._uncaptured() as stream:
+            stream.write(ERASED + back)
+            stream.flush()
+        self._line_is_open = False
 
     def _begin_line(self) -> None:
         writer = self._config.get_terminal_writer()
@@ -125,8 +132,10 @@ class Progress:
             yield sys.stdout
 
 
-def _logs_live(config: pytest.Config) -> bool:
-    """Whether log records go to the terminal as they come: they would land in a line that is rewritten."""
+def _cannot_rewrite(config: pytest.Config) -> bool:
+    """Whether the terminal has no cursor to move, or log records go there as they come and would be erased."""
+    if os.environ.get("TERM") == "dumb":
+        return True
     if not config.pluginmanager.hasplugin("logging-plugin"):
         return False
     return bool(config.getini("log_cli")) or config.getoption("log_cli_level") is not None
