@@ -7,6 +7,7 @@ here: pytest rewrites their assertions, and each forked process is to load them 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -44,6 +45,8 @@ def main() -> None:
     for name in (*PRELOADED, *sys.argv[1:]):
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
+    gc.collect()
+    gc.freeze()  # pytest collects several times at its end
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
