@@ -240,15 +240,20 @@ def public_fixtures() -> Iterator[tuple[str, str, str]]:
 def metrics_page() -> str:
     """Every metric with what it needs and its docstring."""
     from pytest_ragcheck.metrics import registry, retrieval, text
+    from pytest_ragcheck.metrics.judged.kinds import KINDS
 
-    rows, sections = [], []
+    rows = []
+    sections: dict[str, list[str]] = {"retrieval": [], "text": [], "judged": []}
     for name in registry.metric_names():
         needs = " and ".join(f"`{need}`" for need in sorted(registry.required_inputs(name))) or "nothing"
-        measure = retrieval.RETRIEVAL_MEASURES.get(name)
-        doc = _doc(measure if measure is not None else _metric_class(text, name))
-        rows.append((f"[`{name}`](#{name})", "retrieval" if measure is not None else "text", needs))
-        sections += [f"### `{name}`", _markdown(doc)]
-    count = len(retrieval.RETRIEVAL_MEASURES)
+        if name in KINDS:
+            family, doc = "judged", KINDS[name].doc
+        elif name in retrieval.RETRIEVAL_MEASURES:
+            family, doc = "retrieval", _doc(retrieval.RETRIEVAL_MEASURES[name])
+        else:
+            family, doc = "text", _doc(_metric_class(text, name))
+        rows.append((f"[`{name}`](#{name})", family, needs))
+        sections[family] += [f"### `{name}`", _markdown(doc)]
     return _page(
         "Metrics",
         METRIC_RULES,
@@ -259,21 +264,30 @@ def metrics_page() -> str:
         "Whether a context matches a gold passage:",
         _markdown(_section(_doc(retrieval.matches), "- Of different sources")),
         RETRIEVAL_RULES,
-        *sections[: 2 * count],
+        *sections["retrieval"],
         "## Text",
         _markdown(_section(_doc(text), "They compare")),
-        *sections[2 * count :],
+        *sections["text"],
+        "## Judged",
+        JUDGED_RULES,
+        *sections["judged"],
     )
 
 
 METRIC_RULES = """\
-Each is a number from 0 to 1, higher is better. None of these calls a model.
+Each is a number from 0 to 1, higher is better. Only the judged ones call a model.
 [Choose metrics and thresholds](../how-to/choose-metrics.md) says which to take."""
 
 NEEDS = """\
 `gold`, `reference` and `must_contain` are fields of the question. To a question without the field the metric does not
 apply: it neither passes nor fails it. A configured metric that applies to no question of the file is an error.
-`embedder` is the one of the configuration."""
+`embedder` and `judge` are those of the configuration; `contexts` come with the answer."""
+
+JUDGED_RULES = """\
+deepeval's metrics, judged by the model that `judge` names; needs `pip install "pytest-ragcheck[deepeval]"`.
+[Judge with deepeval](../how-to/judge-with-deepeval.md) says how. The numbers are deepeval's own. Those that need the
+reference, or no answer, do not apply to questions that are marked as unanswerable. An empty answer is an error; without
+any context the score is 0, except for a refusal, to which the metric does not apply: neither is asked of the judge."""
 
 RETRIEVAL_RULES = """\
 The metrics look at the first `top_k` contexts (k). They do not apply to questions without gold, nor to questions that

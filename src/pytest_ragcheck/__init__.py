@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError, RagcheckError
+    from pytest_ragcheck.metrics.own import metric
     from pytest_ragcheck.model import (
         Answer,
         Chunk,
@@ -46,11 +47,13 @@ __all__ = [
     "generate_answer",
     "generate_answer_async",
     "generate_answers_batch_async",
+    "metric",
 ]
 
 _HOMES = {
     **dict.fromkeys(("ConfigurationError", "MeasurementError", "NotRunError", "RagcheckError"), "errors"),
     **dict.fromkeys(("generate_answer", "generate_answer_async", "generate_answers_batch_async"), "rag.claude"),
+    "metric": "metrics.own",
 }
 """Where the names are defined that are not in ``model``."""
 

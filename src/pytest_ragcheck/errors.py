@@ -24,6 +24,9 @@ __all__ = [
 class RagcheckError(Exception):
     """Root of all errors of pytest-ragcheck; its text is one line that a user can act on."""
 
+    unknown_metric: str | None = None
+    """The name, where the error is that no metric is called so: a module yet to be imported may define it."""
+
 
 class ConfigurationError(RagcheckError):
     """An option, a configuration table or a mark is wrong; the text names the place and the remedy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,15 +40,35 @@ def check_arguments(config: pytest.Config, catalog: SuiteCatalog) -> None:
     try:
         for path in _named_paths(config):
             if path.is_file() and path.suffix.lower() in QUESTION_SUFFIXES:
-                check_tags(catalog.suite(path.parent, questions=path))
+                _check_suite(config, catalog, path.parent, questions=path)
             elif path.exists():
                 folder = path if path.is_dir() else path.parent
                 for configured in _configured_folders(folder, config):
-                    check_tags(catalog.suite(configured))
+                    _check_suite(config, catalog, configured)
     except RagcheckError as problem:
         raise pytest.UsageError(f"ragcheck: {problem}") from None
     except OSError as problem:
         raise pytest.UsageError(f"ragcheck: {problem.filename}: {problem.strerror}") from None
+
+
+def _check_suite(config: pytest.Config, catalog: SuiteCatalog, folder: Path, *, questions: Path | None = None) -> None:
+    """Make a suite; one that names a metric which a module in the folder may define is made when that is imported."""
+    try:
+        check_tags(catalog.suite(folder, questions=questions))
+    except RagcheckError as problem:
+        if problem.unknown_metric is None or not _stands_in_a_module(problem.unknown_metric, folder, config):
+            raise
+
+
+def _stands_in_a_module(name: str, folder: Path, config: pytest.Config) -> bool:
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    patterns: list[str] = config.getini("norecursedirs")
+    for place, folders, files in os.walk(folder):
+        folders[:] = [sub for sub in folders if not _is_left_out(sub, patterns)]
+        modules = [Path(place, file) for file in files if file.endswith(".py")]
+        if any(word.search(module.read_text(encoding="utf-8", errors="replace")) for module in modules):
+            return True
+    return False
 
 
 def _named_paths(config: pytest.Config) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset import load_questions, resolve_gold
-from pytest_ragcheck.errors import ConfigurationError, DatasetError, did_you_mean
+from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError, did_you_mean
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.rag.importing import import_object, is_import_path
@@ -264,7 +264,9 @@ class Suite:
         for name in self._configured:
             if name not in metric_names():
                 where = "--ragcheck-metrics" if name in (self._options.metrics or ()) else self.settings.origin
-                raise ConfigurationError(f"{where}: unknown metric {name!r}{did_you_mean(name, metric_names())}")
+                raise _unknown(
+                    name, ConfigurationError(f"{where}: unknown metric {name!r}{did_you_mean(name, metric_names())}")
+                )
             missing = " and ".join(self._missing_inputs(name))
             if missing:
                 raise ConfigurationError(
@@ -336,7 +338,12 @@ def _check_threshold_names(questions: Iterable[Question]) -> None:
         for name in question.thresholds:
             if name not in metric_names():
                 problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
-                raise DatasetError(question.dataset, question.line, problem)
+                raise _unknown(name, DatasetError(question.dataset, question.line, problem))
+
+
+def _unknown(name: str, error: RagcheckError) -> RagcheckError:
+    error.unknown_metric = name
+    return error
 
 
 class SuiteCatalog:
@@ -384,7 +391,8 @@ class SuiteCatalog:
                     settings, options=self._options, store=store, gateways=self.gateways, metrics=metrics
                 )
             except Exception as problem:
-                self._suites[key] = problem
+                if getattr(problem, "unknown_metric", None) is None:  # else a module that defines it may come yet
+                    self._suites[key] = problem
                 raise
         made = self._suites[key]
         if isinstance(made, Exception):
