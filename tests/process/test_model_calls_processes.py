@@ -1,0 +1,146 @@
+"""Several pytest processes on one store, and processes that are killed: no call is made twice, no reply is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from importlib.util import find_spec
+
+import pytest
+
+from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
+from pytest_ragcheck.testing.stats import MESSAGES_PATH
+
+pytest.importorskip("anthropic", minversion="2.6")
+
+QUESTIONS = 30
+
+
+@pytest.fixture
+def api():
+    with MessagesApi(Behaviour(latency=0.15)) as api:
+        yield api
+
+
+@pytest.fixture
+def model_project(project, warm_sdk, api):
+    """Thirty questions for a model; ``project.environment`` leads to the loopback API."""
+    ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
+    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
+    project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
+    project.configure(generator="anthropic:claude-haiku-5-5", concurrency=6)
+    project.questions(
+        [
+            {"id": f"q{n}", "question": f"How many days of leave, asked as number {n}?", "gold": ["docs/leave.md"]}
+            for n in range(QUESTIONS)
+        ]
+    )
+    environment = project.environment() | {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-process-012345"}
+    project.environment = lambda: environment
+    project._warm = warm_sdk
+    return project
+
+
+def calls(api):
+    """How often each body was sent."""
+    return Counter(line.digest for line in api.stats.log if line.path == MESSAGES_PATH)
+
+
+def run_file(project):
+    paths = (project.path / ".ragcheck" / "runs").glob("*.json")
+    return json.loads(max(paths, key=lambda path: path.stat().st_mtime_ns).read_text())
+
+
+def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
+    (model_project.path / "elsewhere").mkdir()
+    other = type(warm_sdk)("anthropic", "genai_prices")
+    results = []
+
+    def run_from(folder, test, warm):
+        results.append(
+            warm.run(
+                model_project.arguments(test),
+                cwd=model_project.path / folder,
+                environment=model_project.environment(),
+                timeout=60,
+            )
+        )
+
+    runs = [
+        threading.Thread(target=run_from, args=(".", "test_handbook.py", warm_sdk)),
+        threading.Thread(target=run_from, args=("elsewhere", "../test_handbook.py", other)),
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    other.close()
+
+    for result in results:
+        result.assert_outcomes(passed=QUESTIONS)
+    assert calls(api).total() == len(calls(api)) == QUESTIONS
+    counted = [json.loads(path.read_text()) for path in (model_project.path / ".ragcheck" / "runs").glob("*.json")]
+    assert sum(run["model_calls"]["cached"] for run in counted) == QUESTIONS
+
+
+def test_workers_make_each_call_once_and_tell_no_progress(model_project, api):
+    pytest.importorskip("xdist")
+    model_project.write("test_again.py", "def test_again(ragcheck_answer):\n    assert ragcheck_answer.text\n")
+    model_project.write(
+        "conftest.py",
+        """\
+        from pytest_ragcheck.session import progress
+
+        progress.EVERY = progress.LOG_LEAST = 0.05
+        """,
+    )
+
+    result = model_project.run("-n", "2")
+
+    result.assert_outcomes(passed=2 * QUESTIONS)
+    assert calls(api).total() == len(calls(api)) == QUESTIONS
+    assert " in flight " not in result.stdout.str() + result.stderr.str()
+    run = run_file(model_project)
+    assert run["model_calls"]["asked"] == QUESTIONS
+    made = [call for one in run["results"] for call in one["calls"]]
+    assert run["model_calls"]["cost"] == pytest.approx(sum(call["cost"] for call in made))
+
+
+def kill_after(replies, project, warm, api):
+    """Start pytest, and ``kill -9`` it when the server has sent so many replies."""
+    request = {
+        "cwd": str(project.path),
+        "env": project.environment(),
+        "args": project.arguments(),
+        "stdout": str(project.path / "stdout"),
+        "stderr": str(project.path / "stderr"),
+    }
+    server = warm._server
+    server.stdin.write(json.dumps(request).encode() + b"\n")
+    pid = int(server.stdout.readline())
+    deadline = time.monotonic() + 30
+    while not calls(api) or api.stats.by_outcome.get("reply", 0) <= replies:  # the look at the key is a reply, too
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    assert int(server.stdout.readline()) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("replies", [0, 7, 22])
+def test_kill_and_run_again_costs_only_what_was_in_flight(model_project, warm_sdk, api, replies):
+    kill_after(replies, model_project, warm_sdk, api)
+    sent = calls(api).total()
+
+    result = model_project.run()
+
+    result.assert_outcomes(passed=QUESTIONS)
+    assert result.ret == pytest.ExitCode.OK
+    run = run_file(model_project)["model_calls"]
+    assert run["cached"] >= replies - 6, "more is lost than what was on its way"
+    assert calls(api).total() == sent + QUESTIONS - run["cached"]
+    assert calls(api).total() <= QUESTIONS + 6, "more than was in flight was asked again"
+    assert len(calls(api)) == QUESTIONS
