@@ -481,6 +481,15 @@ def test_latencies_are_log_normal_around_the_median():
     assert Draws(5, "x", 1).latency(Behaviour(latency=0.6, latency_spread=0)) == 0.6
 
 
+def test_models_have_latencies_of_their_own(api, http_client):
+    api.behaviour = Behaviour(
+        latency=0.002, model_latency={"claude-opus-5-5": 0.02, "claude-haiku-4-5": 0}, latency_spread=0
+    )
+    for model in (MODEL, "claude-opus-5-5", "claude-haiku-4-5"):
+        http_client.post(params() | {"model": model})
+    assert [line.latency for line in api.stats.log] == [0.002, 0.02, 0]
+
+
 def test_latency_passes_before_the_answer(api, http_client):
     api.behaviour = Behaviour(latency=0.05)
     http_client.post(params())
@@ -698,6 +707,7 @@ def test_reply_function_decides_what_is_said():
         ({"faults": {"overloaded": 0.6, "hang": 0.6}}, "add up to 1.2"),
         ({"stop_reasons": {"end": 0.1}}, "stop reason"),
         ({"latency": -1}, "latency must be"),
+        ({"model_latency": {"some-model": -1}}, "the latency of some-model must be"),
         ({"requests_per_minute": 0}, "requests_per_minute must be above 0"),
         ({"max_in_flight": 0}, "max_in_flight"),
     ],

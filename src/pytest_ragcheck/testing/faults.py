@@ -111,6 +111,8 @@ class Behaviour:
 
     latency: float = 0.0
     """The median; latencies are log-normal."""
+    model_latency: Mapping[str, float] = field(default_factory=dict)
+    """Medians of single models, by name: a judge is often quicker than the model that answers."""
     latency_spread: float = 0.25
     """The standard deviation of the latency's logarithm; 0 makes all alike."""
     seed: int = 0
@@ -139,6 +141,9 @@ class Behaviour:
         for name in ("latency", "latency_spread", "retry_after", "drip_interval", "huge_bytes"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigurationError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
+        for model, median in self.model_latency.items():
+            if not (math.isfinite(median) and median >= 0):
+                raise ConfigurationError(f"the latency of {model} must be a number from 0 up, not {median}")
         for name in ("requests_per_minute", "request_burst", "input_tokens_per_minute", "max_in_flight"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -172,11 +177,12 @@ class Draws:
         """How the message ends, where it is not as it would by itself."""
         return _pick(behaviour.stop_reasons, self._uniform(1)) if behaviour.stop_reasons else None
 
-    def latency(self, behaviour: Behaviour) -> float:
-        """Seconds, log-normal around the behaviour's median."""
-        if behaviour.latency == 0:
+    def latency(self, behaviour: Behaviour, model: str | None = None) -> float:
+        """Seconds, log-normal around the median."""
+        median = behaviour.model_latency.get(model or "", behaviour.latency)
+        if median == 0:
             return 0.0
-        return behaviour.latency * math.exp(behaviour.latency_spread * NormalDist().inv_cdf(self._uniform(2)))
+        return median * math.exp(behaviour.latency_spread * NormalDist().inv_cdf(self._uniform(2)))
 
     def _uniform(self, index: int) -> float:
         """Between 0 and 1, both excluded."""

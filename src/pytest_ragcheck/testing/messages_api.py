@@ -250,7 +250,7 @@ async def _take_time(visit: _Visit, fault: str | None, draws: Draws) -> None:
     """Let the latency pass; raises the error that the request meets before or after it."""
     refusal = REFUSALS.get(fault or "")
     if refusal is None or refusal.after_latency:
-        visit.line.latency = draws.latency(visit.behaviour)
+        visit.line.latency = draws.latency(visit.behaviour, visit.line.model)
         if visit.line.latency:
             await asyncio.sleep(visit.line.latency)
     if refusal is not None:
@@ -324,6 +324,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="the median")
+    parser.add_argument(
+        "--model-latency", type=_rate, action="append", default=[], metavar="MODEL=SECONDS", help="may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed, other requests that fail")
     parser.add_argument("--requests-per-minute", type=float, metavar="N")
     parser.add_argument("--request-burst", type=int, metavar="N")
@@ -338,6 +341,7 @@ def _parser() -> argparse.ArgumentParser:
 def _behaviour(options: argparse.Namespace) -> Behaviour:
     return Behaviour(
         latency=options.latency,
+        model_latency=dict(options.model_latency),
         seed=options.seed,
         requests_per_minute=options.requests_per_minute,
         request_burst=options.request_burst,
