@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,10 +12,11 @@ from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from numbers import Integral, Number
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ragcheck.errors import MeasurementError, RagcheckError
-from pytest_ragcheck.model import Answer, Result, Run, Score
+from pytest_ragcheck.model import Answer, Context, Result, Run, Score, Usage
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -50,6 +52,8 @@ def normalised(value: Returned, source: str) -> Returned:
     Raises :class:`~pytest_ragcheck.errors.MeasurementError` (kind ``wrong-return``), which names the field, where
     a field holds something else.
     """
+    if _is_sound(value):
+        return value
     from pydantic import ValidationError
 
     kind: type[Returned] = Answer if isinstance(value, Answer) else Score
@@ -65,6 +69,55 @@ def normalised(value: Returned, source: str) -> Returned:
 def whole_characters(text: str) -> str:
     """``text`` with U+FFFD for half characters."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_sound(value: Answer | Score) -> bool:
+    """Whether there is nothing to normalise: the usual case, without importing pydantic for it."""
+    if isinstance(value, Answer):
+        return (
+            _is_text(value.text)
+            and type(value.contexts) is tuple
+            and all(map(_is_sound_context, value.contexts))
+            and type(value.refused) in {bool, NoneType}
+            and (value.model is None or _is_text(value.model))
+            and type(value.latency) in {float, NoneType}
+            and type(value.cached) is bool
+            and type(value.usage) in {Usage, NoneType}
+            and not value.metadata
+        )
+    return (
+        _is_text(value.metric)
+        and type(value.value) in {float, NoneType}
+        and _is_text(value.reason)
+        and value.error is None
+        and type(value.details) is dict
+        and _is_json(value.details)
+    )
+
+
+def _is_sound_context(context: Any) -> bool:
+    return (
+        type(context) is Context
+        and _is_text(context.text)
+        and type(context.rank) is int
+        and type(context.score) in {float, NoneType}
+        and all(entry is None or _is_text(entry) for entry in (context.source, context.chunk_id))
+        and type(context.start) in {int, NoneType}
+        and type(context.end) in {int, NoneType}
+    )
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) is dict:
+        return all(_is_text(key) and _is_json(entry) for key, entry in value.items())
+    if type(value) is list:
+        return all(map(_is_json, value))
+    return type(value) in {bool, int, NoneType} or (type(value) is float and math.isfinite(value)) or _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a plain string of whole characters."""
+    return type(value) is str and (value.isascii() or whole_characters(value) == value)
 
 
 class _NotPlainError(ValueError):
@@ -114,10 +167,28 @@ def save_run(run: Run, path: Path) -> None:
 
     In ASCII, so that text which is no Unicode can stand in it too.
     """
-    plain = dump(run)
-    results = ",\n".join(json.dumps(result, allow_nan=False) for result in plain.pop("results"))
-    head = json.dumps(plain, allow_nan=False).removesuffix("}")
+    plain = _shallow(run)
+    results = ",\n".join(_encoded_result(result) for result in plain.pop("results"))
+    head = _encoded(plain).removesuffix("}")
     write_atomically(path, f'{head}, "results": [\n{results}\n]}}\n'.encode("ascii"))
+
+
+def _encoded_result(result: Result) -> str:
+    try:
+        return _encoded(result)
+    except (TypeError, ValueError):  # something that JSON lacks, such as NaN
+        return json.dumps(dump(result), allow_nan=False)
+
+
+def _encoded(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, default=_shallow)
+
+
+def _shallow(value: Any) -> dict[str, Any]:
+    """What JSON's encoder, which knows only builtin types, sees of a dataclass or a mapping."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def load_run(path: Path) -> Run:

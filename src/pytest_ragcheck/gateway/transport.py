@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
 
@@ -156,7 +157,7 @@ class SdkWire:
 
         try:
             # The whole attempt is timed: a body that drips in for ever never starves a read.
-            async with asyncio.timeout(seconds):
+            async with running_time_limit(seconds):
                 if method == "post":
                     response = await client.post(path, cast_to=httpx2.Response, body=dict(body or {}))
                 else:

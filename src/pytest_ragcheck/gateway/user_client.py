@@ -7,6 +7,7 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class UserClientWire:
         if extra:
             known["extra_body"] = extra
         try:
-            async with asyncio.timeout(timeout):
+            async with running_time_limit(timeout):
                 if self._is_async:
                     message = await create(**known)
                 else:

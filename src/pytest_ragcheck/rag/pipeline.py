@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.model import Answer, Chunk, Context, Question
 
@@ -98,7 +99,7 @@ class CallablePipeline:
         """Call the user's function and bring what it returns into shape."""
         argument = question if self._wants_question else question.question
         try:
-            async with self._turns, asyncio.timeout(self._timeout) as limit:
+            async with self._turns, running_time_limit(self._timeout) as limit:
                 returned = await self._call(argument)
         except TimeoutError:
             if limit.expired():

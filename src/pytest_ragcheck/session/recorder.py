@@ -78,7 +78,7 @@ class Recorder:
         self._catalog = catalog
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._results: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._results: dict[tuple[str, ...], Result] = {}
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
@@ -108,10 +108,13 @@ class Recorder:
         """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
         report = yield
         if report.when == "setup" and RESULT in item.stash:
-            from pytest_ragcheck.run_file import dump
-
             result, key = item.stash[RESULT]
-            report.ragcheck = {"key": list(key), "result": dump(result)}
+            if is_worker(self._config):
+                from pytest_ragcheck.run_file import dump
+
+                report.ragcheck = {"key": list(key), "result": dump(result)}
+            else:
+                self._results[key] = result
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -123,11 +126,14 @@ class Recorder:
         measured = getattr(report, "ragcheck", None)
         if measured is None:
             return
-        error = measured["result"]["error"]
-        if error is not None and error["kind"] in MISCONFIGURED:
-            self._stop(f"ragcheck: {error['message']}")
+        from pytest_ragcheck.run_file import load
+
+        result = load(Result, measured["result"])
+        misconfigured = _misconfigured(result)
+        if misconfigured is None:
+            self._results[tuple(measured["key"])] = result
         else:
-            self._results[tuple(measured["key"])] = measured["result"]
+            self._stop(f"ragcheck: {misconfigured}")
 
     def _stop(self, misconfigured: str) -> None:
         """End the session for what a worker found."""
@@ -201,9 +207,7 @@ class Recorder:
         return phases
 
     def _make_run(self, *, complete: bool) -> Run:
-        from pytest_ragcheck.run_file import load
-
-        results = tuple(load(Result, plain) for plain in self._results.values())
+        results = tuple(self._results.values())
         spans = [result.timing for result in results if result.timing.finished]
         wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
         fingerprints: dict[str, Mapping[str, str]] = {}

@@ -13,6 +13,7 @@ from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError, did_you_mean
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
+from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.importing import import_object, is_import_path
 from pytest_ragcheck.session.config import find_configuration, load_settings
 from pytest_ragcheck.session.gateways import Gateways
@@ -89,7 +90,10 @@ class Suite:
 
         if not self.settings.documents:
             return None
-        return read_corpus(self.settings.documents, self.settings.root, self.store)
+        try:
+            return read_corpus(self.settings.documents, self.settings.root, self.store)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{self.settings.origin}: {problem}") from None
 
     @cached_property
     def embedder(self) -> CachedEmbedder:
@@ -173,7 +177,13 @@ class Suite:
         names = self._configured
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
-        return create_metrics(names, top_k=self.settings.top_k, embed=embed, judging=self.judging)
+        metrics = create_metrics(names, top_k=self.settings.top_k, embed=embed, judging=self.judging)
+        if self._options.cache != "use":
+            return metrics
+        # Reading all contexts word by word is most of what a run with nothing new to do would spend.
+        return tuple(
+            AnswerMetric(metric, self.store) if metric.name == "groundedness" else metric for metric in metrics
+        )
 
     @cached_property
     def judging(self) -> Judging | None:
