@@ -413,6 +413,24 @@ def test_the_budget_is_kept(model):
     assert more.ret == pytest.ExitCode.OK
 
 
+def test_several_configurations_share_the_budget(model):
+    model.configure(generation={"max_tokens": 100}, prices=DEAR)
+    model.ask(20)
+    folder = model.project.path
+    for name in ("one", "other"):
+        (folder / name).mkdir()
+        for path in ("docs", "questions.json", "ragcheck.toml", "embedder.py"):
+            (folder / name / path).symlink_to(folder / path)
+        (folder / name / f"test_{name}.py").write_text((folder / "test_handbook.py").read_text())
+
+    result = model.run("one", "other", "--ragcheck-max-cost", "0.3")
+
+    assert result.ret == pytest.ExitCode.OK
+    run = json.loads(next((folder / ".ragcheck" / "runs").glob("*.json")).read_text())
+    assert 0.1 < run["model_calls"]["cost"] <= 0.3
+    assert set(model.project.outcomes().values()) == {"passed", "skipped"}
+
+
 def test_a_budget_of_nothing_calls_nothing(model):
     result = model.run("--ragcheck-max-cost", "0")
 

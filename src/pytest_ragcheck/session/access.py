@@ -9,6 +9,8 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.gateway import CacheMode, LazyGateway, check_access
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_ragcheck.gateway import Gateway, ModelReply, ModelRequest
 
 __all__ = ["CheckedGateway"]
@@ -17,11 +19,14 @@ __all__ = ["CheckedGateway"]
 class CheckedGateway(LazyGateway):
     """Asks the server whether it takes the key before the first call that the store cannot answer.
 
-    So a refused key is found before dozens of calls are under way with it.
+    So a refused key is found before dozens of calls are under way with it. ``sharers`` tells, at the first call,
+    among how many gateways ``max_cost`` is divided.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, max_cost: float | None, sharers: Callable[[], int], **settings: Any) -> None:
         super().__init__(**settings)
+        self._max_cost = max_cost
+        self._sharers = sharers
         self._admission: asyncio.Task[None] | None = None
 
     async def complete(self, request: ModelRequest) -> ModelReply:
@@ -41,6 +46,11 @@ class CheckedGateway(LazyGateway):
             self._admission.cancel()
             await asyncio.gather(self._admission, return_exceptions=True)
         await super().close()
+
+    def _made(self) -> Gateway:
+        if self._max_cost is not None:
+            self._settings.setdefault("max_cost", self._max_cost / self._sharers())
+        return super()._made()
 
     async def _admitted(self, gateway: Gateway) -> None:
         """Raises ConfigurationError, to every call, where there is no key or the server refuses it."""

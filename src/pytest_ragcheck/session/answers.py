@@ -14,6 +14,7 @@ from pytest_ragcheck.rag.pipeline import as_pipeline
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress
+from pytest_ragcheck.session.roles import worker_count
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 
 if TYPE_CHECKING:
@@ -132,7 +133,10 @@ class LiveAnswers:
             await gateways.close()
 
     def _batch(self, name: str, candidate: Any) -> _Batch:
-        entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
+        named = [(self.batch_of(item), entry) for item, entry in selected_items(self._session)]
+        entries = [entry for batch, entry in named if batch == name]
+        for entry in entries[:1]:
+            entry.suite.gateways.processes = min(len({batch for batch, _ in named}), worker_count(self._session.config))
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
         waiting = [entry for entry in by_key.values() if not self._is_settled(name, entry)]
         jobs: list[Job] = []

@@ -29,6 +29,8 @@ class Gateways:
         self._options = options
         self._gateways: dict[Path, CheckedGateway] = {}
         self._planned: dict[Path, list[ModelRequest]] = {}
+        self.processes = 1
+        """Processes of this run that may call models at the same time."""
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
 
@@ -76,6 +78,7 @@ class Gateways:
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             max_cost=self._options.max_cost,
+            sharers=lambda: self.processes * len(self._gateways),
             run_started=self.run_started,
         )
 

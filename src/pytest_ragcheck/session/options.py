@@ -85,7 +85,8 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         metavar="USD",
         help="Make no model call that could cost more than what is left of USD; "
-        "what is finished keeps its result, the other items are skipped.",
+        "what is finished keeps its result, the other items are skipped. "
+        "Several configurations, or pipelines on several workers, have an equal part each.",
     )
     group.addoption(
         "--ragcheck-plan",
