@@ -36,7 +36,7 @@ TEXT_PAGES = [*(page for page in PAGES if EXAMPLES not in page.parents), ROOT / 
 BLOCK = re.compile(
     r"(?:^<!-- (?P<about>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-NEEDED_MODULES = {"faiss": "faiss", "xdist": "xdist"}
+NEEDED_MODULES = {"anthropic": "anthropic", "faiss": "faiss", "xdist": "xdist"}
 
 
 class Block(NamedTuple):

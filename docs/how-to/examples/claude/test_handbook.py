@@ -1,0 +1,2 @@
+def test_handbook(ragcheck_result):
+    ragcheck_result.assert_passed()
