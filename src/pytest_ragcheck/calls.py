@@ -1,4 +1,7 @@
-"""Which model calls belong to which question: noted where they are made, collected where the question is."""
+"""Which model calls belong to which question: noted where they are made, collected where the question is.
+
+Also whose turn it is: where calls must wait, those of earlier questions go first.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,32 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Call
 
-__all__ = ["record_call", "recorded_calls"]
+__all__ = ["AHEAD", "current_turn", "record_call", "recorded_calls", "taking_turn"]
+
+AHEAD = 16
+"""By how many questions generation goes before judging.
+
+Results come early and in order, as what has been answered is judged before much else is begun; and at the end of a run
+there is no answer left to wait for while places stand empty.
+"""
 
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
+_turn: ContextVar[int] = ContextVar("ragcheck_turn", default=0)
+
+
+@contextmanager
+def taking_turn(number: int) -> Iterator[None]:
+    """The calls of the code within, and of the tasks that it starts, are those of the question ``number``."""
+    token = _turn.set(number)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
+
+
+def current_turn() -> int:
+    """The number of the question that the code belongs to; 0 where it belongs to none."""
+    return _turn.get()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_ragcheck.calls import recorded_calls
+from pytest_ragcheck.calls import recorded_calls, taking_turn
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
@@ -119,6 +119,7 @@ class Engine:
         self._slots = slots
         self._on_result = on_result
         self._results: dict[Hashable, asyncio.Future[Result]] = {}
+        self._turns = {job.key: number for number, job in enumerate(jobs)}
         self._main: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -169,7 +170,7 @@ class Engine:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
         else:
-            with recorded_calls() as calls:
+            with recorded_calls() as calls, taking_turn(self._turns[job.key]):
                 measured = await self._answer_and_measure(job, prepared.span, share)
             result = replace(measured, calls=tuple(calls))
         self._results[job.key].set_result(result)

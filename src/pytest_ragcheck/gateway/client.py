@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from pytest_ragcheck.calls import record_call
+from pytest_ragcheck.calls import current_turn, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.accounts import Accounts, Snapshot
 from pytest_ragcheck.gateway.budget import Budget
@@ -237,7 +237,7 @@ class Gateway:
     async def _admit(self, trip: _Trip, number: int) -> Ticket:
         request = trip.request
         ticket = await self._limiter.admit(
-            priority=request.priority,
+            priority=request.priority - current_turn(),
             number=number,
             input_tokens=request.input_tokens(),
             output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),

@@ -59,7 +59,7 @@ class ModelRequest:
     purpose: str = "generation"
     """For the accounts: ``generation``, ``judging`` or a metric's name."""
     priority: int = 0
-    """Higher goes first among the calls that wait: give it to what finishes a question soonest."""
+    """Higher goes first among the calls that wait; as much as being so many questions further ahead in the run."""
 
     def key(self, endpoint: str) -> bytes:
         """The digest of everything that can change the reply."""

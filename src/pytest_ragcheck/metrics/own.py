@@ -23,8 +23,6 @@ __all__ = ["metric"]
 
 T = TypeVar("T", bound="Callable[..., Any]")
 PARAMETERS = ("question", "answer", "contexts", "reference", "case", "judge")
-AFTER_THE_ANSWER = 1
-"""Priority of the judge's calls: before generations, as what has been answered is finished first."""
 
 _origins: dict[str, tuple[str, int]] = {}
 """File and line of each metric that was added here, by name."""
@@ -109,7 +107,7 @@ class _OwnMetric:
 def _made(candidate: Any, name: str, parameters: tuple[str, ...], parts: MetricParts) -> _OwnMetric:
     judge = None
     if "judge" in parameters:
-        judge = registry.judging_of(parts, name).judge(name, priority=AFTER_THE_ANSWER)
+        judge = registry.judging_of(parts, name).judge(name)
     function = candidate
     if inspect.isclass(candidate):
         try:

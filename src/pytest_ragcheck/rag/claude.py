@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytest_ragcheck.calls import AHEAD
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway import Gateway, ModelRequest
 from pytest_ragcheck.gateway.user_client import UserClientWire
@@ -85,6 +86,7 @@ class ClaudeGenerator:
             parameters=self.parameters,
             trial=trial,
             purpose="generation",
+            priority=AHEAD,
         )
 
     async def answer(self, question: Question | str, contexts: Sequence[Context], *, trial: int = 0) -> Answer:

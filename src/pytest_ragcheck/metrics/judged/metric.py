@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JudgedMetric", "Judging"]
 
-AFTER_THE_ANSWER = 1
-"""Priority of calls that follow an answer: they go before generations and before judging that waits for no answer.
-
-What is begun ends sooner that way, and calls that wait for nothing fill the gaps.
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
@@ -46,7 +40,7 @@ class Judging:
     """Unix time; scores kept before are not used."""
     library: library.Library = field(default_factory=library.Library)
 
-    def judge(self, purpose: str, *, priority: int = 0) -> Judge:
+    def judge(self, purpose: str) -> Judge:
         """The judge for one metric."""
         return Judge(
             gateway=self.gateway,
@@ -54,7 +48,6 @@ class Judging:
             max_tokens=self.settings.max_tokens,
             parameters=self.settings.parameters,
             purpose=purpose,
-            priority=priority,
         )
 
 
@@ -138,9 +131,7 @@ class JudgedMetric:
 
     def _new_metric(self) -> Any:
         """One for each measurement, whose state deepeval keeps on the metric."""
-        priority = AFTER_THE_ANSWER if self.needs_answer else 0
-        judge = deepeval_model(self._judging.judge(self.name, priority=priority))
-        return new_metric(self._kind, self._chosen, judge)
+        return new_metric(self._kind, self._chosen, deepeval_model(self._judging.judge(self.name)))
 
     async def _reason(self, metric: Any, test_case: Any) -> str | None:
         """The last step of deepeval's metric, over the verdicts that it holds; without it the score still stands."""

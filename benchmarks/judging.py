@@ -1,0 +1,207 @@
+"""What judging takes, in numbers: ``python benchmarks/judging.py [chain] [bound] [cpu]``; without a name all of them.
+
+Everything runs against the loopback Messages API in a process of its own; no key, no bill. Four of deepeval's metrics
+judge each question, seven calls without reasons. Imports are done before the clock starts, and told apart.
+
+``chain``: ten questions, as many calls at once as there are; the wall time over the longest chain of calls that depend
+on one another. ``bound``: a hundred questions with 32 calls in flight; the wall time over what 32 places need at least.
+``cpu``: the processor time of this process for each judge call, and the memory for each question, without latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import json
+import os
+import pstats
+import re
+import resource
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.gateway import Gateway
+from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
+from pytest_ragcheck.model import Context, Question, Result
+from pytest_ragcheck.rag.claude import ClaudeGenerator
+from pytest_ragcheck.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+METRICS = ("faithfulness", "answer_relevancy", "contextual_precision", "contextual_recall")
+WRITER, JUDGE = "claude-sonnet-5-5", "claude-haiku-5-5"
+WRITER_LATENCY, JUDGE_LATENCY = 0.6, 0.3
+WORDS = ["leave", "manager", "expense", "claim", "remote", "office", "euro", "receipt", "travel", "calendar", "policy"]
+CONTEXTS, CONTEXT_WORDS = 5, 120
+IN_FLIGHT = 32
+
+
+@contextmanager
+def server(*, writer: float, judge: float) -> Iterator[str]:
+    """A loopback Messages API in a process of its own; its URL."""
+    latencies = ("--latency", str(judge), "--model-latency", f"{WRITER}={writer}")
+    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--port", "0", *latencies]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        found = None
+        while found is None:
+            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        yield found.group()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def served(url: str) -> dict[str, float]:
+    """Seconds that the server took for each request."""
+    with urllib.request.urlopen(f"{url}/__stats__?log") as reply:  # noqa: S310 (our own server)
+        return {line["request_id"]: line["latency"] for line in json.load(reply)["log"]}
+
+
+def question(number: int) -> tuple[Question, tuple[Context, ...]]:
+    draw = Random(number)
+    texts = [" ".join(draw.choices(WORDS, k=CONTEXT_WORDS)).capitalize() + "." for _ in range(CONTEXTS)]
+    contexts = tuple(Context(text=text, rank=rank) for rank, text in enumerate(texts, 1))
+    about = " ".join(draw.choices(WORDS, k=8))
+    return Question(id=f"q{number}", question=f"What of {about}, {number}?", reference=f"{about}."), contexts
+
+
+class Retrieved:
+    """A pipeline whose contexts are there, and whose answers a model writes."""
+
+    def __init__(self, gateway: Gateway, found: dict[str, tuple[Context, ...]]) -> None:
+        self._generator = ClaudeGenerator(gateway=gateway, model=WRITER)
+        self._found = found
+
+    async def prepare(self, questions: Sequence[Question]) -> None:
+        """Nothing."""
+
+    async def retrieve(self, question: Question) -> tuple[Context, ...]:
+        """What was prepared."""
+        return self._found[question.id]
+
+    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Any:
+        """The model's answer."""
+        return await self._generator.answer(question, contexts or ())
+
+
+async def judge_all(url: str, count: int, *, concurrency: int | None) -> tuple[float, list[Result]]:
+    """Seconds from the first question's start to the last result, and the results."""
+    rows = [question(number) for number in range(count)]
+    with Store(None) as store:
+        async with Gateway(base_url=url, api_key="any", store=store, concurrency=concurrency) as gateway:
+            judging = Judging(gateway=gateway, model=JUDGE, store=store)
+            metrics = [JudgedMetric(KINDS[name], judging) for name in METRICS]
+            await gateway.open()
+            await judging.library.ready()
+            pipeline = Retrieved(gateway, {row.id: contexts for row, contexts in rows})
+            jobs = [Job(key=row.id, question=row, pipeline=pipeline, metrics=metrics, thresholds={}) for row, _ in rows]
+            engine = Engine(jobs, slots=Slots(sequential=False))
+            begun = time.perf_counter()
+            engine.start()
+            results = await asyncio.gather(*(engine.result(row.id) for row, _ in rows))
+            seconds = time.perf_counter() - begun
+            await engine.close()
+    lost = [score for result in results for score in result.scores.values() if score.value is None]
+    assert not lost, lost
+    return seconds, results
+
+
+def chain(result: Result, latency: dict[str, float]) -> float:
+    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock."""
+    of = {name: [latency[call.request_id or ""] for call in result.calls if call.purpose == name] for name in
+          ("generation", *METRICS)}  # fmt: skip
+    truths, claims, *verdicts = of["faithfulness"]
+    answer = sum(of["generation"])
+    return max(
+        answer + max(truths, claims) + sum(verdicts),
+        answer + sum(of["answer_relevancy"]),
+        sum(of["contextual_precision"]),
+        sum(of["contextual_recall"]),
+    )
+
+
+def chain_benchmark() -> None:
+    with server(writer=WRITER_LATENCY, judge=JUDGE_LATENCY) as url:
+        seconds, results = asyncio.run(judge_all(url, 10, concurrency=100))
+        latency = served(url)
+    longest = max(chain(result, latency) for result in results)
+    in_sequence = sum(latency.values())
+    print(
+        f"chain: 10 questions, {len(latency)} calls: {seconds:.2f} s, longest chain {longest:.2f} s, "
+        f"ratio {seconds / longest:.2f} (allowed 1.25); one call after another {in_sequence:.1f} s"
+    )
+
+
+def bound_benchmark() -> None:
+    with server(writer=WRITER_LATENCY, judge=JUDGE_LATENCY) as url:
+        seconds, results = asyncio.run(judge_all(url, 100, concurrency=IN_FLIGHT))
+        latency = served(url)
+    bound = max(sum(latency.values()) / IN_FLIGHT, *(chain(result, latency) for result in results))
+    print(
+        f"bound: 100 questions, {len(latency)} calls, {IN_FLIGHT} in flight: {seconds:.2f} s, bound {bound:.2f} s, "
+        f"ratio {seconds / bound:.2f} (allowed 1.15); first result after {first_result(results):.2f} s"
+    )
+
+
+def first_result(results: Sequence[Result]) -> float:
+    return min(result.timing.finished for result in results)
+
+
+def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
+    with server(writer=0, judge=0) as url:
+        asyncio.run(judge_all(url, 20, concurrency=IN_FLIGHT))  # imports, templates and other things of the first time
+        memory, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        profiler = cProfile.Profile()
+        if profile:
+            profiler.enable()
+        _, results = asyncio.run(judge_all(url, count, concurrency=IN_FLIGHT))
+        profiler.disable()
+        cpu = time.process_time() - cpu
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    calls = sum(len(result.calls) for result in results)
+    judged = calls - count
+    print(
+        f"cpu: {count} questions, {judged} judge calls: {1000 * cpu / calls:.2f} ms a call (allowed 4); "
+        f"{grown / count:.0f} kB a question (allowed 40){'; under the profiler' if profile else ''}"
+    )
+    if profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
+
+
+def import_seconds() -> float:
+    script = "import time; begun = time.time(); import anthropic, deepeval.metrics; print(time.time() - begun)"
+    quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | quiet, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], "chain", "bound", "cpu"], metavar="NAME")
+    parser.add_argument("--profile", action="store_true", help="where the processor time of cpu goes")
+    options = parser.parse_args()
+    names = options.names or ["chain", "bound", "cpu"]
+    print(f"importing the SDK and deepeval, once a process: {import_seconds():.1f} s")
+    if "chain" in names:
+        chain_benchmark()
+    if "bound" in names:
+        bound_benchmark()
+    if "cpu" in names:
+        cpu_benchmark(profile=options.profile)
+
+
+if __name__ == "__main__":
+    main()
