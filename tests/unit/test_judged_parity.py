@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from hashlib import sha256
 from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from pytest_ragcheck.gateway import Gateway
 from pytest_ragcheck.gateway.requests import ModelReply
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.judged.kinds import KINDS
@@ -18,7 +22,8 @@ from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings
 from pytest_ragcheck.model import Answer, Call, Context, Question, Usage
 from pytest_ragcheck.store import Store
-from pytest_ragcheck.testing.replies import schema_value
+from pytest_ragcheck.testing.messages_api import MessagesApi
+from pytest_ragcheck.testing.replies import default_reply, schema_value
 
 pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
 
@@ -99,8 +104,7 @@ def deepeval():
     return deepeval
 
 
-@pytest.fixture(scope="module")
-def judge_class(deepeval):
+def new_judge_class():
     from anthropic import transform_schema
     from deepeval.models import DeepEvalBaseLLM
 
@@ -120,6 +124,11 @@ def judge_class(deepeval):
             return self.generate(prompt, schema)
 
     return HashedJudge
+
+
+@pytest.fixture(scope="module")
+def judge_class(deepeval):
+    return new_judge_class()
 
 
 def their_metric(name, model, settings):
@@ -176,11 +185,11 @@ SETTINGS = [
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "strict"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [*((name, SETTINGS[0]) for name in KINDS), ("faithfulness", SETTINGS[1]), ("correctness", SETTINGS[1])],
+)
 async def test_the_same_number_as_deepeval(name, settings, judge_class):
-    if settings is SETTINGS[1] and name not in {"faithfulness", "correctness"}:
-        pytest.skip("the settings do not touch this metric")
     cases = [case_of(number) for number in range(CASES)]
     theirs = await their_scores(name, judge_class, settings, cases)
     ours, _ = await our_scores(name, settings, cases)
@@ -199,3 +208,81 @@ async def test_the_same_reason_as_deepeval(name, judge_class):
         assert score.reason.endswith(reason)
     _, without = await our_scores(name, SETTINGS[0], cases)
     assert len(with_reasons) - len(without) == (0 if name == "correctness" else len(cases))
+
+
+# ---- Through the loopback API, and deepeval's own runner ---------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_same_number_through_the_api(name, judge_class):
+    """The rehearsal server replies to the same prompt and schema as the other judge is told."""
+
+    class Rehearsed(judge_class):
+        async def a_generate(self, prompt, schema=None):
+            from anthropic import transform_schema
+
+            request = {"messages": [{"role": "user", "content": prompt}]}
+            return schema.model_validate_json(default_reply(request, transform_schema(schema)))
+
+    cases = [case_of(number) for number in range(12)]
+    theirs = await their_scores(name, Rehearsed, SETTINGS[0], cases)
+    with MessagesApi() as api, Store(None) as store:
+        async with Gateway(base_url=api.url, api_key="any", store=store) as gateway:
+            judging = Judging(gateway=gateway, model=MODEL, store=store, settings=SETTINGS[0])
+            metric = JudgedMetric(KINDS[name], judging)
+            ours = await asyncio.gather(*(metric.measure(case) for case in cases))
+    assert [score.value for score in ours] == pytest.approx([value for value, _ in theirs], abs=1e-9)
+
+
+EVALUATE = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, {folder!r})
+import test_judged_parity as parity
+from deepeval import evaluate
+from deepeval.evaluate.configs import AsyncConfig, CacheConfig, DisplayConfig
+
+cases = [parity.case_of(number) for number in range({count})]
+metrics = [parity.their_metric(name, parity.new_judge_class()(), parity.SETTINGS[0]) for name in parity.KINDS]
+outcome = evaluate(
+    [parity.their_case(case) for case in cases],
+    metrics,
+    async_config=AsyncConfig(run_async=True),
+    cache_config=CacheConfig(write_cache=False),
+    display_config=DisplayConfig(show_indicator=False, print_results=False),
+)
+rows = {{}}
+for result in outcome.test_results:
+    rows[result.input] = {{data.name: data.score for data in result.metrics_data}}
+json.dump(rows, open("scores.json", "w"))
+"""
+THEIR_NAMES = {
+    "faithfulness": "Faithfulness",
+    "answer_relevancy": "Answer Relevancy",
+    "contextual_precision": "Contextual Precision",
+    "contextual_recall": "Contextual Recall",
+    "contextual_relevancy": "Contextual Relevancy",
+    "hallucination": "Hallucination",
+    "correctness": "correctness [GEval]",
+}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """The scores that deepeval's own runner gives, by question and metric; it writes files and prints."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    script = folder / "evaluate.py"
+    script.write_text(EVALUATE.format(folder=str(Path(__file__).parent), count=40))
+    quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1", "HOME": str(folder)}
+    subprocess.run([sys.executable, script], cwd=folder, env=os.environ | quiet, check=True, capture_output=True)
+    return json.loads((folder / "scores.json").read_text())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_same_number_as_deepevals_evaluate(name, evaluated):
+    cases = [case_of(number) for number in range(40)]
+    ours, _ = await our_scores(name, SETTINGS[0], cases)
+    theirs = [evaluated[case.question.question][THEIR_NAMES[name]] for case in cases]
+    assert [score.value for score in ours] == pytest.approx(theirs, abs=1e-9)
