@@ -483,7 +483,48 @@ def test_without_a_key_nothing_is_asked(judged):
     assert judged.calls() == []
 
 
-def test_a_plan_calls_nothing(judged):
-    judged.configure({"contextual_relevancy": 0.5, "faithfulness": 0.5})
-    judged.run("--ragcheck-plan")
-    assert judged.calls() == []
+def test_a_plan_counts_what_would_be_judged(project, api):
+    """Contexts are known without a call; answers are not, so that what judging them takes is estimated."""
+    metrics = ("faithfulness", "answer_relevancy", "contextual_recall", "contextual_relevancy", "correctness")
+    project.configure(metrics=dict.fromkeys(metrics, 0.5), judge=f"anthropic:{MODEL}", top_k=2)
+    environment = {"ANTHROPIC_BASE_URL": api.url}
+
+    ran = project.run("--ragcheck-plan", environment=environment)
+
+    each = 3 + 2 + 1 + 2 + 1
+    ran.stdout.fnmatch_lines(["plan: nothing was called", f"  {4 * each + 1} model calls to make, 3 from the cache"])
+    assert api.stats.requests == 0
+
+
+def test_any_other_metric_of_deepevals_can_use_the_judge(judged):
+    conftest = judged.project.path / "conftest.py"
+    conftest.write_text(
+        """
+import pytest_ragcheck
+
+
+@pytest_ragcheck.metric
+async def unbiased(question, answer, judge):
+    model = await judge.for_deepeval()
+    from deepeval.metrics import GEval
+    from deepeval.test_case import LLMTestCase, SingleTurnParams
+
+    metric = GEval(
+        name="unbiased",
+        model=model,
+        evaluation_steps=["Look for opinions."],
+        evaluation_params=[SingleTurnParams.ACTUAL_OUTPUT],
+    )
+    await metric.a_measure(LLMTestCase(input=question.question, actual_output=answer.text), _show_indicator=False)
+    return metric.score
+"""
+        + conftest.read_text()
+    )
+    judged.api._reply = lambda params: {"reason": "a fact", "score": 10}
+    judged.configure({"unbiased": "report"})
+    judged.run().assert_outcomes(passed=3)
+    given = [scores["unbiased"] for scores in judged.scores().values()]
+    assert [score["error"] for score in given] == [None] * 3
+    assert {score["value"] for score in given} == {1.0}
+    assert {line.status for line in judged.calls()} == {200}
+    assert {call["purpose"] for result in judged.last_run()["results"] for call in result["calls"]} == {"unbiased"}

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_ragcheck.gateway import ModelReply, ModelRequest
-    from pytest_ragcheck.model import Answer, Context, Question
+    from pytest_ragcheck.metrics.base import Case
+    from pytest_ragcheck.metrics.judged.metric import JudgedMetric
+    from pytest_ragcheck.model import Answer, Context, Question, Score
     from pytest_ragcheck.rag.claude import ClaudeGenerator
 
-__all__ = ["PLANNED", "PlannedGateway", "PlannedGenerator", "PlannedPipeline"]
+__all__ = ["PLANNED", "PlannedGateway", "PlannedGenerator", "PlannedMetric", "PlannedPipeline"]
 
 PLANNED = "--ragcheck-plan calls nothing"
 
@@ -27,6 +29,26 @@ class PlannedGateway:
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Note the request; NotRunError."""
         self._requests.append(request)
+        raise NotRunError(PLANNED)
+
+
+class PlannedMetric:
+    """Takes a judged metric's place and notes about what that would have asked, once the contexts are known."""
+
+    needs_answer = False
+
+    def __init__(self, metric: JudgedMetric, requests: list[ModelRequest]) -> None:
+        self._metric = metric
+        self._requests = requests
+
+    @property
+    def name(self) -> str:
+        """The metric's own."""
+        return self._metric.name
+
+    async def measure(self, case: Case) -> Score:
+        """Note the requests; NotRunError."""
+        self._requests += self._metric.planned(case)
         raise NotRunError(PLANNED)
 
 

@@ -178,11 +178,22 @@ class Suite:
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
         metrics = create_metrics(names, top_k=self.settings.top_k, embed=embed, judging=self.judging)
+        if self._options.plan:
+            return self._planned(metrics)
         if self._options.cache != "use":
             return metrics
         # Reading all contexts word by word is most of what a run with nothing new to do would spend.
         return tuple(
             AnswerMetric(metric, self.store) if metric.name == "groundedness" else metric for metric in metrics
+        )
+
+    def _planned(self, metrics: Iterable[Metric]) -> tuple[Metric, ...]:
+        from pytest_ragcheck.metrics.judged.metric import JudgedMetric
+        from pytest_ragcheck.session.planning import PlannedMetric
+
+        requests = self.gateways.planned(self.settings) if self._judged else []
+        return tuple(
+            PlannedMetric(metric, requests) if isinstance(metric, JudgedMetric) else metric for metric in metrics
         )
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.gateway.requests import ModelRequest
+from pytest_ragcheck.metrics.judged.library import Library, check_installed
 
 if TYPE_CHECKING:
     from pytest_ragcheck.gateway.requests import Completer, ModelReply
@@ -44,7 +45,12 @@ class Judge:
         Raises :class:`~pytest_ragcheck.errors.MeasurementError` where no whole reply of that form can be had, and what
         :meth:`~pytest_ragcheck.gateway.Gateway.complete` raises.
         """
-        request = ModelRequest(
+        reply = await self._whole(self.request(prompt, schema=schema))
+        return reply.text if schema is None else _shaped(reply, schema)
+
+    def request(self, prompt: str, *, schema: Any = None) -> ModelRequest:
+        """The call that :meth:`ask` makes."""
+        return ModelRequest(
             model=self.model,
             messages=[{"role": "user", "content": prompt}],
             max_tokens=self.max_tokens,
@@ -54,8 +60,15 @@ class Judge:
             purpose=self.purpose,
             priority=self.priority,
         )
-        reply = await self._whole(request)
-        return reply.text if schema is None else _shaped(reply, schema)
+
+    async def for_deepeval(self) -> Any:
+        """The judge as a ``DeepEvalBaseLLM``, for any metric of deepeval's: ``AnyMetric(model=...)``.
+
+        Make a metric object for each question, and await its ``a_measure(test_case, _show_indicator=False)``.
+        """
+        check_installed()
+        await Library().ready()
+        return deepeval_model(self)
 
     async def _whole(self, request: ModelRequest) -> ModelReply:
         try:

@@ -32,6 +32,8 @@ class Kind:
     needs: frozenset[str]
     """Of ``answer``, ``reference`` and ``contexts``."""
     evidence: Callable[[Any, Case], evidence.Evidence]
+    calls: int | None = 1
+    """Calls for one question, without a reason; None: one for each context."""
     chosen: Callable[[JudgeSettings], Mapping[str, Any]] = lambda _: {}
     """Keyword arguments of deepeval's class, from the settings: all of them change the score."""
     reason_from: tuple[str, ...] | None = ()
@@ -95,6 +97,7 @@ _ALL = (
         "the answer and the facts out of the contexts, then gives a verdict on each claim.",
         needs=frozenset({"answer", "contexts"}),
         evidence=evidence.of_items("claim", "claims"),
+        calls=3,
         chosen=_faithfulness,
         reason_from=("multimodal",),
     ),
@@ -104,6 +107,7 @@ _ALL = (
         doc="The share of the answer's statements that bear on the question.",
         needs=frozenset({"answer"}),
         evidence=evidence.of_items("statement", "statements"),
+        calls=2,
         reason_from=("input", "multimodal"),
     ),
     Kind(
@@ -129,6 +133,7 @@ _ALL = (
         doc="The share of the statements in the contexts that bear on the question. One call for each context.",
         needs=frozenset({"contexts"}),
         evidence=evidence.of_statements_in_contexts,
+        calls=None,
         reason_from=("input", "multimodal"),
     ),
     Kind(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.judged import library
 from pytest_ragcheck.metrics.judged.judge import Judge, deepeval_model
+from pytest_ragcheck.metrics.judged.planning import planned_requests
 from pytest_ragcheck.metrics.judged.scores import Judged, Scores
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_ragcheck.gateway.requests import Completer
+    from pytest_ragcheck.gateway.requests import Completer, ModelRequest
     from pytest_ragcheck.metrics.base import Case
     from pytest_ragcheck.metrics.judged.kinds import Kind
     from pytest_ragcheck.model import Question, Score
@@ -69,6 +70,12 @@ class JudgedMetric:
     def needs_answer(self) -> bool:
         """Whether it must wait for the answer."""
         return self._kind.needs_answer
+
+    def planned(self, case: Case) -> list[ModelRequest]:
+        """About what measuring would ask for, before there is an answer; nothing where the score is there."""
+        if not self.needs_answer and (self._kind.settled(case) or self._scores.get(self._key(case))):
+            return []
+        return planned_requests(self._kind, self._chosen, self._judging.judge(self.name), case)
 
     async def measure(self, case: Case) -> Score:
         """The kept score, or a new one; a reason is asked for only where it will be read.
