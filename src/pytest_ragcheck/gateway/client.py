@@ -115,6 +115,11 @@ class Gateway:
         await self._wire.open()
         await asyncio.to_thread(self._prices.load)
 
+    async def check_access(self) -> None:
+        """Ask the server, for nothing, whether it takes the key; ConfigurationError where it does not."""
+        if isinstance(self._wire, SdkWire):
+            await self._wire.check_access()
+
     async def close(self) -> None:
         """Cancel what is under way, end the claims, close the connections."""
         await self._flights.close()

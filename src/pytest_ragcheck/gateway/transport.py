@@ -72,21 +72,14 @@ def check_credentials(base_url: str | None = None, *, api_key: str | None = None
     raise ConfigurationError(NO_KEY.format(endpoint=shown(endpoint(base_url))))
 
 
-async def check_access(base_url: str | None = None, *, api_key: str | None = None, seconds: float = 10.0) -> None:
-    """Raise :class:`ConfigurationError` where the server refuses the key. Costs nothing: it lists models.
-
-    A server that cannot be reached, or has no such list, is no finding: the calls themselves will tell.
-    """
+async def check_access(base_url: str | None = None, *, api_key: str | None = None) -> None:
+    """Raise :class:`ConfigurationError` where the server refuses the key; see :meth:`SdkWire.check_access`."""
     check_credentials(base_url, api_key=api_key)
     wire = SdkWire(base_url, api_key=api_key, connections=1)
     try:
-        reply = await wire.get("/v1/models?limit=1", timeout=seconds)
-    except WireTrouble:
-        return
+        await wire.check_access()
     finally:
         await wire.close()
-    if reply.status == 401:  # noqa: PLR2004 (Unauthorized)
-        raise ConfigurationError(REFUSED_KEY.format(endpoint=shown(endpoint(base_url)), cause="status 401"))
 
 
 class SdkWire:
@@ -109,6 +102,18 @@ class SdkWire:
     async def get(self, path: str, *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
         """A plain GET."""
         return await self._request("get", path, None, timeout)
+
+    async def check_access(self, seconds: float = 10.0) -> None:
+        """Raise :class:`ConfigurationError` where the server refuses the key. Costs nothing: it lists models.
+
+        A server that cannot be reached, or has no such list, is no finding: the calls themselves will tell.
+        """
+        try:
+            reply = await self.get("/v1/models?limit=1", timeout=seconds)
+        except WireTrouble:
+            return
+        if reply.status == 401:  # noqa: PLR2004 (Unauthorized)
+            raise ConfigurationError(REFUSED_KEY.format(endpoint=shown(self._base_url), cause="status 401"))
 
     async def open(self) -> None:
         """Make the client; :class:`ConfigurationError` where there is no key."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.gateway import CacheMode, LazyGateway, check_access
+from pytest_ragcheck.gateway import CacheMode, LazyGateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,4 +64,4 @@ class CheckedGateway(LazyGateway):
 
 async def _admission(gateway: Gateway) -> None:
     await gateway.open()  # imports the SDK, which must not count as the server's latency
-    await check_access()
+    await gateway.check_access()
