@@ -309,6 +309,15 @@ def test_a_score_without_evidence_keeps_its_number_and_says_so(judged):
     assert scores["contextual_precision"]["value"] == 0.0
     assert scores["contextual_precision"]["details"]["vacuous"] == "the judge gave 0 verdicts for 5 contexts"
 
+    judged.api.reset_stats()
+    judged.run("--ragcheck-strict-evidence").assert_outcomes(errors=1)
+    error = judged.scores()["q0"]["faithfulness"]["error"]
+    assert (error["kind"], error["message"]) == (
+        "vacuous",
+        "the score is vacuous: the judge found no claim in the answer",
+    )
+    assert judged.calls() == []
+
 
 def test_an_empty_answer_is_an_error_before_a_call_is_paid(judged):
     passing(judged.api)

@@ -27,6 +27,7 @@ class Options:
     """US dollars."""
     plan: bool
     verbose: bool
+    strict_evidence: bool
 
     @classmethod
     def read(cls, config: pytest.Config) -> Options:
@@ -39,6 +40,7 @@ class Options:
             metrics=config.getoption("ragcheck_metrics"),
             max_cost=config.getoption("ragcheck_max_cost"),
             plan=config.getoption("ragcheck_plan"),
+            strict_evidence=config.getoption("ragcheck_strict_evidence"),
             verbose=config.getoption("verbose", 0) > 0,  # no such option under -p no:terminal
         )
 
@@ -93,6 +95,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="Print what a run would call, tokens, price and minutes, and call nothing.",
+    )
+    group.addoption(
+        "--ragcheck-strict-evidence",
+        action="store_true",
+        default=False,
+        help="A vacuous score (the judge found nothing to judge, or judged less than there was) is an error.",
     )
 
 

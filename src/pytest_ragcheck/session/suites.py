@@ -216,6 +216,7 @@ class Suite:
             settings=self.settings.judging,
             thresholds={name: least for name, least in self._configured.items() if least is not None},
             every_reason=self._options.verbose,
+            strict_evidence=self._options.strict_evidence,
             since=self.gateways.run_started if self._options.cache == "refresh" else None,
         )
 

@@ -37,6 +37,8 @@ class Judging:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Configured least values, by metric: they decide whether a score needs a reason."""
     every_reason: bool = False
+    strict_evidence: bool = False
+    """Whether a vacuous score is an error."""
     since: float | None = None
     """Unix time; scores kept before are not used."""
     library: library.Library = field(default_factory=library.Library)
@@ -88,14 +90,19 @@ class JudgedMetric:
         key = self._key(case)
         kept = self._scores.get(key)
         if kept is not None and not self._lacks_reason(kept, case.question):
-            return kept.score(self.name)
+            return self._score(kept)
         try:
             judged = await self._judged(case)
         except (MeasurementError, NotRunError):
             if kept is None:
                 raise
-            return kept.score(self.name)  # only its reason is missing
+            return self._score(kept)  # only its reason is missing
         self._scores.put(key, judged)
+        return self._score(judged)
+
+    def _score(self, judged: Judged) -> Score:
+        if self._judging.strict_evidence and judged.vacuous is not None:
+            raise MeasurementError(f"the score is vacuous: {judged.vacuous}", kind="vacuous", value=judged.value)
         return judged.score(self.name)
 
     def _key(self, case: Case) -> bytes:
