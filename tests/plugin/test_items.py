@@ -99,6 +99,15 @@ def test_a_question_file_needs_no_test_file(project):
     result.stdout.fnmatch_lines(["*questions.json::test_question?meals? PASSED*"])
 
 
+def test_where_no_test_asks_the_way_without_a_test_file_is_told(project):
+    (project.path / "test_handbook.py").unlink()
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["*no test asks for ragcheck_result*pytest --ragcheck questions.json"])
+
+
 def test_a_question_file_is_only_collected_when_it_is_named(project):
     result = project.run()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from pytest_ragcheck.model import Run, State
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import Recorder
@@ -38,13 +40,15 @@ class Summary:
         self._recorder = recorder
         self._catalog = catalog
 
-    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
         """Print notices, lost items, scores and times."""
         width = report_width(config) + MARGIN
         for notice in [*self._catalog.notices, *self._recorder.notices]:
             terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
         run = self._recorder.run
         if run is None:
+            if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                self._write_way_without_test_file(terminalreporter, config)
             return
         terminalreporter.section("ragcheck")
         if config.get_verbosity() > 0:
@@ -54,6 +58,15 @@ class Summary:
             terminalreporter.write_line("")
         if self._recorder.lost:
             terminalreporter.write_line(_lost(self._recorder.lost), red=True)
+
+    def _write_way_without_test_file(self, terminalreporter: Any, config: pytest.Config) -> None:
+        for questions in dict.fromkeys(suite.settings.questions for suite in self._catalog.suites):
+            if questions is not None:
+                shown = os.path.relpath(questions, config.invocation_params.dir)
+                terminalreporter.write_line(
+                    f"ragcheck: no test asks for ragcheck_result; to ask the questions without a test file: "
+                    f"pytest --ragcheck {shlex.quote(shown)}"
+                )
 
     def _blocks(self, run: Run, width: int, root: Path) -> list[str]:
         from pytest_ragcheck.report.calls import calls_lines, plan_lines
