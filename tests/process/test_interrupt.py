@@ -51,6 +51,11 @@ def ragcheck_pipeline():
 """
 
 
+def heed_interrupts():
+    """As in a terminal, also where this suite itself runs in the background, which makes Ctrl-C be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Started:
     """A pytest that runs in a process group of its own, as in a terminal."""
 
@@ -65,6 +70,7 @@ class Started:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 (this process has no other threads)
         )
 
     def lines(self, name):
