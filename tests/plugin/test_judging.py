@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from importlib.util import find_spec
 
@@ -62,6 +61,12 @@ sys.addaudithook(watch)
 
 
 def pytest_unconfigure():
+    for name in [name for name in os.environ if name.startswith("DEEPEVAL_")]:
+        del os.environ[name]  # as a fixture does that puts the environment back
+
+
+@atexit.register
+def write():
     seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
     with open("watched.json", "w") as file:
         json.dump(seen, file)
@@ -123,13 +128,10 @@ class Judged:
 @pytest.fixture(scope="module")
 def warm_deepeval(warm_pytest):
     """Forks from a process that has imported deepeval: seconds of each run."""
-    quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
-    os.environ.update(quiet)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "1")
+        patch.setenv("DEEPEVAL_DISABLE_DOTENV", "1")
         warm = type(warm_pytest)("anthropic", "genai_prices", "aiohttp", "deepeval.metrics")
-    finally:
-        for name in quiet:
-            del os.environ[name]
     yield warm
     warm.close()
 
@@ -247,6 +249,14 @@ def test_refresh_asks_again_and_off_keeps_nothing(judged):
     assert len(judged.calls()) == 3 * 2 * 3
     judged.run("--ragcheck-cache", "only").assert_outcomes(passed=3)
     assert len(judged.calls()) == 3 * 2 * 3
+
+
+@pytest.mark.skipif(find_spec("xdist") is None, reason="needs pytest-xdist")
+def test_the_workers_of_xdist_share_the_judge(judged):
+    judged.configure(dict.fromkeys(RAG_METRICS, "report"))
+    judged.run("-n", "2").assert_outcomes(passed=3)
+    assert len(judged.calls()) == len({line.digest for line in judged.calls()})
+    assert all(len(scores) == len(RAG_METRICS) for scores in judged.scores().values())
 
 
 # ---- Reasons ---------------------------------------------------------------------------------
@@ -394,6 +404,18 @@ def test_what_cannot_be_measured_leaves_the_other_metrics_alone(judged):
     assert scores["faithfulness"]["value"] is None
     assert scores["faithfulness"]["error"]["kind"] == "refused"
     assert scores["answer_relevancy"]["value"] == 1.0
+
+
+def test_what_deepeval_makes_of_an_error_is_undone(judged):
+    """deepeval takes some words in an error for a context window that was exceeded, and tells nothing else."""
+    judged.api.behaviour = Behaviour(faults={"bad_request": 1.0})
+    judged.api._reply = None
+    judged.ask(1)
+    judged.configure({"answer_relevancy": 0.5})
+    judged.run()
+    error = judged.scores()["q0"]["answer_relevancy"]["error"]
+    assert (error["kind"], error["details"]["status"]) == ("api-error", 400)
+    assert "refused on purpose" in error["message"]
 
 
 def test_json_of_another_shape_is_an_error_and_no_score(judged):

@@ -14,10 +14,12 @@ from random import Random
 
 import pytest
 
+from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.gateway import Gateway
 from pytest_ragcheck.gateway.requests import ModelReply
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.judged.library import Library
 from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings
 from pytest_ragcheck.model import Answer, Call, Context, Question, Usage
@@ -98,7 +100,8 @@ def case_of(number):
 
 @pytest.fixture(scope="module")
 def deepeval():
-    os.environ.update({"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"})
+    """Imported as the plugin does it; what deepeval would tell its makers at exit goes nowhere."""
+    Library()._import()
     import deepeval
 
     return deepeval
@@ -286,3 +289,35 @@ async def test_the_same_number_as_deepevals_evaluate(name, evaluated):
     ours, _ = await our_scores(name, SETTINGS[0], cases)
     theirs = [evaluated[case.question.question][THEIR_NAMES[name]] for case in cases]
     assert [score.value for score in ours] == pytest.approx(theirs, abs=1e-9)
+
+
+# ---- Errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        MeasurementError("prompt is too long: 9 > 8", kind="api-error", status=400),  # words that deepeval looks for
+        NotRunError("the budget is spent"),
+        TypeError("a mistake of ours"),  # to deepeval: a model that knows no schemas
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+async def test_an_error_of_the_judge_stays_what_it_is(name, problem, deepeval):
+    asked = []
+
+    class Failing:
+        async def complete(self, request):
+            asked.append(request)
+            raise problem
+
+    with Store(None) as store:
+        metric = JudgedMetric(KINDS[name], Judging(gateway=Failing(), model=MODEL, store=store))
+        with pytest.raises((MeasurementError, NotRunError)) as caught:
+            await metric.measure(case_of(3))
+        assert store.size().entries == {}
+    assert str(problem) in str(caught.value)
+    assert isinstance(caught.value, NotRunError) == isinstance(problem, NotRunError)
+    assert len({request.messages[0]["content"] for request in asked}) == len(asked), "something was asked twice"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from pytest_ragcheck.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Library", "check_installed", "quietly", "version"]
+__all__ = ["Library", "check_installed", "quietly", "stay_quiet", "version"]
 
 _QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
 """Must be in the environment before the import. Left there: deepeval reads its settings again and again."""
@@ -63,12 +64,28 @@ class Library:
         with self._ONE_AT_A_TIME:
             os.environ.update(_QUIET)
             if "deepeval.metrics" in sys.modules:
+                _silence()
                 return
             import deepeval.metrics
             import deepeval.test_case  # noqa: F401
 
+            _silence()
             # So many new objects bring on a full collection soon; better now than while replies wait.
             gc.collect()
+
+
+def _silence() -> None:
+    """Telemetry has no way out even where somebody puts the environment back as it was: it is sent at exit."""
+    with suppress(ImportError, AttributeError):
+        from deepeval.telemetry.client import NoopBackend, set_backend
+
+        set_backend(NoopBackend())
+
+
+@lru_cache(maxsize=1)
+def stay_quiet() -> None:
+    """To be called after the first measurement, with which deepeval enters what it does at exit: this goes before."""
+    atexit.register(os.environ.update, _QUIET)
 
 
 @contextmanager

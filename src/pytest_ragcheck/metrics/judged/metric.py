@@ -131,11 +131,15 @@ class JudgedMetric:
         except RagcheckError:
             raise
         except Exception as problem:
-            raise _own_error(problem) from problem
+            if (ours := _wrapped(problem)) is not None:
+                raise ours from None
+            told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+            raise MeasurementError(f"deepeval: {told}", kind="judging") from problem
 
     async def _judged_by_deepeval(self, case: Case) -> Judged:
         metric, test_case = self._new_metric(), _test_case(case)
         await metric.a_measure(test_case, _show_indicator=False)
+        library.stay_quiet()
         evidence = self._kind.evidence(metric, case)
         own_reason = metric.reason if self._kind.reason_from is None else None
         judged = Judged.of(_within_scale(float(metric.score)), evidence, reason=own_reason)
@@ -194,12 +198,9 @@ def _test_case(case: Case) -> Any:
     )
 
 
-def _own_error(problem: BaseException) -> RagcheckError:
-    """What the gateway or the judge said, which deepeval may have wrapped; else deepeval's own words."""
+def _wrapped(problem: BaseException) -> RagcheckError | None:
+    """What the gateway or the judge said, where deepeval has wrapped it in an error of its own."""
     cause: BaseException | None = problem
-    while cause is not None:
-        if isinstance(cause, RagcheckError):
-            return cause
+    while cause is not None and not isinstance(cause, RagcheckError):
         cause = cause.__cause__ or cause.__context__
-    told = str(problem).partition("\n")[0]
-    return MeasurementError(f"deepeval: {type(problem).__name__}: {told}", kind="judging")
+    return cause
