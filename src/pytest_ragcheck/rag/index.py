@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -284,8 +285,11 @@ def _file_digest(path: Path) -> str:
 
 
 def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError:
-        raise MissingExtraError("searching documents", extra="rag") from None
+    # FAISS 1.11 crashes at import where its deprecation warnings are errors.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import faiss
+        except ImportError:
+            raise MissingExtraError("searching documents", extra="rag") from None
     return faiss
