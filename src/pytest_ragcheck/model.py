@@ -296,6 +296,10 @@ class Result:
     scores: Mapping[str, Score] = field(default_factory=dict)
     timing: Timing = Timing()
     calls: tuple[Call, ...] = ()
+    variant: str = ""
+    """Tells results of one question in one run apart: which pipeline and which suite; the same in every run."""
+    trials: tuple[Result, ...] = ()
+    """Each repetition by itself where the question was asked more than once; then ``scores`` holds their means."""
 
     @property
     def failed_scores(self) -> tuple[Score, ...]:
