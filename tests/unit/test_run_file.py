@@ -87,6 +87,8 @@ RESULT = Result(
         evaluation_span=(0.3, 0.4),
     ),
     calls=(CALL, dataclasses.replace(CALL, cost=None, request_id=None)),
+    variant="small-model",
+    trials=(Result(question=QUESTION, answer=ANSWER), Result(question=QUESTION, not_run="the budget is spent")),
 )
 RUN = Run(
     started_at="2026-03-04T05:06:07+00:00",
