@@ -348,3 +348,9 @@ class Run:
     """``setup`` where the index was loaded rather than built, ``retrieval`` where vectors came from the store."""
     complete: bool = True
     """False where the session was interrupted or stopped early."""
+    datasets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each dataset all questions, asked or not: id to a digest of what the question file says of it."""
+    selected: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """By dataset and variant the ids of the questions that should have a result."""
+    scoring: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By dataset and metric what a value depends on beside question, contexts and answer: judge, embedder, formula."""

@@ -103,6 +103,9 @@ RUN = Run(
     ),
     cached_phases=("setup", "retrieval"),
     complete=False,
+    datasets={"questions.yaml": {"days-of-leave": "0f3a", "bare": "77b1"}},
+    selected={"questions.yaml": {"small-model": ("days-of-leave",), "": ("bare",)}},
+    scoring={"questions.yaml": {"hit_rate": "version 1"}},
 )
 
 
