@@ -7,16 +7,20 @@ question, the reference and the gold speak of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures
 from pytest_ragcheck.report.diagnosis import diagnose
+from pytest_ragcheck.report.findings import FindingKind, findings, worst_first
 from pytest_ragcheck.report.gold import gold_ranks, missed_gold
 from pytest_ragcheck.report.textual import columns, fold, keywords, one_line, pad, shorten, shorten_left
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from pytest_ragcheck.model import Answer, Context, Failure, Result, Score
     from pytest_ragcheck.report.gold import Missed
 
@@ -82,7 +86,7 @@ def _verdict(result: Result) -> str:
 
 
 def _misses(scores: Sequence[Score]) -> str:
-    named = [f"{_name(score)} {_against_threshold(score)}" for score in _worst_first(scores)]
+    named = [f"{_name(score)} {_against_threshold(score)}" for score in worst_first(scores)]
     more = [f"and {len(named) - _NAMED_MISSES} more"] if len(named) > _NAMED_MISSES else []
     return ", ".join(named[:_NAMED_MISSES] + more)
 
@@ -92,10 +96,6 @@ def _unmeasured(scores: Sequence[Score]) -> str:
     others = f" (and {figures.plural(len(scores) - 1, 'other metric')})" if len(scores) > 1 else ""
     message = first.error.message if first.error is not None else ""
     return f"{_name(first)} could not be measured{others}: {shorten(message, _MESSAGE_COLUMNS)}"
-
-
-def _worst_first(scores: Iterable[Score]) -> list[Score]:
-    return sorted(scores, key=lambda score: (score.value or 0.0) - (score.threshold or 0.0))
 
 
 def _name(score: Score) -> str:
@@ -170,12 +170,11 @@ def _answer_facts(result: Result, answer: Answer) -> Iterator[str]:
 
 def _unsupported_sentences(result: Result) -> Iterator[str]:
     for score in result.failed_scores:
-        for entry in _entries(score, "unsupported"):
-            yield _text_of(entry, "sentence")
+        yield from (found.text for found in findings(score) if found.kind is FindingKind.UNSUPPORTED)
 
 
 def _metric_lines(result: Result, width: int) -> Iterator[str]:
-    failed = _worst_first(result.failed_scores)
+    failed = worst_first(result.failed_scores)
     errors = [score for score in result.scores.values() if score.error is not None]
     measured = [score for score in result.scores.values() if score.measured and not score.below_threshold]
     thresholded = [score for score in measured if score.threshold is not None]
@@ -229,44 +228,21 @@ def _not_applicable(result: Result, width: int) -> Iterator[str]:
 
 
 def _detail_lines(score: Score, width: int) -> Iterator[str]:
-    """What a low score rests on: unsupported sentences, rejected claims, missing facts."""
-    for label, key, field in (("not supported", "unsupported", "sentence"), ("rejected", "rejected", "claim")):
-        entries = _entries(score, key)
-        for entry in entries[:_SHOWN_DETAILS]:
-            yield from _labelled(label, f'"{_text_of(entry, field)}"{_remark(entry)}', width)
-        if len(entries) > _SHOWN_DETAILS:
-            yield f"and {len(entries) - _SHOWN_DETAILS:,} more"
-    missing = _entries(score, "missing")
-    if missing:
-        yield from _labelled("missing", "; ".join(_text_of(entry, "text") for entry in missing), width)
+    for kind, group in groupby(findings(score), key=attrgetter("kind")):
+        found = list(group)
+        if kind is FindingKind.MISSING:
+            yield from _labelled(kind, "; ".join(finding.text for finding in found), width)
+            continue
+        for finding in found[:_SHOWN_DETAILS]:
+            remark = f" ({finding.remark})" if finding.remark else ""
+            yield from _labelled(kind, f'"{finding.text}"{remark}', width)
+        if len(found) > _SHOWN_DETAILS:
+            yield f"and {len(found) - _SHOWN_DETAILS:,} more"
 
 
 def _labelled(label: str, text: str, width: int) -> list[str]:
     first, *others = fold(f"{label}: {text}", width - 2, lines=_DETAIL_LINES)
     return [first, *_indented(others)]
-
-
-def _entries(score: Score, key: str) -> list[Any]:
-    found = score.details.get(key)
-    return [entry for entry in found if entry] if isinstance(found, (list, tuple)) else []
-
-
-def _text_of(entry: Any, field: str) -> str:
-    if isinstance(entry, Mapping):
-        entry = entry.get(field)
-    if isinstance(entry, (list, tuple)):
-        return " or ".join(part for part in entry if isinstance(part, str))
-    return entry if isinstance(entry, str) else ""
-
-
-def _remark(entry: Any) -> str:
-    if not isinstance(entry, Mapping):
-        return ""
-    words = entry.get("words")
-    if isinstance(words, (list, tuple)) and words:
-        return f" (not in the contexts: {', '.join(str(word) for word in words)})"
-    reason = entry.get("reason")
-    return f" ({reason})" if isinstance(reason, str) and reason else ""
 
 
 def _context_blocks(result: Result, width: int) -> Iterator[list[str]]:
