@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["comparison", "plural", "ratio", "seconds", "value"]
+__all__ = ["change", "comparison", "interval", "plural", "ratio", "seconds", "value"]
 
 _MOST_DECIMALS = 6
 _MINUTE, _HOUR = 60, 3600
@@ -52,6 +52,19 @@ def _factor(factor: float) -> str:
 def value(number: float) -> str:
     """A metric's value."""
     return f"{number:.2f}"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """``0.55-0.86``; ``-`` where there is none."""
+    return "-" if bounds is None else f"{bounds[0]:.2f}-{bounds[1]:.2f}"
+
+
+def change(difference: float) -> str:
+    """``+0.02``, ``-0.05``, ``0.00``; one that two decimals do not show, with more: ``-0.004``."""
+    for decimals in range(2, _MOST_DECIMALS + 1):
+        if round(difference, decimals):
+            return f"{difference:+.{decimals}f}"
+    return "0.00"
 
 
 def comparison(measured: float, threshold: float) -> str:

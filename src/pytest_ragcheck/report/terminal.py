@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures
+from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.colour import Styled, plain
 from pytest_ragcheck.report.table import aligned
 from pytest_ragcheck.report.textual import fold, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_ragcheck.model import Result, Run, Score
+    from pytest_ragcheck.comparison import Comparison, MetricChange
+    from pytest_ragcheck.model import Result, Run
+    from pytest_ragcheck.report.aggregate import MetricSummary
+    from pytest_ragcheck.report.colour import Paint, Style
 
 __all__ = ["metrics_table"]
 
 _LEAST_WIDTH = 40
 _NAME_COLUMNS = 24
 _ID_COLUMNS = 60
-_HEADINGS = ("metric", "mean", "least", "passed", "n/a", "errors", "least in")
+_STATE_STYLES: dict[State, Style] = {
+    State.PASSED: "good",
+    State.FAILED: "bad",
+    State.ERROR: "bad",
+    State.NOT_RUN: "unsure",
+}
+_COUNTED_STATE = re.compile(rf"\b[1-9][\d,]* ({'|'.join(_STATE_STYLES)})\b")
 
 
-def metrics_table(run: Run, *, width: int = 80) -> str:
-    """Each metric's mean and least value, how many of the measured passed, and the states of the questions.
+def metrics_table(run: Run, comparison: Comparison | None = None, *, width: int = 80, paint: Paint = plain) -> str:
+    """Each metric's mean with its interval and least value, how many of the measured passed, and the questions' states.
 
-    ``n/a`` counts questions to which the metric does not apply, ``errors`` those for which it could not
-    be measured; neither counts in mean, least or passed. No line is wider than ``width`` (at least 40).
+    With ``comparison`` also each mean's change against the baseline. ``n/a`` counts questions to which the metric does
+    not apply, ``errors`` those for which it could not be measured; neither counts in mean, least or passed. No line is
+    wider than ``width`` (at least 40).
     """
     width = max(width, _LEAST_WIDTH)
-    by_metric: dict[str, list[tuple[Result, Score]]] = {}
-    for result in run.results:
-        for name, score in result.scores.items():
-            by_metric.setdefault(name, []).append((result, score))
-    rows = [_row(name, entries) for name, entries in by_metric.items()]
-    table = aligned([_HEADINGS, *rows], width, text_columns={0, 6}) if rows else []
-    return "\n".join([*table, *_state_lines(run.results, width)])
+    summaries = metric_summaries(run.results)
+    if not summaries:
+        return "\n".join(_state_lines(run.results, width, paint))
+    rows = [_headings(comparison), *(_row(summary, comparison) for summary in summaries)]
+    table = aligned(rows, width, text_columns={0, len(rows[0]) - 1}, paint=paint)
+    return "\n".join([*table, *_state_lines(run.results, width, paint)])
 
 
-def _row(name: str, entries: Sequence[tuple[Result, Score]]) -> tuple[str, ...]:
-    measured = [(score.value, result, score) for result, score in entries if score.value is not None]
-    errors = sum(score.error is not None for _, score in entries)
-    mean = least = passed = where = "-"
-    if measured:
-        mean = figures.value(sum(value for value, _, _ in measured) / len(measured))
-        lowest, result, _ = min(measured, key=lambda entry: entry[0])
-        least, where = figures.value(lowest), shorten(result.question.id, _ID_COLUMNS)
-    judged = [score for _, _, score in measured if score.threshold is not None]
-    if judged:
-        passed = f"{sum(not score.below_threshold for score in judged):,} of {len(judged):,}"
-    not_applicable = len(entries) - len(measured) - errors
-    return shorten(name, _NAME_COLUMNS), mean, least, passed, f"{not_applicable:,}", f"{errors:,}", where
+def _headings(comparison: Comparison | None) -> tuple[str, ...]:
+    change = () if comparison is None else ("change",)
+    return "metric", "mean", *change, "95 %", "least", "passed", "n/a", "errors", "least in"
 
 
-def _state_lines(results: Sequence[Result], width: int) -> list[str]:
+def _row(summary: MetricSummary, comparison: Comparison | None) -> tuple[str, ...]:
+    change = () if comparison is None else (_change(comparison.metrics.get(summary.metric)),)
+    return (
+        shorten(summary.metric, _NAME_COLUMNS),
+        "-" if summary.mean is None else figures.value(summary.mean),
+        *change,
+        figures.interval(summary.interval),
+        "-" if summary.least is None else figures.value(summary.least),
+        _passed(summary),
+        f"{summary.not_applicable:,}",
+        Styled.of(f"{summary.errors:,}", "bad") if summary.errors else "0",
+        "-" if summary.least_id is None else shorten(summary.least_id, _ID_COLUMNS),
+    )
+
+
+def _passed(summary: MetricSummary) -> str:
+    if not summary.judged:
+        return "-"
+    shown = f"{summary.passed:,} of {summary.judged:,}"
+    return shown if summary.passed == summary.judged else Styled.of(shown, "bad")
+
+
+def _change(change: MetricChange | None) -> str:
+    if change is None:
+        return "-"
+    shown = figures.change(change.difference)
+    if change.verdict is Verdict.REGRESSED:
+        return Styled.of(shown, "bad")
+    return Styled.of(shown, "good") if change.verdict is Verdict.BETTER else shown
+
+
+def _state_lines(results: Sequence[Result], width: int, paint: Paint) -> list[str]:
     lines = fold(f"{figures.plural(len(results), 'question')}: {_states(results)}", width)
     unanswerable = [result for result in results if not result.question.answerable]
     if unanswerable and len(unanswerable) < len(results):
@@ -64,9 +98,14 @@ def _state_lines(results: Sequence[Result], width: int) -> list[str]:
             f"{len(unanswerable):,} unanswerable: {_states(unanswerable)}",
             width,
         )
-    return lines
+    return [_painted_states(line, paint) for line in lines]
 
 
 def _states(results: Iterable[Result]) -> str:
     counts = Counter(result.state for result in results)
     return ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state] or state is State.PASSED)
+
+
+def _painted_states(line: str, paint: Paint) -> str:
+    """After folding, which knows no colours."""
+    return _COUNTED_STATE.sub(lambda match: paint(match[0], _STATE_STYLES[State(match[1])]), line)
