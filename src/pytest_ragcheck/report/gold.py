@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Context, Result
 
-__all__ = ["Missed", "gold_ranks", "missed_gold"]
+__all__ = ["Missed", "gold_ranks", "group_ranks", "missed_gold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,22 @@ def gold_ranks(result: Result) -> frozenset[int]:
     passages = [passage for group in result.question.gold for passage in group]
     return frozenset(
         context.rank for context in _contexts(result) if any(_holds(context, passage) for passage in passages)
+    )
+
+
+def group_ranks(result: Result) -> tuple[tuple[Passage, int | None], ...]:
+    """Of each gold group its first passage, and the rank of the first context that holds any of it; None: none does."""
+    groups = [group for group in result.question.gold if group]
+    for ranks in _lists_in_details(result, "group_ranks"):
+        if len(ranks) == len(groups):
+            return tuple((group[0], _typed(rank, int)) for group, rank in zip(groups, ranks, strict=True))
+    contexts = sorted(_contexts(result), key=lambda context: context.rank)
+    return tuple(
+        (
+            group[0],
+            next((context.rank for context in contexts if any(_holds(context, passage) for passage in group)), None),
+        )
+        for group in groups
     )
 
 
