@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Run,
         Score,
         State,
+        Turn,
         Usage,
     )
     from pytest_ragcheck.rag.claude import generate_answer, generate_answer_async, generate_answers_batch_async
@@ -43,6 +44,7 @@ __all__ = [
     "Run",
     "Score",
     "State",
+    "Turn",
     "Usage",
     "generate_answer",
     "generate_answer_async",

@@ -29,6 +29,7 @@ __all__ = [
     "Score",
     "State",
     "Timing",
+    "Turn",
     "Usage",
 ]
 
@@ -60,6 +61,15 @@ GoldGroup = tuple[Passage, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one side said earlier in a conversation."""
+
+    role: str
+    """``user`` or ``assistant``."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One row of a dataset."""
 
@@ -80,6 +90,8 @@ class Question:
     """This question's own least values, over those of the configuration."""
     line: int | None = None
     """Where the row starts in its file, counted from 1."""
+    history: tuple[Turn, ...] = ()
+    """What was said before the question, oldest first: user and assistant in turn, the assistant last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +223,10 @@ class Answer:
     cached: bool = False
     usage: Usage | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    contexts_known: bool = True
+    """False where the pipeline did not tell its contexts: then what looks at them cannot be measured."""
+    generated: bool = True
+    """False where only retrieval is under test: then there is no text, and nothing can be said about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,8 @@ def _is_sound(value: Answer | Score) -> bool:
             and type(value.cached) is bool
             and type(value.usage) in {Usage, NoneType}
             and not value.metadata
+            and type(value.contexts_known) is bool
+            and type(value.generated) is bool
         )
     return (
         _is_text(value.metric)
@@ -162,15 +164,15 @@ def _first_error(problem: ValidationError) -> str:
     return f"{place} {expected}, got {type(error['input']).__name__}"
 
 
-def save_run(run: Run, path: Path) -> None:
-    """Write a run's JSON file in one step, a line for each result.
+def save_run(run: Run, path: Path, *, shared: bool = False) -> None:
+    """Write a run's JSON file in one step, a line for each result; ``shared`` as in :func:`write_atomically`.
 
     In ASCII, so that text which is no Unicode can stand in it too.
     """
     plain = _shallow(run)
     results = ",\n".join(_encoded_result(result) for result in plain.pop("results"))
     head = _encoded(plain).removesuffix("}")
-    write_atomically(path, f'{head}, "results": [\n{results}\n]}}\n'.encode("ascii"))
+    write_atomically(path, f'{head}, "results": [\n{results}\n]}}\n'.encode("ascii"), shared=shared)
 
 
 def _encoded_result(result: Result) -> str:
@@ -217,8 +219,11 @@ def _first_problem(problem: Exception) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one step: a reader sees the old or the new content, whatever happens."""
+def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> None:
+    """Replace a file in one step: a reader sees the old or the new content, whatever happens.
+
+    Only the user may read it; with ``shared``, whoever may read the files that the user makes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -226,10 +231,19 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if shared:
+            Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    """The permissions that new files lack; there is no way to ask for it but to set it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 @lru_cache(maxsize=8)

@@ -41,7 +41,7 @@ JSONL_FAULTS = [
     ('{"question": ["a?"]}', ":1: question: expected a text, got a list"),
     ('{"question": "a?", "refrence": "b"}', ":1: unknown field 'refrence'; did you mean 'reference'? ("),
     ('{"question": "a?", "answer": "b"}', ":1: unknown field 'answer'; did you mean 'reference'?"),
-    ('{"scenario": "a", "turns": []}', ":1: the field 'scenario' belongs to a conversation; only single questions"),
+    ('{"scenario": "a", "turns": []}', ":1: the field 'scenario' belongs to a conversation without a question"),
     (
         '{"question": "a?", "input": "b?"}',
         ":1: 'question' and 'input' are the same field; keep one of them",

@@ -22,6 +22,7 @@ from pytest_ragcheck.model import (
     Score,
     State,
     Timing,
+    Turn,
     Usage,
 )
 from pytest_ragcheck.run_file import RunFileError, dump, load, load_run, save_run, write_atomically
@@ -52,6 +53,7 @@ QUESTION = Question(
     answerable=False,
     thresholds={"hit_rate": 0.5},
     line=7,
+    history=(Turn(role="user", text="Is there leave?"), Turn(role="assistant", text="Yes.")),
 )
 ANSWER = Answer(
     text="25 days.",
@@ -65,6 +67,8 @@ ANSWER = Answer(
     cached=True,
     usage=USAGE,
     metadata={"list": [1, 2.5, None, True, {"deep": "er"}], "text": "x"},
+    contexts_known=False,
+    generated=False,
 )
 RESULT = Result(
     question=QUESTION,

@@ -98,7 +98,7 @@ def _value(column: str, cell: str) -> Any:
     field = field_of(column)
     if field in _LISTS and not bracketed:
         return [Bare(part) for part in cell.split(_SEPARATOR) if part.strip()]
-    if field in _LISTS or field == "thresholds":
+    if field in _LISTS or field in {"thresholds", "history"}:
         return decode(cell)
     return Bare(cell)
 

@@ -29,6 +29,8 @@ _FIELD_OF = {
     "tags": "tags",
     "answerable": "answerable",
     "thresholds": "thresholds",
+    "history": "history",
+    "chat_history": "history",
     # deepeval goldens, and their names in JSON that deepeval sends by alias
     "input": QUESTION,
     "expected_output": "reference",
@@ -71,6 +73,8 @@ _MEANT = {
     "documents": GOLD,
     "sources": GOLD,
     "facts": "must_contain",
+    "messages": "history",
+    "conversation": "history",
 }
 """Likely names that are spelled like none of ours, or like a wrong one."""
 
@@ -88,7 +92,10 @@ def unknown_field(name: str, *, what: str = "field") -> str | None:
     if name in _FIELD_OF or name in _LEFT_ALONE:
         return None
     if name in _CONVERSATION:
-        return f"the {what} {name!r} belongs to a conversation; only single questions can be asked"
+        return (
+            f"the {what} {name!r} belongs to a conversation without a question; write what the user said last as "
+            "'question' and what was said before as 'history'"
+        )
     if meant := _MEANT.get(name):
         return f"unknown {what} {name!r}; did you mean {meant!r}?"
     near = did_you_mean(name[:_LONGEST_NAME], _FIELD_OF)

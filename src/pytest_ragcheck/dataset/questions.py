@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, IDENTITY_NAMES, given_fields
 from pytest_ragcheck.dataset.gold import read_contexts, read_gold
+from pytest_ragcheck.dataset.history import read_history
 from pytest_ragcheck.dataset.ids import assign_ids, identity
 from pytest_ragcheck.dataset.rows import read_rows
 from pytest_ragcheck.dataset.values import Place, elements, kind, number, shown, text, truth
@@ -105,4 +106,5 @@ _READERS: Mapping[str, Callable[[Any, Place, str], Any]] = {
     "tags": _texts,
     "answerable": truth,
     "thresholds": _thresholds,
+    "history": read_history,
 }
