@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.commands import cache
+from pytest_ragcheck.commands import cache, init
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (cache,)
+COMMANDS = (init, cache)
 USAGE_ERROR = 4
 """pytest's exit code for the same."""
+INTERRUPTED = 130
+"""A shell's exit code for a process that Ctrl-C ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    from pytest_ragcheck.commands.output import complain
     from pytest_ragcheck.errors import RagcheckError
 
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except RagcheckError as problem:
-        sys.stderr.write(f"{problem}\n")
+        complain(str(problem))
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # as with `| head`: nobody reads on, which is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

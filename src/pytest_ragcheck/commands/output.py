@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["say"]
+from pytest_ragcheck.report.textual import printable
+
+__all__ = ["complain", "say"]
 
 
 def say(line: str) -> None:
-    """Print a line to standard output."""
-    sys.stdout.write(f"{line}\n")
+    """Print a line to standard output; what would act on a terminal is shown as its escape."""
+    sys.stdout.write(f"{printable(line)}\n")
+
+
+def complain(line: str) -> None:
+    """Print a line to standard error, in the same way."""
+    sys.stderr.write(f"{printable(line)}\n")
