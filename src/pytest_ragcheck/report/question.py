@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Failure, Result, Score
     from pytest_ragcheck.report.gold import Missed
 
-__all__ = ["LEAST_WIDTH", "first_line", "question_report"]
+__all__ = [
+    "LEAST_WIDTH",
+    "against_threshold",
+    "answer_facts",
+    "first_line",
+    "outcome",
+    "question_report",
+    "question_title",
+    "similarity",
+]
 
 LEAST_WIDTH = 40
 """Narrower terminals get lines of this many columns."""
@@ -44,7 +53,7 @@ def first_line(result: Result) -> str:
 
     Of several misses the worst comes first; of an answer or a metric that could not be had, the cause.
     """
-    return f"{_verdict(result)} [{shorten(result.question.id, _ID_COLUMNS)}]"
+    return f"{outcome(result)} [{shorten(result.question.id, _ID_COLUMNS)}]"
 
 
 def question_report(result: Result, *, width: int = 80, rerun: str | None = None) -> str:
@@ -57,7 +66,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
     blocks = [
         _head(result, width),
         _block("cause", _cause(result.error, width - 2) if result.error is not None else []),
-        _block(_question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
+        _block(question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
         _block("metrics", list(_metric_lines(result, width - 2))),
@@ -67,11 +76,13 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _question_title(result: Result) -> str:
+def question_title(result: Result) -> str:
+    """A heading, which says where a refusal is right."""
     return "question" if result.question.answerable else "question (unanswerable: a refusal is right)"
 
 
-def _verdict(result: Result) -> str:
+def outcome(result: Result) -> str:
+    """What is wrong on one line, without the question's id; ``passed`` where nothing is."""
     if result.state is State.NOT_RUN:
         return f"not run: {shorten(result.not_run or '', _MESSAGE_COLUMNS)}"
     if result.error is not None:
@@ -86,7 +97,7 @@ def _verdict(result: Result) -> str:
 
 
 def _misses(scores: Sequence[Score]) -> str:
-    named = [f"{_name(score)} {_against_threshold(score)}" for score in worst_first(scores)]
+    named = [f"{_name(score)} {against_threshold(score)}" for score in worst_first(scores)]
     more = [f"and {len(named) - _NAMED_MISSES} more"] if len(named) > _NAMED_MISSES else []
     return ", ".join(named[:_NAMED_MISSES] + more)
 
@@ -102,7 +113,8 @@ def _name(score: Score) -> str:
     return shorten(score.metric, _NAME_COLUMNS)
 
 
-def _against_threshold(score: Score) -> str:
+def against_threshold(score: Score) -> str:
+    """``0.41 < 0.70``; the value alone where there is no threshold, nothing where there is no value."""
     if score.value is None:
         return ""
     if score.threshold is None:
@@ -153,10 +165,11 @@ def _answer_block(result: Result, width: int) -> list[str]:
         return []
     around = keywords(*_unsupported_sentences(result))
     text = fold(answer.text, width - 2, lines=_ANSWER_LINES, around=around, keep_breaks=True) or ["(empty)"]
-    return _block(shorten(f"answer ({', '.join(_answer_facts(result, answer))})", width), text)
+    return _block(shorten(f"answer ({', '.join(answer_facts(result, answer))})", width), text)
 
 
-def _answer_facts(result: Result, answer: Answer) -> Iterator[str]:
+def answer_facts(result: Result, answer: Answer) -> Iterator[str]:
+    """Who answered, how much, how fast, and whether it is a refusal."""
     if answer.model:
         yield answer.model
     yield figures.plural(len(answer.text), "character")
@@ -180,12 +193,12 @@ def _metric_lines(result: Result, width: int) -> Iterator[str]:
     thresholded = [score for score in measured if score.threshold is not None]
     reported = [score for score in measured if score.threshold is None]
     shown = [*failed, *errors, *thresholded, *reported]
-    values = max((len(_against_threshold(score)) for score in shown), default=0)
+    values = max((len(against_threshold(score)) for score in shown), default=0)
     room = width - _MARK_COLUMNS - 2 - values
     names = min(max((columns(_name(score)) for score in shown), default=0), room)
     for score in shown:
         name = pad(shorten(score.metric, names), names)
-        start = f"{_mark(score)}  {name}  {pad(_against_threshold(score), values)}"
+        start = f"{_mark(score)}  {name}  {pad(against_threshold(score), values)}"
         yield from _score_lines(score, start, width)
     yield from _not_applicable(result, width)
 
@@ -268,10 +281,10 @@ def _context_lines(
 ) -> Iterator[str]:
     shown = _shown(contexts, gold)
     ranks = max((len(str(context.rank)) for context in shown), default=0)
-    scores = max((len(_similarity(context)) for context in shown), default=0)
+    scores = max((len(similarity(context)) for context in shown), default=0)
     for context in shown:
         mark = ("gold" if context.rank in gold else "    ") + "  " if gold else ""
-        start = f"{context.rank:>{ranks}}  {_similarity(context):>{scores}}  {mark}"
+        start = f"{context.rank:>{ranks}}  {similarity(context):>{scores}}  {mark}"
         yield start + _place(context.source, context.start, context.end, width - len(start))
         lines = _GOLD_LINES if context.rank in gold else _CONTEXT_LINES
         inner = ranks + 2
@@ -291,7 +304,8 @@ def _shown(contexts: Sequence[Context], gold: frozenset[int]) -> list[Context]:
     return [*first, *[context for context in rest if context.rank in gold][:_SHOWN_GOLD]]
 
 
-def _similarity(context: Context) -> str:
+def similarity(context: Context) -> str:
+    """The score that the retriever gave, ``-`` where it gave none."""
     if context.score is None:
         return "-"
     return f"{context.score:.3f}" if abs(context.score) < _LARGE_SIMILARITY else f"{context.score:.3g}"
