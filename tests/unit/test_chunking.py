@@ -228,7 +228,7 @@ def test_impossible_sizes_are_refused(size: int, overlap: int) -> None:
     with pytest.raises(ConfigurationError, match=r"chunking: (size|overlap) is"):
         chunks_of("Text.", size, overlap)
     with pytest.raises(ConfigurationError):
-        chunk_documents([], size=size, overlap=overlap)
+        list(chunk_documents([], size=size, overlap=overlap))
 
 
 @pytest.mark.parametrize("piece", ["a ", "a", "\n", "# x\n", "a:\n\n", "漢", ". ", "x. Y ", "| a |\n", "```\nx\n```\n"])

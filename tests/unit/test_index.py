@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,11 +10,13 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.model import Document
+from pytest_ragcheck.rag import embedding as embedding_module
 from pytest_ragcheck.rag import index as index_module
 from pytest_ragcheck.rag.chunking import chunk_documents
 from pytest_ragcheck.rag.corpus import Corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder
-from pytest_ragcheck.rag.index import INDEXES_KEPT, Index, nearest
+from pytest_ragcheck.rag.index import INDEXES_KEPT, Index
+from pytest_ragcheck.rag.vectors import approximate_index, nearest, nearly_nearest, recall, stack
 from pytest_ragcheck.store import Store, digest
 
 np = pytest.importorskip("numpy")
@@ -77,12 +78,15 @@ class Place:
         self.store_path = folder / "cache.sqlite"
         self.stores = []
 
-    def open(self, pages=PAGES, *, embedder=None, size=12, overlap=0):
+    def open(self, pages=PAGES, *, embedder=None, size=12, overlap=0, **settings):
         store = Store(self.store_path)
         self.stores.append(store)
         made = embedder or LoggingEmbedder()
         cached = CachedEmbedder(made, store)
-        return Index(corpus(pages), folder=self.folder, embedder=cached, store=store, size=size, overlap=overlap), made
+        index = Index(
+            corpus(pages), folder=self.folder, embedder=cached, store=store, size=size, overlap=overlap, **settings
+        )
+        return index, made
 
     def indexes(self):
         return sorted(path for path in self.folder.iterdir() if path.is_dir())
@@ -108,8 +112,8 @@ def exact(chunk_vectors, query, top_k):
 
 def test_scores_and_order_are_those_of_an_exact_search(place):
     index, _ = place.open()
-    chunks = chunk_documents(corpus(PAGES).documents, size=12, overlap=0)
-    assert index.chunks == tuple(chunks)
+    chunks = list(chunk_documents(corpus(PAGES).documents, size=12, overlap=0))
+    assert list(index.chunks) == chunks
     questions = [f"Topic{number % 9} question {number}" for number in range(40)]
     for question, contexts in zip(questions, index.search_many(questions, 7), strict=True):
         rows, scores = exact(vectors([chunk.text for chunk in chunks]), vectors([question])[0], 7)
@@ -155,6 +159,83 @@ def test_a_search_in_a_large_index_is_exact():
             order, scores = exact(rows, query, top_k)
             assert [row for row, _ in hits] == order
             assert [score for _, score in hits] == pytest.approx(scores, abs=1e-12)
+
+
+# ---- Where there are too many chunks for an exact search
+
+
+def many_vectors(count, dimensions=32):
+    """Around a few hundred centres, as texts lie around their topics."""
+    generator = np.random.default_rng(11)
+    centres = generator.normal(size=(200, dimensions))
+    rows = centres[generator.integers(200, size=count)] + 0.7 * generator.normal(size=(count, dimensions))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_an_approximate_search_finds_most_and_scores_exactly():
+    rows, queries = many_vectors(6_000), many_vectors(6_100)[6_000:]
+    flat = stack([rows[:2_500], rows[2_500:]])
+    assert flat.ntotal == 6_000
+    approximate = approximate_index(flat)
+    assert approximate.nlist > 1
+    assert approximate.nprobe < approximate.nlist / 2
+    exact_hits, found = nearest(flat, queries, 10), nearly_nearest(flat, approximate, queries, 10)
+    assert 0.9 < recall(exact_hits, found) <= 1
+    for one, other in zip(exact_hits, found, strict=True):
+        assert other == sorted(other, key=lambda hit: (-hit[1], hit[0]))
+        assert set(other) & set(one) == {hit for hit in other if hit[0] in dict(one)}
+    again = nearly_nearest(flat, approximate_index(flat), queries, 10)
+    assert again == found
+
+
+def test_recall_counts_what_was_found():
+    assert recall([[(1, 0.5), (2, 0.4)], [(3, 0.1)]], [[(2, 0.4), (9, 0.3)], [(3, 0.1)]]) == pytest.approx(2 / 3)
+    assert recall([[]], [[]]) == 1
+
+
+def test_a_few_rows_can_be_searched_approximately_too():
+    flat = stack([many_vectors(3)])
+    assert len(nearly_nearest(flat, approximate_index(flat), many_vectors(2), 10)[0]) == 3
+
+
+def test_beyond_a_size_the_index_is_approximate_and_says_what_it_finds(place):
+    index, _ = place.open(exact_up_to=10)
+    exact_index, _ = place.open()
+    assert len(index.chunks) > 10
+    assert (index.is_exact, exact_index.is_exact) == (False, True)
+    questions = [f"Topic{number % 9} question {number}" for number in range(40)]
+    found, wanted = index.search_many(questions, 3), exact_index.search_many(questions, 3)
+    rows = {chunk.id for chunk in index.chunks}
+    assert all(context.chunk_id in rows for contexts in found for context in contexts)
+    shares = [
+        len({one.chunk_id for one in contexts} & {one.chunk_id for one in exact_contexts}) / 3
+        for contexts, exact_contexts in zip(found[:32], wanted[:32], strict=True)
+    ]
+    assert index.recall == pytest.approx(sum(shares) / 32)
+    assert exact_index.recall is None
+    again, embedder = place.open(exact_up_to=10)
+    assert again.search_many(questions, 3) == found
+    assert (again.built, embedder.texts, again.recall) == (False, [], None)
+
+
+def test_damaged_lists_are_built_again(place):
+    index, _ = place.open(exact_up_to=10)
+    found = index.search("Topic1 a", 3)
+    (folder,) = place.indexes()
+    (folder / "lists.faiss").unlink()
+    again, embedder = place.open(exact_up_to=10)
+    again.search("Topic1 other", 3)
+    assert again.built
+    assert embedder.texts == ["Topic1 other"]
+    assert again.search("Topic1 a", 3) == found
+
+
+def test_a_corpus_is_embedded_in_batches(place, monkeypatch):
+    monkeypatch.setattr(embedding_module, "TEXTS_PER_BATCH", 7)
+    index, embedder = place.open()
+    index.search("Topic1 a", 3)
+    assert max(map(len, embedder.batches)) == 7
+    assert len(embedder.texts) == len(set(embedder.texts))
 
 
 @pytest.mark.parametrize("top_k", [99, 100, 5_000])
@@ -285,18 +366,18 @@ def test_other_chunking_is_another_index(place, change):
     index, _ = place.open()
     other, _ = place.open(**change)
     assert index.fingerprint != other.fingerprint
-    assert index.chunks != other.chunks
+    assert list(index.chunks) != list(other.chunks)
     assert len(place.indexes()) == 2
 
 
 def test_the_last_few_states_are_kept_and_older_ones_dropped(place):
+    names = []
     for number in range(INDEXES_KEPT + 2):
         index, _ = place.open({"page.md": f"State {number}."})
         _ = index.chunks
-        (built,) = [folder for folder in place.indexes() if folder.name == index.fingerprint[:32]]
-        os.utime(built, (number, number))
-    kept = {json.loads((folder / "chunks.json").read_text())[0]["text"] for folder in place.indexes()}
-    assert kept == {f"State {number}." for number in range(2, INDEXES_KEPT + 2)}
+        names.append(index.fingerprint[:32])
+        os.utime(place.folder / names[-1], (number, number))
+    assert {folder.name for folder in place.indexes()} == set(names[2:])
 
 
 def test_a_new_index_is_kept_even_where_the_clock_was_set_back(place):

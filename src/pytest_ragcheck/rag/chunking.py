@@ -33,21 +33,19 @@ def count_words(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def chunk_documents(documents: Iterable[Document], *, size: int, overlap: int) -> tuple[Chunk, ...]:
-    """The chunks of all ``documents`` in order, see :func:`chunk_document`.
+def chunk_documents(documents: Iterable[Document], *, size: int, overlap: int) -> Iterator[Chunk]:
+    """The chunks of all ``documents`` in order, one document after another, see :func:`chunk_document`.
 
     Of documents that differ at most in white space only the first is kept: a copy would take the
     places of other contexts in every retrieval.
     """
     _check_bounds(size, overlap)
     seen: set[bytes] = set()
-    chunks: list[Chunk] = []
     for document in documents:
         digest = hashlib.sha256(" ".join(document.text.split()).encode("utf-8", "surrogatepass")).digest()
         if digest not in seen:
             seen.add(digest)
-            chunks.extend(chunk_document(document, size=size, overlap=overlap))
-    return tuple(chunks)
+            yield from chunk_document(document, size=size, overlap=overlap)
 
 
 def chunk_document(document: Document, *, size: int, overlap: int) -> tuple[Chunk, ...]:

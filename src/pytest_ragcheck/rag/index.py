@@ -6,38 +6,49 @@ import hashlib
 import json
 import shutil
 import tempfile
-import warnings
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.errors import ConfigurationError, DocumentError, MissingExtraError
-from pytest_ragcheck.model import Chunk, Context
+from pytest_ragcheck.errors import ConfigurationError, DocumentError
+from pytest_ragcheck.model import Context
+from pytest_ragcheck.rag.chunk_table import ChunkTable
 from pytest_ragcheck.rag.chunking import CHUNKING_VERSION, chunk_documents
+from pytest_ragcheck.rag.vectors import (
+    approximate_index,
+    import_faiss,
+    map_index,
+    nearest,
+    nearly_nearest,
+    recall,
+    stack,
+)
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_ragcheck.model import Chunk
     from pytest_ragcheck.rag.corpus import Corpus
     from pytest_ragcheck.rag.embedding import CachedEmbedder
+    from pytest_ragcheck.rag.vectors import Hits
     from pytest_ragcheck.store import Store
 
-__all__ = ["Index"]
+__all__ = ["EXACT_UP_TO", "Index"]
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 INDEXES_KEPT = 5
-_SPARE_CANDIDATES = 4
-_ROUGHNESS = 1e-5
-"""Inner products of unit vectors of a few thousand dimensions differ by less between single and double precision."""
+EXACT_UP_TO = 200_000
+"""Chunks; at 384 dimensions an exact search among so many takes some hundredths of a second."""
+_QUERIES_CHECKED = 32
 _SEARCH_KIND = "search"
 _DRAFT = "building-"
 _MANIFEST = "manifest.json"
 _CHUNKS = "chunks.json"
 _VECTORS = "vectors.faiss"
+_LISTS = "lists.faiss"
 
 
 class Index:
@@ -50,10 +61,21 @@ class Index:
     FAISS finds the candidates; their scores are computed again, each pair by itself and in double precision. So a
     score depends on the two texts alone and not on how many questions are searched together, and equal
     chunks score the same to the last bit.
+
+    Among up to ``exact_up_to`` chunks the search is exact. Beyond, an approximate index names the candidates;
+    :attr:`recall` tells what that costs.
     """
 
     def __init__(
-        self, corpus: Corpus, *, folder: Path, embedder: CachedEmbedder, store: Store, size: int, overlap: int
+        self,
+        corpus: Corpus,
+        *,
+        folder: Path,
+        embedder: CachedEmbedder,
+        store: Store,
+        size: int,
+        overlap: int,
+        exact_up_to: int = EXACT_UP_TO,
     ) -> None:
         self._corpus = corpus
         self._folder = folder
@@ -61,27 +83,36 @@ class Index:
         self._store = store
         self._size = size
         self._overlap = overlap
+        self._exact_up_to = exact_up_to
         self.built = False
         """Whether this session had to build it."""
         self.searches_reused = 0
         """Searches that the store answered, wholly or in part (the question's vector)."""
+        self.recall: float | None = None
+        """Share of an exact search's contexts that an approximate one found, for the first questions of the last
+        search; None where the search was exact, or the store answered it."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """Documents, chunking and embedder in one digest."""
+        """Documents, chunking, embedder and way of searching in one digest."""
         parts = (INDEX_VERSION, CHUNKING_VERSION, self._size, self._overlap, self._embedder.fingerprint)
-        return digest(self._corpus.fingerprint, *map(str, parts)).hex()
+        return digest(self._corpus.fingerprint, *map(str, parts), str(self._exact_up_to)).hex()
 
     @cached_property
-    def chunks(self) -> tuple[Chunk, ...]:
+    def chunks(self) -> Sequence[Chunk]:
         """All chunks, in the order of the documents."""
-        chunks = _read_chunks(self._place)
+        chunks = self._read_chunks()
         if chunks is None:
-            self._build_unless(_read_chunks)
-            chunks = _read_chunks(self._place)
+            self._build_unless_whole(_CHUNKS)
+            chunks = self._read_chunks()
         if chunks is None:
             raise self._unreadable()
         return chunks
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a search looks at every chunk."""
+        return len(self.chunks) <= self._exact_up_to
 
     @cached_property
     def frequencies(self) -> Mapping[str, int]:
@@ -120,12 +151,17 @@ class Index:
     def _search_key(self, text: str, top_k: int) -> bytes:
         return digest(self.fingerprint, str(top_k), text)
 
-    def _search(self, texts: Sequence[str], top_k: int) -> list[list[tuple[int, float]]]:
+    def _search(self, texts: Sequence[str], top_k: int) -> list[Hits]:
         # The model is loaded before FAISS: the other way round crashes on macOS (sentence-transformers issue 2291).
         reused_before = self._embedder.reused
         vectors = self._embedder.embed(texts)
         self.searches_reused += self._embedder.reused - reused_before
-        return nearest(self._vectors, vectors, top_k)
+        if self.is_exact:
+            return nearest(self._vectors, vectors, top_k)
+        found = nearly_nearest(self._vectors, self._lists, vectors, top_k)
+        checked = vectors[:_QUERIES_CHECKED]
+        self.recall = recall(nearest(self._vectors, checked, top_k), found[: len(checked)])
+        return found
 
     def _contexts(self, hits: Sequence[tuple[int, float]]) -> tuple[Context, ...]:
         chunks = self.chunks
@@ -148,16 +184,30 @@ class Index:
 
     @cached_property
     def _vectors(self) -> Any:
-        _ = self.chunks
-        vectors = _read_vectors(self._place)
-        if vectors is None:
-            self._build_unless(_read_vectors)
-            vectors = _read_vectors(self._place)
-        if vectors is None:
-            raise self._unreadable()
-        return vectors
+        return self._mapped(_VECTORS)
 
-    def _build_unless(self, is_there: Callable[[Path], Any]) -> None:
+    @cached_property
+    def _lists(self) -> Any:
+        return self._mapped(_LISTS)
+
+    def _mapped(self, name: str) -> Any:
+        _ = self.chunks
+        if not _is_whole(self._place, name):
+            self._build_unless_whole(name)
+        if not _is_whole(self._place, name):
+            raise self._unreadable()
+        return map_index(self._place / name)
+
+    def _read_chunks(self) -> ChunkTable | None:
+        """The chunks, or None where their file is missing or damaged."""
+        if not _is_whole(self._place, _CHUNKS):
+            return None
+        try:
+            return ChunkTable.load((self._place / _CHUNKS).read_text(encoding="utf-8"), self._corpus.texts)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _build_unless_whole(self, name: str) -> None:
         """Build under the lock, unless another process did so meanwhile."""
         from filelock import FileLock
 
@@ -166,7 +216,7 @@ class Index:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         try:
-            if is_there(self._place) is None:
+            if not _is_whole(self._place, name):
                 self._drop_drafts()
                 self._build()
                 self._drop_oldest()
@@ -177,22 +227,30 @@ class Index:
         return DocumentError(f"{self._place}: the index cannot be read back; is the disk full?")
 
     def _build(self) -> None:
-        chunks = chunk_documents(self._corpus.documents, size=self._size, overlap=self._overlap)
-        vectors = self._embedder.embed([chunk.text for chunk in chunks])
-        faiss = _faiss()
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
-        with _writing(self._folder):
-            self._write(chunks, index)
+        faiss = import_faiss()
+        chunks = ChunkTable(self._corpus.texts)
+        vectors = stack(self._embedder.embed_in_batches(self._texts_noted_in(chunks)))
+        indexes = {_VECTORS: vectors}
+        if len(chunks) > self._exact_up_to:
+            indexes[_LISTS] = approximate_index(vectors)
+        with _writing(self._folder), self._draft() as draft:
+            (draft / _CHUNKS).write_text(chunks.dump(), encoding="utf-8")
+            for name, index in indexes.items():
+                faiss.write_index(index, str(draft / name))
         self.built = True
 
-    def _write(self, chunks: Sequence[Chunk], index: Any) -> None:
+    def _texts_noted_in(self, table: ChunkTable) -> Iterator[str]:
+        for chunk in chunk_documents(self._corpus.documents, size=self._size, overlap=self._overlap):
+            table.append(chunk)
+            yield chunk.text
+
+    @contextmanager
+    def _draft(self) -> Iterator[Path]:
+        """A folder that takes the index's place, in one step, when all is in it."""
         draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self._folder))
         try:
-            _faiss().write_index(index, str(draft / _VECTORS))
-            rows = [asdict(chunk) for chunk in chunks]
-            (draft / _CHUNKS).write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8", newline="")
-            digests = {name: _file_digest(draft / name) for name in (_CHUNKS, _VECTORS)}
+            yield draft
+            digests = {path.name: _file_digest(path) for path in draft.iterdir()}
             (draft / _MANIFEST).write_text(json.dumps(digests), encoding="utf-8")
             if self._place.exists():
                 shutil.rmtree(self._place)
@@ -224,53 +282,6 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from problem
 
 
-def nearest(index: Any, queries: Any, top_k: int) -> list[list[tuple[int, float]]]:
-    """For each query the ``top_k`` rows of a FAISS inner-product index with the highest scores, best first.
-
-    Exact: as if every row were scored in double precision; equal scores stand in the order of the rows.
-    """
-    wanted = min(top_k, index.ntotal)
-    found: list[list[tuple[int, float]]] = [[] for _ in queries]
-    open_queries = list(range(len(queries)))
-    width = min(wanted + _SPARE_CANDIDATES, index.ntotal)
-    while open_queries:
-        rough, rows = index.search(queries[open_queries], width)
-        undecided = []
-        for query, rough_scores, candidates in zip(open_queries, rough, rows, strict=True):
-            hits = _rescored(index, queries[query], candidates)[:wanted]
-            if width < index.ntotal and rough_scores[-1] >= hits[-1][1] - _ROUGHNESS:
-                undecided.append(query)  # a row that was not looked at may belong among them
-            else:
-                found[query] = hits
-        open_queries = undecided
-        width = min(2 * width, index.ntotal)
-    return found
-
-
-def _rescored(index: Any, query: Any, candidates: Any) -> list[tuple[int, float]]:
-    vectors = index.reconstruct_batch(candidates).astype("float64")
-    scores = (vectors * query.astype("float64")).sum(axis=1)
-    return sorted(zip(candidates.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
-
-
-def _read_chunks(place: Path) -> tuple[Chunk, ...] | None:
-    """The chunks, or None where their file is missing or damaged."""
-    if not _is_whole(place, _CHUNKS):
-        return None
-    try:
-        return tuple(Chunk(**row) for row in json.loads((place / _CHUNKS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _read_vectors(place: Path) -> Any | None:
-    """The FAISS index, mapped into memory, or None where its file is missing or damaged."""
-    if not _is_whole(place, _VECTORS):
-        return None
-    faiss = _faiss()
-    return faiss.read_index(str(place / _VECTORS), faiss.IO_FLAG_MMAP_IFC)
-
-
 def _is_whole(place: Path, name: str) -> bool:
     try:
         digests = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
@@ -282,14 +293,3 @@ def _is_whole(place: Path, name: str) -> bool:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _faiss() -> Any:
-    # FAISS 1.11 crashes at import where its deprecation warnings are errors.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import faiss
-        except ImportError:
-            raise MissingExtraError("searching documents", extra="rag") from None
-    return faiss

@@ -1,0 +1,72 @@
+"""All chunks of a corpus as places in its documents: some bytes each, their texts made when asked for."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self, overload
+
+from pytest_ragcheck.model import Chunk
+
+__all__ = ["ChunkTable"]
+
+
+class ChunkTable(Sequence[Chunk]):
+    """Chunks in the order of the documents; ``texts`` is each document's text by its source."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._sources: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._documents = array("q")
+        self._starts = array("q")
+        self._ends = array("q")
+
+    def append(self, chunk: Chunk) -> None:
+        """Add a chunk: its place, not its text."""
+        number = self._numbers.setdefault(chunk.source, len(self._sources))
+        if number == len(self._sources):
+            self._sources.append(chunk.source)
+        self._documents.append(number)
+        self._starts.append(chunk.start)
+        self._ends.append(chunk.end)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, place: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Chunk, ...]: ...
+    def __getitem__(self, place: int | slice) -> Chunk | tuple[Chunk, ...]:
+        if isinstance(place, slice):
+            return tuple(self._chunk(row) for row in range(*place.indices(len(self))))
+        return self._chunk(place)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return map(self._chunk, range(len(self)))
+
+    def _chunk(self, row: int) -> Chunk:
+        source = self._sources[self._documents[row]]
+        start, end = self._starts[row], self._ends[row]
+        return Chunk(
+            id=f"{source}#{start}-{end}", text=self._texts[source][start:end], source=source, start=start, end=end
+        )
+
+    def dump(self) -> str:
+        """As JSON, without the texts."""
+        columns = {"documents": self._documents, "starts": self._starts, "ends": self._ends}
+        return json.dumps({"sources": self._sources} | {name: list(column) for name, column in columns.items()})
+
+    @classmethod
+    def load(cls, encoded: str, texts: Mapping[str, str]) -> Self:
+        """What :meth:`dump` made; ValueError, TypeError or KeyError where it is something else."""
+        plain = json.loads(encoded)
+        table = cls(texts)
+        table._sources = [str(source) for source in plain["sources"]]
+        table._numbers = {source: number for number, source in enumerate(table._sources)}
+        table._documents = array("q", plain["documents"])
+        table._starts = array("q", plain["starts"])
+        table._ends = array("q", plain["ends"])
+        return table
