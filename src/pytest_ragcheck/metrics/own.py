@@ -1,4 +1,4 @@
-"""Metrics of users: any function or class that looks at an answer."""
+"""Metrics of users: any function or class that looks at an answer, and any metric of deepeval's."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from pytest_ragcheck.model import Score
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_ragcheck.metrics.base import Case
+    from pytest_ragcheck.metrics.base import Case, Metric
+    from pytest_ragcheck.metrics.judged.given import Given
     from pytest_ragcheck.metrics.judged.judge import Judge
     from pytest_ragcheck.metrics.registry import MetricParts
 
-__all__ = ["metric"]
+__all__ = ["metric", "spec_of"]
 
 T = TypeVar("T", bound="Callable[..., Any]")
 PARAMETERS = ("question", "answer", "contexts", "reference", "case", "judge")
@@ -48,24 +49,60 @@ def metric(candidate: Any = None, /, *, name: str | None = None) -> Any:
     return _register(candidate, None)
 
 
+def spec_of(candidate: Any, *, name: str | None = None) -> registry.MetricSpec:
+    """What stands at an import path or came from a fixture, ready to be made.
+
+    It is a function or class as for :func:`metric`; or a metric object or class of deepeval's, or a function that makes
+    such an object and takes nothing, or ``model``: the judge. ``name`` wins over its own.
+    Raises :class:`~pytest_ragcheck.errors.ConfigurationError` where it is none of these.
+    """
+    from pytest_ragcheck.metrics.judged import given
+
+    if given.is_deepevals(candidate) or given.makes_metric(candidate):
+        return _deepeval_spec(given.as_given(candidate, name))
+    return _spec(candidate, name or _own_name(candidate), _origin(candidate))
+
+
+def _deepeval_spec(found: Given) -> registry.MetricSpec:
+    def make(parts: MetricParts) -> Metric:
+        from pytest_ragcheck.metrics.judged.given import GivenMetric
+
+        judging = registry.judging_of(parts, found.name) if found.asks_judge else parts.judging
+        return GivenMetric(found, judging=judging, judging_by=parts.judging_by)
+
+    return registry.MetricSpec(name=found.name, make=make, needs=found.needs, threshold=found.threshold)
+
+
+def _spec(candidate: Any, name: str, origin: tuple[str, int]) -> registry.MetricSpec:
+    parameters = _parameters(candidate, name, origin)
+    needs = frozenset(parameters) & {"judge", "reference", "contexts"}
+    return registry.MetricSpec(name=name, make=lambda parts: _made(candidate, name, parameters, parts), needs=needs)
+
+
 def _register(candidate: T, name: str | None) -> T:
     """Register one metric; returns it as it is."""
-    chosen = name or str(getattr(candidate, "name", None) or getattr(candidate, "__name__", ""))
+    from pytest_ragcheck.metrics.judged.given import is_deepevals
+
     origin = _origin(candidate)
-    parameters = _parameters(candidate, chosen, origin)
+    chosen = name or _own_name(candidate)
+    if is_deepevals(candidate):  # making one is left until it is asked for
+        raise ConfigurationError(
+            f"{_shown(origin)}: metric {chosen!r} is deepeval's; name it in [metrics] by its import path "
+            f'("module:{chosen}" = 0.7), or return it from the fixture ragcheck_metrics'
+        )
+    spec = _spec(candidate, chosen, origin)
     if _origins.get(chosen) == origin:  # its module is imported again
         registry.unregister(chosen)
-    needs = frozenset(parameters) & {"judge", "reference", "contexts"}
     try:
-        registry.register(
-            registry.MetricSpec(
-                name=chosen, make=lambda parts: _made(candidate, chosen, parameters, parts), needs=needs
-            )
-        )
+        registry.register(spec)
     except ConfigurationError as problem:
         raise ConfigurationError(f"{_shown(origin)}: {problem}") from None
     _origins[chosen] = origin
     return candidate
+
+
+def _own_name(candidate: Any) -> str:
+    return str(getattr(candidate, "name", None) or getattr(candidate, "__name__", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,4 +190,4 @@ def _origin(candidate: Any) -> tuple[str, int]:
 
 
 def _shown(origin: tuple[str, int]) -> str:
-    return f"{origin[0]}:{origin[1]}"
+    return f"{origin[0]}:{origin[1]}" if origin[1] else origin[0]

@@ -7,7 +7,7 @@ metrics of users come in through :func:`register`. Nothing else has to know them
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 from pytest_ragcheck.metrics.judged.kinds import KINDS
@@ -28,6 +28,7 @@ __all__ = [
     "judging_of",
     "metric_names",
     "register",
+    "replace_metric",
     "required_inputs",
     "unregister",
 ]
@@ -40,6 +41,8 @@ class MetricParts:
     top_k: int
     embed: Embed | None = None
     judging: Judging | None = None
+    judging_by: Callable[[Any], Judging] | None = None
+    """What judges with a model that the user chose for one metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class MetricSpec:
     name: str
     make: Callable[[MetricParts], Metric]
     needs: frozenset[str] = frozenset()
+    threshold: float | None = None
+    """Its own least value, for where nothing else sets one."""
 
 
 def _retrieval_spec(name: str) -> MetricSpec:
@@ -103,6 +108,11 @@ def register(spec: MetricSpec) -> None:
     _specs[spec.name] = spec
 
 
+def replace_metric(spec: MetricSpec) -> None:
+    """Add a metric that an import path names, in the place of what the same path named before."""
+    _specs[spec.name] = spec
+
+
 def unregister(name: str) -> None:
     """Take back what :func:`register` added; built-in metrics stay."""
     if name not in {spec.name for spec in _BUILT_IN}:
@@ -125,7 +135,12 @@ def required_inputs(name: str) -> frozenset[str]:
 
 
 def create_metrics(
-    names: Iterable[str], *, top_k: int, embed: Embed | None, judging: Judging | None = None
+    names: Iterable[str],
+    *,
+    top_k: int,
+    embed: Embed | None,
+    judging: Judging | None = None,
+    judging_by: Callable[[Any], Judging] | None = None,
 ) -> tuple[Metric, ...]:
     """One metric object for each different name, in the order given.
 
@@ -133,7 +148,7 @@ def create_metrics(
         ConfigurationError: an unknown name, or a metric that needs an embedder or a judge where there is none.
 
     """
-    parts = MetricParts(top_k=top_k, embed=embed, judging=judging)
+    parts = MetricParts(top_k=top_k, embed=embed, judging=judging, judging_by=judging_by)
     return tuple(spec.make(parts) for spec in [_spec(name) for name in dict.fromkeys(names)])
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.metrics.base import Case
 
-__all__ = ["Evidence", "of_contexts_judged", "of_correctness", "of_items", "of_recall", "of_statements_in_contexts"]
+__all__ = ["Evidence", "of_contexts_judged", "of_items", "of_recall", "of_statements_in_contexts", "of_words_alone"]
 
 _YES, _BORDERLINE = "yes", "borderline"
 
@@ -82,8 +82,8 @@ def of_statements_in_contexts(metric: Any, case: Case) -> Evidence:  # noqa: ARG
     )
 
 
-def of_correctness(metric: Any, case: Case) -> Evidence:  # noqa: ARG001
-    """For G-Eval: the judge's own words are all there is."""
+def of_words_alone(metric: Any, case: Case) -> Evidence:  # noqa: ARG001
+    """For G-Eval, and metrics that are not known here: the judge's own words are all there is."""
     return Evidence()
 
 

@@ -13,6 +13,8 @@ from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.library import Library, check_installed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_ragcheck.gateway.requests import Completer, ModelReply
 
 __all__ = ["Judge", "deepeval_model"]
@@ -35,7 +37,8 @@ class Judge:
     purpose: str = "judging"
     """For the accounts: the metric's name."""
     priority: int = 0
-    trial: int = 0
+    schema_of: Callable[[Any], Mapping[str, Any]] | None = None
+    """From a pydantic class to the JSON schema that is asked for; None: as the Messages API takes it."""
 
     async def ask(self, prompt: str, *, schema: Any = None) -> Any:
         """The reply: text, or with ``schema`` what it describes.
@@ -55,8 +58,7 @@ class Judge:
             messages=[{"role": "user", "content": prompt}],
             max_tokens=self.max_tokens,
             parameters=self.parameters,
-            schema=_json_schema(schema),
-            trial=self.trial,
+            schema=self._json_schema(schema),
             purpose=self.purpose,
             priority=self.priority,
         )
@@ -70,6 +72,11 @@ class Judge:
         await Library().ready()
         return deepeval_model(self)
 
+    def _json_schema(self, schema: Any) -> Mapping[str, Any] | None:
+        if schema is None or isinstance(schema, Mapping):
+            return schema
+        return (self.schema_of or _schema_of)(schema)
+
     async def _whole(self, request: ModelRequest) -> ModelReply:
         try:
             return await self.gateway.complete(request)
@@ -77,10 +84,6 @@ class Judge:
             if problem.details.get("stop_reason") != "max_tokens":
                 raise
         return await self.gateway.complete(replace(request, max_tokens=MORE_ROOM * request.max_tokens))
-
-
-def _json_schema(schema: Any) -> Mapping[str, Any] | None:
-    return schema if schema is None or isinstance(schema, Mapping) else _schema_of(schema)
 
 
 @lru_cache(maxsize=256)

@@ -150,7 +150,7 @@ _ALL = (
         doc="Whether the answer says what the reference says, on a scale of 0 to 10 divided by ten (G-Eval: Y. Liu et "
         'al., "G-Eval", EMNLP 2023). `judging.criteria` or `judging.evaluation_steps` say what counts.',
         needs=frozenset({"answer", "reference"}),
-        evidence=evidence.of_correctness,
+        evidence=evidence.of_words_alone,
         chosen=_correctness,
         reason_from=None,
     ),

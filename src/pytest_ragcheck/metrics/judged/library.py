@@ -51,6 +51,11 @@ class Library:
         """Start importing, and return at once."""
         threading.Thread(target=self._import, name="ragcheck-deepeval", daemon=True).start()
 
+    def load(self) -> None:
+        """Import it now, and wait for it."""
+        check_installed()
+        self._import()
+
     async def ready(self) -> None:
         """Return when deepeval is there."""
         if self._ready:

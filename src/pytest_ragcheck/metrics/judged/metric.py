@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
+from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.metrics.judged import library
 from pytest_ragcheck.metrics.judged.judge import Judge, deepeval_model
+from pytest_ragcheck.metrics.judged.measuring import as_our_errors, measured, test_case_of
 from pytest_ragcheck.metrics.judged.planning import planned_requests
 from pytest_ragcheck.metrics.judged.scores import Judged, Scores
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_ragcheck.gateway.requests import Completer, ModelRequest
     from pytest_ragcheck.metrics.base import Case
@@ -41,7 +42,15 @@ class Judging:
     """Whether a vacuous score is an error."""
     since: float | None = None
     """Unix time; scores kept before are not used."""
+    schema_of: Callable[[Any], Mapping[str, Any]] | None = None
+    """As :attr:`Judge.schema_of`."""
     library: library.Library = field(default_factory=library.Library)
+
+    def wants_reason(self, metric: str, value: float, question: Question) -> bool:
+        """Whether the judge's words on a score will be read."""
+        least = question.thresholds.get(metric, self.thresholds.get(metric))
+        close = least is not None and value < least + self.settings.near
+        return self.every_reason or close
 
     def judge(self, purpose: str) -> Judge:
         """The judge for one metric."""
@@ -51,6 +60,7 @@ class Judging:
             max_tokens=self.settings.max_tokens,
             parameters=self.settings.parameters,
             purpose=purpose,
+            schema_of=self.schema_of,
         )
 
 
@@ -120,29 +130,19 @@ class JudgedMetric:
     def _lacks_reason(self, judged: Judged, question: Question) -> bool:
         if judged.reason is not None or self._kind.reason_from is None:
             return False
-        least = question.thresholds.get(self.name, self._judging.thresholds.get(self.name))
-        close = least is not None and judged.value < least + self._judging.settings.near
-        return self._judging.every_reason or close
+        return self._judging.wants_reason(self.name, judged.value, question)
 
     async def _judged(self, case: Case) -> Judged:
         await self._judging.library.ready()
-        try:
+        with as_our_errors():
             return await self._judged_by_deepeval(case)
-        except RagcheckError:
-            raise
-        except Exception as problem:
-            if (ours := _wrapped(problem)) is not None:
-                raise ours from None
-            told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-            raise MeasurementError(f"deepeval: {told}", kind="judging") from problem
 
     async def _judged_by_deepeval(self, case: Case) -> Judged:
-        metric, test_case = self._new_metric(), _test_case(case)
-        await metric.a_measure(test_case, _show_indicator=False)
-        library.stay_quiet()
+        metric, test_case = self._new_metric(), test_case_of(case)
+        value = await measured(metric, test_case)
         evidence = self._kind.evidence(metric, case)
         own_reason = metric.reason if self._kind.reason_from is None else None
-        judged = Judged.of(_within_scale(float(metric.score)), evidence, reason=own_reason)
+        judged = Judged.of(value, evidence, reason=own_reason)
         if not self._lacks_reason(judged, case.question):
             return judged
         return judged.with_reason(await self._reason(metric, test_case))
@@ -177,30 +177,3 @@ def new_metric(kind: Kind, chosen: Mapping[str, Any], model: Any) -> Any:
         options |= {"include_reason": False, "eval_mode": "llm"}
     with library.quietly():
         return library.metric_class(kind.metric)(**options)
-
-
-def _within_scale(value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise MeasurementError(f"the judge gave {value!r}, which is not from 0 to 1", kind="wrong-value")
-    return value
-
-
-def _test_case(case: Case) -> Any:
-    from deepeval.test_case import LLMTestCase
-
-    contexts = [context.text for context in case.contexts]
-    return LLMTestCase(
-        input=case.question.question,
-        actual_output=case.answer.text if case.answer is not None else None,
-        expected_output=case.question.reference,
-        retrieval_context=contexts,
-        context=contexts,
-    )
-
-
-def _wrapped(problem: BaseException) -> RagcheckError | None:
-    """What the gateway or the judge said, where deepeval has wrapped it in an error of its own."""
-    cause: BaseException | None = problem
-    while cause is not None and not isinstance(cause, RagcheckError):
-        cause = cause.__cause__ or cause.__context__
-    return cause
