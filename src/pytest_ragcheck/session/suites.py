@@ -14,8 +14,9 @@ from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckErr
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.metrics.stored import AnswerMetric
-from pytest_ragcheck.rag.importing import import_object, is_import_path
+from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.store import Store, digest, state_folder
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
     from pytest_ragcheck.rag.corpus import Corpus
-    from pytest_ragcheck.rag.embedding import CachedEmbedder, Embedder
+    from pytest_ragcheck.rag.embedding import CachedEmbedder
     from pytest_ragcheck.rag.index import Index
     from pytest_ragcheck.rag.pipeline import Generator, Pipeline
     from pytest_ragcheck.session.access import CheckedGateway
@@ -98,29 +99,9 @@ class Suite:
     @cached_property
     def embedder(self) -> CachedEmbedder:
         """The configured embedder, behind the store."""
-        from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
+        from pytest_ragcheck.rag.embedding import CachedEmbedder
 
-        name = self.settings.embedder
-        embedder: Embedder
-        if is_import_path(name):
-            embedder = self._own_embedder(name)
-        else:
-            location = self.settings.root / name
-            embedder = SentenceTransformersEmbedder(str(location) if location.is_dir() else name)
-        return CachedEmbedder(embedder, self.store)
-
-    def _own_embedder(self, name: str) -> Embedder:
-        made: Embedder
-        try:
-            made = import_object(name, root=self.settings.root, key="embedder")()
-        except ConfigurationError as problem:
-            raise ConfigurationError(f"{self.settings.origin}: {problem}") from None
-        except Exception as problem:
-            cause = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-            raise ConfigurationError(
-                f"{self.settings.origin}: embedder = {name!r} cannot be made: {cause}"
-            ) from problem
-        return made
+        return CachedEmbedder(configured_embedder(self.settings), self.store)
 
     @cached_property
     def index(self) -> Index:
@@ -139,7 +120,17 @@ class Suite:
             store=self.store,
             size=self.settings.chunk_size,
             overlap=self.settings.chunk_overlap,
+            exact_up_to=self.settings.exact_search_up_to,
         )
+
+    @property
+    def notices(self) -> Iterable[str]:
+        """What the user should know of how it was measured."""
+        if self.is_set_up and self.index.recall is not None:
+            yield (
+                f"{self.name}: an approximate search among {len(self.index.chunks):,} chunks; it found "
+                f"{self.index.recall:.1%} of what an exact one finds (exact_search_up_to)"
+            )
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -381,8 +372,8 @@ class SuiteCatalog:
 
     @property
     def notices(self) -> Iterable[str]:
-        """What the stores have to tell the user."""
-        return [notice for store in self._stores.values() for notice in store.notices]
+        """What stores and suites have to tell the user."""
+        return [notice for teller in (*self._stores.values(), *self.suites) for notice in teller.notices]
 
     @property
     def suites(self) -> tuple[Suite, ...]:
