@@ -7,10 +7,13 @@ from functools import partial
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
-from pytest_ragcheck.model import Answer, Chunk, Context, Question
+from pytest_ragcheck.model import Answer, Chunk, Context, Question, Turn
 from pytest_ragcheck.rag.pipeline import SYNC_CALLS_AT_ONCE, as_pipeline
 
 QUESTION = Question(id="q", question="How long?")
+FOLLOW_UP = Question(
+    id="q", question="And then?", history=(Turn(role="user", text="What now?"), Turn(role="assistant", text="Tea."))
+)
 
 
 def answer_of(function, **options):
@@ -78,7 +81,6 @@ def test_chunks_become_contexts_with_their_place():
     ("returned", "named"),
     [
         (None, "NoneType"),
-        ("only text", "str"),
         (("text", "contexts as a str"), "tuple"),
         ((1, []), "tuple"),
         (("text", [object()]), "object"),
@@ -92,7 +94,7 @@ def test_what_is_no_answer_is_named(returned, named):
 
 
 def test_what_cannot_be_called_is_a_configuration_error():
-    with pytest.raises(ConfigurationError, match="must return a callable"):
+    with pytest.raises(ConfigurationError, match="must be a callable that takes a question, .*; got str"):
         as_pipeline("not callable")
 
 
@@ -170,3 +172,34 @@ def test_stop_iteration_in_a_thread_does_not_hang():
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         answer_of(ask)
+
+
+def followed_up(function):
+    return asyncio.run(as_pipeline(function).generate(FOLLOW_UP, None))
+
+
+def test_earlier_turns_reach_a_parameter_named_history():
+    def ask(question, history):
+        return f"{history} {question}", []
+
+    async def ask_with_default(question, *, top_k=3, history=()):
+        return f"{list(history)} {question}", []
+
+    messages = [{"role": "user", "content": "What now?"}, {"role": "assistant", "content": "Tea."}]
+    assert followed_up(ask).text == f"{messages} And then?"
+    assert followed_up(ask_with_default).text == f"{messages} And then?"
+    assert answer_of(ask).text == "[] How long?"
+
+
+def test_earlier_turns_are_part_of_a_question():
+    def ask(question: Question):
+        return question.history[-1].text, []
+
+    assert followed_up(ask).text == "Tea."
+
+
+def test_earlier_turns_that_nobody_takes_are_an_error():
+    with pytest.raises(MeasurementError, match="takes none: give it a parameter named history") as caught:
+        followed_up(lambda question: (question, []))
+
+    assert caught.value.kind == "no-history"

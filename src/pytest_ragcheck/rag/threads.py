@@ -1,0 +1,43 @@
+"""Sync code beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["in_daemon_thread"]
+
+T = TypeVar("T")
+
+
+def in_daemon_thread(function: Callable[[Any], T], argument: Any) -> Awaitable[T]:
+    """Run in a thread that does not keep the process alive, so that Ctrl-C need not wait for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(set_outcome: Callable[[Any], None], outcome: Any) -> None:
+        if not future.done():
+            set_outcome(outcome)
+
+    def hand_back(set_outcome: Callable[[Any], None], outcome: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, set_outcome, outcome)
+
+    def work() -> None:
+        try:
+            returned = context.run(function, argument)
+        except StopIteration as problem:
+            hand_back(future.set_exception, RuntimeError(f"the pipeline raised {problem!r}"))
+        except BaseException as problem:  # noqa: BLE001 (what it raised belongs to the one who awaits)
+            hand_back(future.set_exception, problem)
+        else:
+            hand_back(future.set_result, returned)
+
+    threading.Thread(target=work, name="ragcheck-pipeline", daemon=True).start()
+    return future
