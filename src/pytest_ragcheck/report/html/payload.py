@@ -1,0 +1,76 @@
+"""All questions of a run as plain data for the page's scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.html.changes import change_entry
+from pytest_ragcheck.report.html.entries import question_entry
+from pytest_ragcheck.report.html.texts import Texts
+from pytest_ragcheck.report.textual import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ragcheck.comparison import Comparison, QuestionChange
+    from pytest_ragcheck.model import Result, Run
+
+__all__ = ["payload"]
+
+_Identity = tuple[str, str, str]
+"""Dataset, id and variant."""
+
+
+def payload(run: Run, comparison: Comparison | None) -> dict[str, Any]:
+    """``questions`` in the run's order, ``texts`` that they share by number, and what names the table's columns."""
+    texts, changes = Texts(), _changes_by_question(comparison)
+    summaries = metric_summaries(run.results)
+    questions = [
+        _question(result, key, texts, changes.get(_identity(result)))
+        for result, key in zip(run.results, _keys(run.results), strict=True)
+    ]
+    return {
+        "questions": questions,
+        "texts": texts.all(),
+        # Those with a threshold first: where there is room for some, for them.
+        "metrics": [one.metric for one in sorted(summaries, key=lambda one: one.judged == 0)],
+        "compared": comparison is not None,
+        "mode": run.mode,
+        "wall": run.wall,
+    }
+
+
+def _question(result: Result, key: str, texts: Texts, change: QuestionChange | None) -> dict[str, Any]:
+    entry = question_entry(result, texts, {} if change is None else change.scores)
+    return {"key": key, **entry, "change": None if change is None else change_entry(result, change)}
+
+
+def _changes_by_question(comparison: Comparison | None) -> dict[_Identity, QuestionChange]:
+    changes = () if comparison is None else comparison.questions
+    return {(change.dataset, change.id, change.variant): change for change in changes}
+
+
+def _identity(result: Result) -> _Identity:
+    return result.question.dataset, result.question.id, result.variant
+
+
+def _keys(results: Sequence[Result]) -> list[str]:
+    """What a question's address in the page ends with: its id, so that it stays the same from run to run.
+
+    With dataset and variant where the id is not enough.
+    """
+    ids = [printable(result.question.id) for result in results]
+    twice = {one for one, count in Counter(ids).items() if count > 1}
+    keys: dict[str, None] = {}
+    for result, identifier in zip(results, ids, strict=True):
+        key = identifier
+        if identifier in twice:
+            key = "/".join(filter(None, [printable(result.question.dataset), printable(result.variant), identifier]))
+        number, unique = 1, key
+        while unique in keys:
+            number += 1
+            unique = f"{key}~{number}"
+        keys[unique] = None
+    return list(keys)
