@@ -8,6 +8,7 @@ which is what a clock on the wall would show. One by one the two are the same.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Result, Run
 
-__all__ = ["last_comparable", "timing_comparison", "timing_table"]
+__all__ = ["first_comparable", "last_comparable", "timing_comparison", "timing_table"]
 
 _LEAST_WIDTH = 40
 _ID_COLUMNS = 60
@@ -153,14 +154,16 @@ def _call_notes(asked: Sequence[Result]) -> list[str]:
     return [f"model calls: {len(calls):,}, {sum(call.cached for call in calls):,} from the cache; {waits}"]
 
 
+def first_comparable(run: Run, others: Iterable[Run]) -> Run | None:
+    """The first of ``others``, runs in the other mode, whose times can be compared with those of ``run``."""
+    return next((other for other in others if _obstacle(run, other) is None), None)
+
+
 def last_comparable(sequential: Run, concurrent: Iterable[Run]) -> Run | None:
     """Of concurrent runs, newest first, the first that can be compared; else the newest, to say what is in the way."""
-    newest = None
-    for run in concurrent:
-        newest = newest or run
-        if _obstacle(sequential, run) is None:
-            return run
-    return newest
+    runs = iter(concurrent)
+    newest = next(runs, None)
+    return None if newest is None else first_comparable(sequential, chain([newest], runs)) or newest
 
 
 def timing_comparison(sequential: Run, concurrent: Run | None, *, width: int = 80) -> str:

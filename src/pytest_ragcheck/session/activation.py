@@ -30,6 +30,8 @@ def activate(config: pytest.Config) -> None:
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
+        if options.reports:
+            _activate_reports(config, options, recorder, catalog)
     if plugins.hasplugin("asyncio"):
         from pytest_ragcheck.session import live_asyncio
 
@@ -38,3 +40,10 @@ def activate(config: pytest.Config) -> None:
         from pytest_ragcheck.session import live_runner
 
         plugins.register(live_runner, "ragcheck-live")
+
+
+def _activate_reports(config: pytest.Config, options: Options, recorder: Recorder, catalog: SuiteCatalog) -> None:
+    from pytest_ragcheck.session.reports import Reports, check_places
+
+    check_places(options, config.invocation_params.dir)
+    config.pluginmanager.register(Reports(config, options, recorder, catalog), "ragcheck-reports")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_ragcheck.report.files import REPORT_SUFFIXES
 
 if TYPE_CHECKING:
     import pytest
@@ -28,6 +31,8 @@ class Options:
     plan: bool
     verbose: bool
     strict_evidence: bool
+    reports: tuple[Path, ...]
+    """Files to write, as they were named."""
 
     @classmethod
     def read(cls, config: pytest.Config) -> Options:
@@ -41,6 +46,7 @@ class Options:
             max_cost=config.getoption("ragcheck_max_cost"),
             plan=config.getoption("ragcheck_plan"),
             strict_evidence=config.getoption("ragcheck_strict_evidence"),
+            reports=tuple(dict.fromkeys(config.getoption("ragcheck_report"))),
             verbose=config.getoption("verbose", 0) > 0,  # no such option under -p no:terminal
         )
 
@@ -102,6 +108,23 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="A vacuous score (the judge found nothing to judge, or judged less than there was) is an error.",
     )
+    group.addoption(
+        "--ragcheck-report",
+        type=_report,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="Write a report of the run; its kind by the suffix: .html, .md, .json. May be given often.",
+    )
+
+
+def _report(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in REPORT_SUFFIXES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no kind of report for a suffix: use {', '.join(REPORT_SUFFIXES)}"
+        )
+    return path
 
 
 def _dollars(text: str) -> float:

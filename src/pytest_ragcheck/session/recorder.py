@@ -16,6 +16,7 @@ from pytest_ragcheck.session.roles import is_worker
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suites import Suite, SuiteCatalog
@@ -88,6 +89,8 @@ class Recorder:
         """Items that failed and were marked xfail: what they missed is known."""
         self.live: LiveAnswers | None = None
         self.run: Run | None = None
+        self.comparison: Comparison | None = None
+        """The run against the baseline; None without one."""
         self.notices: list[str] = []
         """What the user should know of the run's file."""
         self.lost: Sequence[str] = ()

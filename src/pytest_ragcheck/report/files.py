@@ -1,0 +1,39 @@
+"""A run's reports as files, of the kind that a file's suffix names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_ragcheck.comparison import Comparison
+    from pytest_ragcheck.model import Run
+
+__all__ = ["REPORT_SUFFIXES", "write_report"]
+
+REPORT_SUFFIXES = (".html", ".md", ".json")
+
+
+def write_report(path: Path, run: Run, comparison: Comparison | None = None, *, sequential: Run | None = None) -> None:
+    """Write a report in one step, and the folders above it; OSError where that cannot be.
+
+    The suffix must be one of :data:`REPORT_SUFFIXES`. A JSON report is the run itself. ``sequential`` is for HTML, see
+    :func:`~pytest_ragcheck.report.html.html_report`.
+    """
+    from pytest_ragcheck.run_file import save_run, write_atomically
+
+    if path.suffix.lower() == ".json":
+        save_run(run, path, shared=True)
+    else:
+        write_atomically(path, _text(path, run, comparison, sequential).encode(), shared=True)
+
+
+def _text(path: Path, run: Run, comparison: Comparison | None, sequential: Run | None) -> str:
+    if path.suffix.lower() == ".md":
+        from pytest_ragcheck.report.markdown import markdown_report
+
+        return markdown_report(run, comparison)
+    from pytest_ragcheck.report.html import html_report
+
+    return html_report(run, comparison, sequential=sequential)

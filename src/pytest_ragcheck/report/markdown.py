@@ -1,0 +1,132 @@
+"""A run as Markdown: for a pull request's comment, or a step's summary in CI."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.model import State
+from pytest_ragcheck.report import figures
+from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.calls import calls_lines
+from pytest_ragcheck.report.markdown_text import code, collapsed, fenced, table
+from pytest_ragcheck.report.question import first_line, question_report
+from pytest_ragcheck.report.timing import timing_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_ragcheck.comparison import Comparison
+    from pytest_ragcheck.model import Result, Run
+    from pytest_ragcheck.report.aggregate import MetricSummary
+
+__all__ = ["MOST_CHARACTERS", "markdown_report"]
+
+MOST_CHARACTERS = 65_000
+"""GitHub takes comments of 65,536 characters and a step's summary of 1 MiB; some is left for words around it."""
+
+_WIDTH = 100
+_NAME_COLUMNS, _ID_COLUMNS, _SUMMARY_COLUMNS = 40, 60, 160
+_SHOWN_METRICS = 60
+_SHOWN_REASONS = 10
+
+
+def markdown_report(run: Run, comparison: Comparison | None = None, *, limit: int = MOST_CHARACTERS) -> str:
+    """The verdict, the metrics, and every question that did not pass, folded away under its first line.
+
+    With ``comparison`` the gate's verdict and each mean's change. Where the text would have more than ``limit``
+    characters, questions are left out, those that broke against the baseline last; a note counts them.
+    """
+    head = [_title(run), *_gate(comparison), _states(run.results), *_metrics(run, comparison)]
+    tail = [_figures(run), _footer(run)]
+    room = limit - sum(len(part) + 2 for part in (*head, *tail))
+    return "\n\n".join([*head, *_questions(_broken_first(run, comparison), room), *tail]) + "\n"
+
+
+def _title(run: Run) -> str:
+    bad = sum(result.state in {State.FAILED, State.ERROR} for result in run.results)
+    asked = figures.plural(len(run.results), "question")
+    outcome = f"{bad:,} of {asked} did not pass" if bad else f"{asked}, none failed"
+    return f"## RAG: {outcome}" + ("" if run.complete else " (stopped early)")
+
+
+def _gate(comparison: Comparison | None) -> list[str]:
+    if comparison is None:
+        return []
+    against = f"against {code(comparison.baseline_name, _ID_COLUMNS)} of {code(comparison.baseline_created)}"
+    reasons = [f"- {code(reason, _SUMMARY_COLUMNS)}" for reason in comparison.reasons[:_SHOWN_REASONS]]
+    return [f"**{comparison.verdict.value}** {against}", *(["\n".join(reasons)] if reasons else [])]
+
+
+def _states(results: Iterable[Result]) -> str:
+    counts = Counter(result.state for result in results)
+    return ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state] or state is State.PASSED)
+
+
+def _metrics(run: Run, comparison: Comparison | None) -> list[str]:
+    summaries = metric_summaries(run.results)
+    if not summaries:
+        return []
+    change = [] if comparison is None else ["change"]
+    headings = ["metric", "mean", *change, "95 %", "least", "passed", "n/a", "errors", "least in"]
+    rows = [headings, *(_row(summary, comparison) for summary in summaries[:_SHOWN_METRICS])]
+    more = len(summaries) - _SHOWN_METRICS
+    return [table(rows), *([f"and {figures.plural(more, 'more metric')}"] if more > 0 else [])]
+
+
+def _row(summary: MetricSummary, comparison: Comparison | None) -> list[str]:
+    change = []
+    if comparison is not None:
+        known = comparison.metrics.get(summary.metric)
+        change = ["-" if known is None else figures.change(known.difference)]
+    passed = f"{summary.passed:,} of {summary.judged:,}" if summary.judged else "-"
+    return [
+        code(summary.metric, _NAME_COLUMNS),
+        "-" if summary.mean is None else figures.value(summary.mean),
+        *change,
+        figures.interval(summary.interval),
+        "-" if summary.least is None else figures.value(summary.least),
+        passed if summary.passed == summary.judged else f"**{passed}**",
+        f"{summary.not_applicable:,}",
+        f"**{summary.errors:,}**" if summary.errors else "0",
+        "-" if summary.least_id is None else code(summary.least_id, _ID_COLUMNS),
+    ]
+
+
+def _broken_first(run: Run, comparison: Comparison | None) -> list[Result]:
+    """What did not pass; what broke against the baseline before what was known."""
+    broken = set() if comparison is None else {(one.dataset, one.id, one.variant) for one in comparison.broken}
+    bad = [result for result in run.results if result.state in {State.FAILED, State.ERROR}]
+    return sorted(bad, key=lambda result: (result.question.dataset, result.question.id, result.variant) not in broken)
+
+
+def _questions(results: Sequence[Result], room: int) -> list[str]:
+    """As many questions as there is room for, and a note that counts the others."""
+    if not results:
+        return []
+    blocks = ["### Questions that did not pass"]
+    note = f"{len(results):,} more did not pass; they are left out to keep this within GitHub's limit."
+    room -= len(blocks[0]) + len(note) + 4
+    for shown, result in enumerate(results):
+        block = _question(result)
+        room -= len(block) + 2
+        if room < 0:
+            return [*blocks, note.replace(f"{len(results):,}", f"{len(results) - shown:,}", 1)]
+        blocks.append(block)
+    return blocks
+
+
+def _question(result: Result) -> str:
+    return collapsed(code(first_line(result), _SUMMARY_COLUMNS), fenced(question_report(result, width=_WIDTH)))
+
+
+def _figures(run: Run) -> str:
+    texts = [timing_table(run, width=_WIDTH)]
+    if run.model_calls is not None:
+        texts.insert(0, calls_lines(run.model_calls, width=_WIDTH))
+    return collapsed("Cost and timing", fenced("\n\n".join(texts)))
+
+
+def _footer(run: Run) -> str:
+    version = run.versions.get("pytest-ragcheck", "")
+    return f"<sub>pytest-ragcheck {code(version, _NAME_COLUMNS)}, run of {code(run.started_at, _NAME_COLUMNS)}</sub>"
