@@ -42,6 +42,7 @@ class Cause(StrEnum):
 
     CONTEXTS = "contexts changed"
     ANSWER = "contexts same, answer changed"
+    ANSWER_ALONE = "answer changed, contexts unknown"
     SCORE = "answer same, score moved"
     UNKNOWN = "no answer to compare"
 
@@ -150,8 +151,14 @@ class Comparison:
     """Questions of the run that the baseline does not know."""
     gone: tuple[str, ...] = ()
     """Questions of the baseline that the dataset no longer has."""
+    reworded: tuple[str, ...] = ()
+    """Questions whose text, reference, gold or facts are not what they were: not compared."""
+    unmeasured: tuple[str, ...] = ()
+    """Questions of the run without an answer, or with a score that could not be measured."""
     changed: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     """Parts of the fingerprint that differ: (baseline, run)."""
+    notes: tuple[str, ...] = ()
+    """Each one line: what else a reader should know, such as metrics that only one of the two has."""
     coverage: float = 1.0
     """Share of the scores that could be measured, of those that were wanted."""
 

@@ -61,7 +61,7 @@ class Entry:
     id: str
     variant: str = ""
     question: str
-    """Digest of what the question file says: question, reference, gold, facts, answerable."""
+    """Digest of what the question file says: question, earlier turns, reference, gold, facts, answerable."""
     scores: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     """By metric; None where that trial's score could not be measured."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -129,7 +129,8 @@ def question_digest(question: Question) -> str:
     """A digest of what decides how an answer is measured; not of tags, thresholds and the place in the file."""
     groups = [sorted(map(_passage_parts, group), key=repr) for group in question.gold]
     facts = [list(fact) for fact in question.must_contain]
-    parts = [question.question, question.reference, groups, facts, question.answerable]
+    turns = [[turn.role, turn.text] for turn in question.history]
+    parts = [question.question, turns, question.reference, groups, facts, question.answerable]
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:QUESTION_DIGITS]
 
 

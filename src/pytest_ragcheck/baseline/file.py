@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Baseline", "BaselineError", "load_baseline", "save_baseline", "updated"]
 
 REMEDY = "restore it from version control, or write it anew with --ragcheck-update-baseline"
-MODE = 0o644
-"""Of a new file: it is no secret to who may read the repository."""
 
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 _NO_NUMBER = re.compile(r"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=[,\]}\s])")
@@ -49,11 +47,9 @@ class BaselineError(ConfigurationError):
 
 def save_baseline(baseline: Baseline, path: Path) -> None:
     """Write the file in one step; equal baselines give equal bytes. BaselineError where it cannot be written."""
-    target = path.resolve()  # a link stays a link
+    content = "".join(_lines(baseline)).encode("utf-8")
     try:
-        mode = target.stat().st_mode & 0o777 if target.exists() else MODE
-        write_atomically(target, "".join(_lines(baseline)).encode("utf-8"))
-        target.chmod(mode)
+        write_atomically(path.resolve(), content, shared=True)  # a link stays a link
     except OSError as problem:
         raise BaselineError(path, f"{problem.strerror}", remedy="nothing was written") from None
 

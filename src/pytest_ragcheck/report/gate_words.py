@@ -1,0 +1,130 @@
+"""What the gate's reports say, without layout; ids, labels and names in it are as they came, not yet safe to show."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.comparison import Verdict
+from pytest_ragcheck.report import figures
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.comparison import Comparison, GoldChange, QuestionChange
+
+__all__ = [
+    "breaks_of",
+    "counts_of",
+    "dropped_most",
+    "gold_change",
+    "headline",
+    "known_failures",
+    "part_changes",
+    "question_name",
+    "remedies",
+]
+
+SHOWN_DROPS = 3
+DIGEST_DIGITS = 12
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
+_ACCEPT = "run with --ragcheck-update-baseline and commit the file"
+
+
+def headline(comparison: Comparison) -> str:
+    """The verdict and the weightiest reason."""
+    reason = f": {comparison.reasons[0]}" if comparison.reasons else ""
+    return f"gate: {comparison.verdict.value}{reason}"
+
+
+def counts_of(comparison: Comparison) -> str:
+    """What was compared with what."""
+    compared = figures.plural(len(comparison.questions), "question")
+    covered = "" if comparison.coverage == 1 else f", {comparison.coverage:.1%} of the scores measured"
+    return f"{compared} compared with {comparison.baseline_name} of {comparison.baseline_created}{covered}"
+
+
+def question_name(change: QuestionChange) -> str:
+    """The question's id, with its variant."""
+    return f"{change.id} ({change.variant})" if change.variant else change.id
+
+
+def breaks_of(change: QuestionChange) -> str:
+    """``faithfulness 0.90 -> 0.31, needs 0.70`` for each score that broke."""
+    return "; ".join(
+        f"{name} {_shown(score.baseline)} -> {_shown(score.value)}"
+        + ("" if score.threshold is None else f", needs {figures.value(score.threshold)}")
+        for name, score in change.scores.items()
+        if score.broke
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "not measured" if value is None else figures.value(value)
+
+
+def gold_change(change: GoldChange) -> str:
+    """A gold passage's old and new rank."""
+    return f"gold {_rank(change.baseline_rank)} -> {_rank(change.rank)}: {change.label}"
+
+
+def _rank(rank: int | None) -> str:
+    return "not retrieved" if rank is None else f"rank {rank}"
+
+
+def dropped_most(comparison: Comparison) -> dict[str, list[QuestionChange]]:
+    """For each metric that regressed or drifted the questions that fell most, but for those that broke."""
+    found = {}
+    for metric, change in comparison.metrics.items():
+        if change.verdict not in {Verdict.REGRESSED, Verdict.JUDGE_DRIFTED}:
+            continue
+        drops = sorted(
+            ((_drop(one, metric), one) for one in comparison.questions if not one.broke), key=lambda entry: -entry[0]
+        )
+        fell = [one for drop, one in drops[:SHOWN_DROPS] if drop > 0]
+        if fell:
+            found[metric] = fell
+    return found
+
+
+def _drop(change: QuestionChange, metric: str) -> float:
+    score = change.scores.get(metric)
+    if score is None or score.baseline is None or score.value is None:
+        return 0.0
+    return score.baseline - score.value
+
+
+def known_failures(comparison: Comparison) -> str | None:
+    """How many questions were below a threshold before and are no worse; None: none."""
+    known = sum(any(score.known for score in one.scores.values()) for one in comparison.questions)
+    if not known:
+        return None
+    return f"{figures.plural(known, 'known failure')}: below a threshold in the baseline already, and no worse"
+
+
+def part_changes(comparison: Comparison) -> list[str]:
+    """What differs in what was measured; a digest says no more than that."""
+    return [f"{part}: {_part(before)} -> {_part(now)}" for part, (before, now) in comparison.changed.items()]
+
+
+def _part(value: str | None) -> str:
+    if value is None:
+        return "none"
+    return _DIGEST.sub(lambda digest: digest[0][:DIGEST_DIGITS], value)
+
+
+def remedies(comparison: Comparison) -> list[str]:
+    """What to do, one sentence each; nothing where all is well."""
+    match comparison.verdict:
+        case Verdict.REGRESSED:
+            return [f"mend what made it worse; or, where the drop is meant, {_ACCEPT}"]
+        case Verdict.INCONCLUSIVE:
+            told = {change.remedy for change in comparison.metrics.values() if change.verdict is Verdict.INCONCLUSIVE}
+            return sorted(remedy for remedy in told if remedy)
+        case Verdict.JUDGE_DRIFTED:
+            return [f"the judge moved: on the branch to compare with, {_ACCEPT}; then compare again"]
+        case Verdict.NOT_COMPARABLE:
+            return [f"on the branch to compare with, but measured as now, {_ACCEPT}; or undo what changed the measure"]
+        case Verdict.INVALID:
+            return ["mend what kept the scores from being measured, and run again; what was paid for is in the cache"]
+        case Verdict.BETTER:
+            return [f"to keep what was gained, {_ACCEPT}"]
+    return []
