@@ -16,6 +16,7 @@ from pytest_ragcheck.errors import ConfigurationError, DocumentError
 from pytest_ragcheck.model import Context
 from pytest_ragcheck.rag.chunk_table import ChunkTable
 from pytest_ragcheck.rag.chunking import CHUNKING_VERSION, chunk_documents
+from pytest_ragcheck.rag.limits import EXACT_UP_TO
 from pytest_ragcheck.rag.vectors import (
     approximate_index,
     import_faiss,
@@ -36,12 +37,10 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.vectors import Hits
     from pytest_ragcheck.store import Store
 
-__all__ = ["EXACT_UP_TO", "Index"]
+__all__ = ["Index"]
 
 INDEX_VERSION = 2
 INDEXES_KEPT = 5
-EXACT_UP_TO = 200_000
-"""Chunks; at 384 dimensions an exact search among so many takes some hundredths of a second."""
 _QUERIES_CHECKED = 32
 _SEARCH_KIND = "search"
 _DRAFT = "building-"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings, judge_model
+from pytest_ragcheck.rag.limits import EXACT_UP_TO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,8 @@ class Settings:
     chunk_size: int
     """Words."""
     chunk_overlap: int
+    exact_search_up_to: int
+    """Chunks; among more the search is approximate."""
     metrics: Mapping[str, float | None]
     """Least value that passes; None: only reported. Empty: nothing was configured."""
     concurrency: int | None
@@ -222,6 +225,12 @@ def _schema() -> type[BaseModel]:
             description="A sentence-transformers model (a name, or a folder), or a class of yours: `module:Class`.",
         )
         top_k: int = Field(5, ge=1, description="Contexts retrieved for a question, and the k of retrieval metrics.")
+        exact_search_up_to: int = Field(
+            EXACT_UP_TO,
+            ge=0,
+            description="Chunks that a search looks at one by one. Where there are more, an approximate index finds "
+            "the candidates, and the run tells which share of an exact search's contexts it found.",
+        )
         chunking: Chunking = Chunking()  # type: ignore[call-arg]  # the defaults of Field
         metrics: dict[str, float | Literal["report"]] = Field(
             {}, description='The least value that passes, 0 to 1, or `"report"`: measured, but nothing fails by it.'
@@ -269,6 +278,7 @@ def _validated(file: ConfigurationFile) -> Settings:
         top_k=table.top_k,
         chunk_size=table.chunking.size,
         chunk_overlap=table.chunking.overlap,
+        exact_search_up_to=table.exact_search_up_to,
         metrics=MappingProxyType(_thresholds(file, table.metrics)),
         concurrency=table.concurrency,
         request_timeout=table.request_timeout,

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,13 +125,14 @@ class Suite:
         )
 
     @property
-    def notices(self) -> Iterable[str]:
+    def notices(self) -> list[str]:
         """What the user should know of how it was measured."""
-        if self.is_set_up and self.index.recall is not None:
-            yield (
-                f"{self.name}: an approximate search among {len(self.index.chunks):,} chunks; it found "
-                f"{self.index.recall:.1%} of what an exact one finds (exact_search_up_to)"
-            )
+        if not self.is_set_up or self.index.recall is None:
+            return []
+        among = f"an approximate search among {len(self.index.chunks):,} chunks"
+        return [
+            f"{self.name}: {among}; it found {self.index.recall:.1%} of what an exact one finds (exact_search_up_to)"
+        ]
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -373,7 +375,8 @@ class SuiteCatalog:
     @property
     def notices(self) -> Iterable[str]:
         """What stores and suites have to tell the user."""
-        return [notice for teller in (*self._stores.values(), *self.suites) for notice in teller.notices]
+        told = [store.notices for store in self._stores.values()] + [suite.notices for suite in self.suites]
+        return chain.from_iterable(told)
 
     @property
     def suites(self) -> tuple[Suite, ...]:
