@@ -94,7 +94,7 @@ def test_what_is_no_answer_is_named(returned, named):
 
 
 def test_what_cannot_be_called_is_a_configuration_error():
-    with pytest.raises(ConfigurationError, match="must be a callable that takes a question, .*; got str"):
+    with pytest.raises(ConfigurationError, match=r"must be a callable that takes a question, .*; got str"):
         as_pipeline("not callable")
 
 
