@@ -1,6 +1,7 @@
-"""Writes the reference pages that are made from the code.
+"""Writes what is made from the code: reference pages, and the JSON Schema of a run's file.
 
-    python docs/generate.py            # write docs/reference/{options,configuration,fixtures,metrics}.md
+    python docs/generate.py            # write docs/reference/{options,configuration,fixtures,metrics}.md and
+                                       # docs/run.schema.json
     python docs/generate.py --check    # exit with 1 and name the pages that are out of date
 
 To be run by hand after a change of an option, a configuration key, a fixture or a metric; the suite tells when it
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; edit there. -->"
 
 
@@ -35,18 +37,23 @@ def pages() -> dict[str, str]:
     }
 
 
+def files() -> dict[Path, str]:
+    """The text of everything that is generated, by place."""
+    return {REFERENCE / name: text for name, text in pages().items()} | {DOCS / "run.schema.json": run_schema()}
+
+
 def main() -> int:
-    """Write the pages, or compare them with what is there."""
+    """Write the files, or compare them with what is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    stale = [name for name, text in pages().items() if not _is_written(REFERENCE / name, text)]
+    stale = {path: text for path, text in files().items() if not _is_written(path, text)}
     if parser.parse_args().check:
-        for name in stale:
-            sys.stdout.write(f"docs/reference/{name} is out of date; run python docs/generate.py\n")
+        for path in stale:
+            sys.stdout.write(f"{path.relative_to(DOCS.parent)} is out of date; run python docs/generate.py\n")
         return bool(stale)
-    for name in stale:
-        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
-        sys.stdout.write(f"wrote docs/reference/{name}\n")
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {path.relative_to(DOCS.parent)}\n")
     return 0
 
 
@@ -310,6 +317,75 @@ def _section(doc: str, start: str, *, until: str | None = None) -> str:
             message = f"no docstring part starts with {mark!r} any more; correct docs/generate.py"
             raise SystemExit(message)
     return doc[doc.index(start) : None if until is None else doc.index(until)].strip()
+
+
+# ---- The schema of a run's file --------------------------------------------------------------
+
+
+def run_schema() -> str:
+    """JSON Schema of a run's file: pydantic's, with the model's docstrings as descriptions.
+
+    What differs between versions of pydantic is left out.
+    """
+    from pydantic import TypeAdapter
+
+    from pytest_ragcheck import model
+
+    made = TypeAdapter(model.Run).json_schema(mode="serialization", ref_template="#/$defs/{model}")
+    definitions = made.pop("$defs")
+    told = dict(_told(inspect.getsource(model)))
+    run = _described(made, told["Run"])
+    run["properties"]["schema_version"] = {"const": model.Run.schema_version, "type": "integer"}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A run of pytest-ragcheck",
+        **run,
+        "required": [*run["required"], "schema_version"],
+        "$defs": {name: _described(definitions[name], told.get(name, {})) for name in sorted(definitions)},
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _told(source: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Of each class what its docstring says, by the empty name, and what those under its fields say, by the fields'."""
+    for kind in ast.parse(source).body:
+        if isinstance(kind, ast.ClassDef):
+            pairs = zip(kind.body, kind.body[1:], strict=False)
+            fields = {
+                field.target.id: _plain_doc(told.value.value)
+                for field, told in pairs
+                if isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(told, ast.Expr)
+                and isinstance(told.value, ast.Constant)
+            }
+            yield kind.name, {"": _plain_doc(ast.get_docstring(kind) or ""), **fields}
+
+
+def _plain_doc(doc: Any) -> str:
+    return re.sub(r"\bNone\b", "null", " ".join(_markdown(inspect.cleandoc(str(doc))).split()))
+
+
+def _described(definition: dict[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    described = {"description": told.get("", ""), **_without_noise(definition)}
+    for name, field in described.get("properties", {}).items():
+        if name in told:
+            described["properties"][name] = {"description": told[name], **field}
+    return described
+
+
+def _without_noise(schema: Any, *, names: bool = False) -> Any:
+    """Without titles that repeat the name, without what holds anyway; ``names``: the keys are names of properties."""
+    if isinstance(schema, list):
+        return [_without_noise(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = schema if names else {key: entry for key, entry in schema.items() if not _is_noise(key, entry)}
+    return {key: _without_noise(entry, names=not names and key == "properties") for key, entry in kept.items()}
+
+
+def _is_noise(key: str, entry: Any) -> bool:
+    return key in {"title", "description"} or (key == "additionalProperties" and entry is True)
 
 
 # ---- Markdown --------------------------------------------------------------------------------

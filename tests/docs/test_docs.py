@@ -91,6 +91,10 @@ def test_generated_pages_are_up_to_date(generate, name):
     assert written == generate.pages()[name], "run: python docs/generate.py"
 
 
+def test_the_schema_of_runs_is_up_to_date(generate):
+    assert (DOCS / "run.schema.json").read_text(encoding="utf-8") == generate.run_schema(), "python docs/generate.py"
+
+
 def test_every_option_that_a_page_names_is_declared(generate):
     declared = {name for name, _ in generate.declared_options()}
     named = {
