@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Result, Run
 
-__all__ = ["first_comparable", "last_comparable", "timing_comparison", "timing_table"]
+__all__ = [
+    "comparison_rows",
+    "first_comparable",
+    "last_comparable",
+    "obstacle",
+    "phase_rows",
+    "timing_comparison",
+    "timing_table",
+]
 
 _LEAST_WIDTH = 40
 _ID_COLUMNS = 60
@@ -39,10 +47,10 @@ def timing_table(run: Run, *, width: int = 80) -> str:
     No line is wider than ``width`` columns (at least 40).
     """
     width = max(width, _LEAST_WIDTH)
-    asked = [result for result in run.results if result.not_run is None]
+    asked = _asked(run)
     side_by_side = run.mode != "sequential"
     title = fold(f"timing ({run.mode}, {_questions_asked(run, asked)})", width)
-    table = aligned(_table_rows(run, asked, side_by_side=side_by_side), width, text_columns={0, 5})
+    table = aligned(phase_rows(run), width, text_columns={0, 5})
     notes = [line for note in _notes(run, asked, side_by_side=side_by_side) for line in _note(note, width)]
     return "\n".join([*title, *table, *notes])
 
@@ -53,7 +61,13 @@ def _questions_asked(run: Run, asked: Sequence[Result]) -> str:
     return f"{len(asked):,} of {figures.plural(len(run.results), 'question')} asked"
 
 
-def _table_rows(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> list[tuple[str, ...]]:
+def _asked(run: Run) -> list[Result]:
+    return [result for result in run.results if result.not_run is None]
+
+
+def phase_rows(run: Run) -> list[tuple[str, ...]]:
+    """The table's headings, and a row for each phase: work, elapsed, per question, the slowest and its question."""
+    asked = _asked(run)
     setup = figures.seconds(run.setup)
     work = sum(_spent_in(phase)(result) for phase in _PHASES for result in asked)
     rows: list[tuple[str, ...]] = [
@@ -61,7 +75,7 @@ def _table_rows(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> lis
         (_phase_name(run, "setup"), setup, setup, "", "", ""),
         *(_phase_row(run, asked, phase) for phase in _PHASES),
     ]
-    if not side_by_side and run.wall - work >= _LEAST_REMAINDER:
+    if run.mode == "sequential" and run.wall - work >= _LEAST_REMAINDER:
         rows.append(("in between", "", figures.seconds(run.wall - work), "", "", ""))
     return [*rows, ("total", figures.seconds(run.setup + work), figures.seconds(run.setup + run.wall), "", "", "")]
 
@@ -90,7 +104,7 @@ def _id_of(result: Result) -> str:
 
 def _elapsed(run: Run, phase: str) -> float | None:
     """Seconds in which at least one question was in ``phase``; None where that was not noted."""
-    asked = [result for result in run.results if result.not_run is None]
+    asked = _asked(run)
     if run.mode == "sequential":
         return sum(map(_spent_in(phase), asked))
     spans = []
@@ -156,7 +170,7 @@ def _call_notes(asked: Sequence[Result]) -> list[str]:
 
 def first_comparable(run: Run, others: Iterable[Run]) -> Run | None:
     """The first of ``others``, runs in the other mode, whose times can be compared with those of ``run``."""
-    return next((other for other in others if _obstacle(run, other) is None), None)
+    return next((other for other in others if obstacle(run, other) is None), None)
 
 
 def last_comparable(sequential: Run, concurrent: Iterable[Run]) -> Run | None:
@@ -176,17 +190,22 @@ def timing_comparison(sequential: Run, concurrent: Run | None, *, width: int = 8
     width = max(width, _LEAST_WIDTH)
     if concurrent is None:
         return _no_comparison("there is no concurrent run", _REFRESH_BOTH, width)
-    obstacle = _obstacle(sequential, concurrent)
-    if obstacle is not None:
-        return _no_comparison(*obstacle, width)
+    in_the_way = obstacle(sequential, concurrent)
+    if in_the_way is not None:
+        return _no_comparison(*in_the_way, width)
     title = f"timing, sequential against concurrent (run of {shorten(concurrent.started_at, 40)})"
-    rows = [
+    rows = comparison_rows(sequential, concurrent)
+    return "\n".join([*fold(title, width), *aligned(rows, width, text_columns={0, 3})])
+
+
+def comparison_rows(sequential: Run, concurrent: Run) -> list[tuple[str, ...]]:
+    """The table's headings, and for each phase what it took in either run and how much faster that is."""
+    return [
         ("phase", "sequential", "concurrent", ""),
         _compared("setup", sequential.setup, concurrent.setup, cached=_any_cached(sequential, concurrent, "setup")),
         *(_compared_phase(sequential, concurrent, phase) for phase in _PHASES),
         _compared("all questions", sequential.wall, concurrent.wall),
     ]
-    return "\n".join([*fold(title, width), *aligned(rows, width, text_columns={0, 3})])
 
 
 def _compared_phase(sequential: Run, concurrent: Run, phase: str) -> tuple[str, ...]:
@@ -212,8 +231,8 @@ def _no_comparison(reason: str, commands: Iterable[str], width: int) -> str:
     return "\n".join([*lines, *(line for command in commands for line in _note(command, width))])
 
 
-def _obstacle(sequential: Run, concurrent: Run) -> tuple[str, tuple[str, ...]] | None:
-    """Why the runs cannot be compared, and the commands that make it possible."""
+def obstacle(sequential: Run, concurrent: Run) -> tuple[str, tuple[str, ...]] | None:
+    """Why the runs' times cannot be compared, and the commands that make it possible."""
     problem = _difference(sequential, concurrent)
     if problem is not None:
         return problem, _REFRESH_BOTH
@@ -253,7 +272,7 @@ def _metrics(run: Run) -> set[str]:
 def _unfit(run: Run) -> str | None:
     if not run.complete:
         return "not all questions were asked: it was stopped early"
-    asked = [result for result in run.results if result.not_run is None]
+    asked = _asked(run)
     if not asked:
         return "no question was asked"
     failed = sum(result.answer is None for result in asked)
