@@ -1,6 +1,7 @@
 """Which model calls belong to which question: noted where they are made, collected where the question is.
 
-Also whose turn it is: where calls must wait, those of earlier questions go first.
+Also whose turn it is: where calls must wait, those of earlier questions go first; and which of a question's trials the
+code belongs to: what is asked again in another trial is another call.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Call
 
-__all__ = ["AHEAD", "current_turn", "record_call", "recorded_calls", "taking_turn"]
+__all__ = ["AHEAD", "current_trial", "current_turn", "in_trial", "record_call", "recorded_calls", "taking_turn"]
 
 AHEAD = 16
 """By how many questions generation goes before judging.
@@ -25,6 +26,7 @@ there is no answer left to wait for while places stand empty.
 
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
 _turn: ContextVar[int] = ContextVar("ragcheck_turn", default=0)
+_trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
 
 
 @contextmanager
@@ -40,6 +42,21 @@ def taking_turn(number: int) -> Iterator[None]:
 def current_turn() -> int:
     """The number of the question that the code belongs to; 0 where it belongs to none."""
     return _turn.get()
+
+
+@contextmanager
+def in_trial(number: int) -> Iterator[None]:
+    """The calls of the code within, and of the tasks that it starts, are those of the trial ``number``, from 0."""
+    token = _trial.set(number)
+    try:
+        yield
+    finally:
+        _trial.reset(token)
+
+
+def current_trial() -> int:
+    """The trial that the code belongs to, from 0; 0 also where nothing is repeated."""
+    return _trial.get()
 
 
 @contextmanager

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_ragcheck.calls import recorded_calls, taking_turn
+from pytest_ragcheck.calls import in_trial, recorded_calls, taking_turn
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
 from pytest_ragcheck.run_file import normalised, whole_characters
+from pytest_ragcheck.trials import combined, next_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
@@ -46,6 +47,10 @@ class Job:
     metrics: Sequence[Metric]
     thresholds: Mapping[str, float]
     """Least values by metric name; a metric without one is only reported."""
+    trials: int = 1
+    """How often the question is asked."""
+    stops_when_settled: bool = False
+    """Whether trials that can no longer change the verdict are left out."""
 
 
 class Slots:
@@ -58,12 +63,18 @@ class Slots:
         self.sequential = sequential
         self.clock = _Clock()
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
+        self._trials = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
 
     @property
     def questions(self) -> asyncio.Semaphore:
         """Held while a question is live."""
         return self._questions
+
+    @property
+    def trials(self) -> asyncio.Semaphore:
+        """Held while a trial of a question is live; who waits for it holds a question already."""
+        return self._trials
 
     async def step(self, work: Coroutine[Any, Any, T]) -> _Done[T]:
         """Do one step in its turn; waiting for the turn is not part of its span."""
@@ -86,6 +97,14 @@ class _Clock:
     def now(self) -> float:
         """Seconds since the run's start."""
         return time.perf_counter() - self.origin
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """When the preparation of all questions began, and the seconds of it that one question has to answer for."""
+
+    started: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -170,14 +189,30 @@ class Engine:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
         else:
-            with recorded_calls() as calls, taking_turn(self._turns[job.key]):
-                measured = await self._answer_and_measure(job, prepared.span, share)
-            result = replace(measured, calls=tuple(calls))
+            with taking_turn(self._turns[job.key]):
+                result = await self._ask(job, _Preparation(prepared.started, share))
         self._results[job.key].set_result(result)
         if self._on_result is not None:
             self._on_result(job.key, result)
 
-    async def _answer_and_measure(self, job: Job, preparation: tuple[float, float], share: float) -> Result:
+    async def _ask(self, job: Job, preparation: _Preparation) -> Result:
+        """Ask a question as often as wanted, and put its trials together."""
+        done: list[Result] = []
+        while count := _next_round(job, done):
+            async with asyncio.TaskGroup() as tasks:
+                numbers = range(len(done), len(done) + count)
+                trials = [tasks.create_task(self._trial(job, number, preparation)) for number in numbers]
+            done += [trial.result() for trial in trials]
+        return combined(done, planned=job.trials)
+
+    async def _trial(self, job: Job, number: int, preparation: _Preparation) -> Result:
+        async with self._slots.trials:
+            with recorded_calls() as calls, in_trial(number):
+                measured = await self._answer_and_measure(job, preparation if number == 0 else None)
+        return replace(measured, calls=tuple(calls))
+
+    async def _answer_and_measure(self, job: Job, preparation: _Preparation | None) -> Result:
+        """One trial; ``preparation`` is what belongs to the first of a question."""
         retrieved = await self._slots.step(_guarded(job.pipeline.retrieve(job.question)))
         if (stopped := retrieved.outcome.stopped) is not None:
             return stopped.result(job.question)
@@ -192,13 +227,14 @@ class Engine:
                 late = [metric for metric in job.metrics if metric not in early]
                 scoring += [tasks.create_task(self._measure(job, metric, answer.contexts, answer)) for metric in late]
         scored = {task.result().outcome.metric: task.result() for task in scoring}
+        share = 0.0 if preparation is None else preparation.share
         timing = Timing(
             retrieval=share + retrieved.seconds,
             generation=generated.seconds,
             evaluation=sum(done.seconds for done in scored.values()),
             started=retrieved.started - share,
             finished=self._slots.clock.now(),
-            retrieval_span=(preparation[0], retrieved.ended),
+            retrieval_span=(retrieved.started if preparation is None else preparation.started, retrieved.ended),
             generation_span=generated.span,
             evaluation_span=_around(scored.values()),
         )
@@ -217,6 +253,15 @@ class Engine:
             reason = Failure(message=(stopped and stopped.not_run) or "", kind="not-run")
             score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
         return _Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
+
+
+def _next_round(job: Job, done: Sequence[Result]) -> int:
+    """How many trials of a question to ask at once now."""
+    remaining = job.trials - len(done)
+    if not job.stops_when_settled:
+        return remaining
+    measured = {metric.name for metric in job.metrics}
+    return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
 
 
 async def _generated(job: Job, contexts: tuple[Context, ...] | None) -> Answer:

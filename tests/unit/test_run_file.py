@@ -93,6 +93,7 @@ RESULT = Result(
     calls=(CALL, dataclasses.replace(CALL, cost=None, request_id=None)),
     variant="small-model",
     trials=(Result(question=QUESTION, answer=ANSWER), Result(question=QUESTION, not_run="the budget is spent")),
+    planned_trials=2,
 )
 RUN = Run(
     started_at="2026-03-04T05:06:07+00:00",

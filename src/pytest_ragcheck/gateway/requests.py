@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ragcheck.calls import current_trial
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class ModelRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the reply's text must follow (structured output)."""
-    trial: int = 0
-    """Tells apart repetitions of the same call; it is not sent."""
+    trial: int = field(default_factory=current_trial)
+    """Tells apart repetitions of the same call, from 0; it is not sent. Given by the code that makes the request."""
     purpose: str = "generation"
     """For the accounts: ``generation``, ``judging`` or a metric's name."""
     priority: int = 0

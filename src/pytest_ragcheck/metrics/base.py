@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Question, Score
 
-__all__ = ["Case", "Embed", "Metric"]
+__all__ = ["Case", "Embed", "Metric", "is_deterministic"]
 
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
 """Texts in, a float32 array of shape ``(len(texts), dimensions)`` with rows of unit length out."""
@@ -33,6 +33,8 @@ class Metric(Protocol):
 
     ``needs_answer`` is False for metrics that look at question and contexts alone: the engine starts
     them beside the generation.
+
+    A metric that gives the same answer the same score each time says so with ``deterministic = True``.
     """
 
     @property
@@ -45,3 +47,8 @@ class Metric(Protocol):
 
     async def measure(self, case: Case) -> Score:
         """Measure one case."""
+
+
+def is_deterministic(metric: Metric) -> bool:
+    """Whether to measure an answer again would tell nothing new; False for metrics that do not say."""
+    return bool(getattr(metric, "deterministic", False))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.lexical import content_words, fold
@@ -210,6 +210,7 @@ class RetrievalMetric:
     name: str
     top_k: int
     needs_answer: bool = False
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError where contexts and gold cannot be compared."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.store import digest
@@ -26,6 +26,7 @@ class AnswerMetric:
 
     metric: Metric
     store: Store
+    deterministic: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

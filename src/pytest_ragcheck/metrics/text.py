@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.lexical import Word, WordKind, content_keys, content_words, fold, is_refusal
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.sentences import sentence_spans
+from pytest_ragcheck.trials import ANSWER_DEPENDENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,16 +76,18 @@ class Groundedness:
 
     name: str = "groundedness"
     needs_answer: bool = True
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError for an empty answer."""
         answer = _answer_of(case, self.name)
         if refused(answer):
-            return Score(metric=self.name, reason="the answer is a refusal: it claims nothing")
+            reason = "the answer is a refusal: it claims nothing"
+            return Score(metric=self.name, reason=reason, details={ANSWER_DEPENDENT: True})
         evidence = _evidence(tuple(context.text for context in case.contexts))
         supports = [support for sentence in _sentences(answer.text) if (support := _support(sentence, evidence))]
         if not supports:
-            return Score(metric=self.name, reason="the answer has no content words")
+            return Score(metric=self.name, reason="the answer has no content words", details={ANSWER_DEPENDENT: True})
         total = sum(support.weight for support in supports)
         value = sum(support.weight * support.value for support in supports) / total
         return Score(
@@ -183,6 +186,7 @@ class AnswerSimilarity:
     embed: Embed
     name: str = "answer_similarity"
     needs_answer: bool = True
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError for an empty answer."""
@@ -205,6 +209,7 @@ class ReferenceCoverage:
 
     name: str = "reference_coverage"
     needs_answer: bool = True
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError for an empty answer."""
@@ -245,6 +250,7 @@ class MustContain:
 
     name: str = "must_contain"
     needs_answer: bool = True
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError for an empty answer."""
@@ -311,6 +317,7 @@ class Refusal:
 
     name: str = "refusal"
     needs_answer: bool = True
+    deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
         """Measure one case; raises MeasurementError for an empty answer."""

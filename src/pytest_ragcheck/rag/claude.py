@@ -75,7 +75,7 @@ class ClaudeGenerator:
                 "the prompt template must contain $contexts and $question and no other $name; write a dollar sign as $$"
             )
 
-    def request(self, question: str, contexts: Sequence[Context], *, trial: int = 0) -> ModelRequest:
+    def request(self, question: str, contexts: Sequence[Context]) -> ModelRequest:
         """The call that answers a question."""
         content = Template(self.template).substitute(contexts=quote_contexts(contexts), question=question)
         return ModelRequest(
@@ -84,15 +84,14 @@ class ClaudeGenerator:
             messages=[{"role": "user", "content": content}],
             max_tokens=self.max_tokens,
             parameters=self.parameters,
-            trial=trial,
             purpose="generation",
             priority=AHEAD,
         )
 
-    async def answer(self, question: Question | str, contexts: Sequence[Context], *, trial: int = 0) -> Answer:
+    async def answer(self, question: Question | str, contexts: Sequence[Context]) -> Answer:
         """Answer one question; raises what :meth:`~pytest_ragcheck.gateway.Gateway.complete` raises."""
         text = question.question if isinstance(question, Question) else question
-        reply = await self.gateway.complete(self.request(text, contexts, trial=trial))
+        reply = await self.gateway.complete(self.request(text, contexts))
         return Answer(
             text=reply.text,
             contexts=tuple(contexts),

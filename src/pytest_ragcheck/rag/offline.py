@@ -26,6 +26,8 @@ class OfflineGenerator:
     ``reads_store`` False answers anew (and keeps the new answers).
     """
 
+    deterministic = True
+
     def __init__(self, index: Index, store: Store, *, reads_store: bool = True) -> None:
         self._index = index
         self._store = store

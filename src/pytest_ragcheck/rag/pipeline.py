@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Question
     from pytest_ragcheck.rag.index import Index
 
-__all__ = ["Generator", "Pipeline", "ReferencePipeline", "SystemPipeline", "as_pipeline", "is_deterministic"]
+__all__ = ["Generator", "Pipeline", "ReferencePipeline", "SystemPipeline", "as_pipeline", "repeats_itself"]
 
 SYNC_CALLS_AT_ONCE = 32
 NO_HISTORY = (
@@ -61,7 +61,7 @@ class ReferencePipeline:
         self._generator = generator
         self._top_k = top_k
         self._prepared: dict[str, tuple[Context, ...]] = {}
-        self.deterministic = generator is None or is_deterministic(generator)
+        self.deterministic = generator is None or repeats_itself(generator)
 
     async def prepare(self, questions: Sequence[Question]) -> None:
         """Embed all questions in one batch and search for them in one call."""
@@ -148,6 +148,6 @@ def as_pipeline(candidate: Any, *, timeout: float | None = None, at_once: int | 
     return SystemPipeline(system, timeout=timeout, at_once=at_once)
 
 
-def is_deterministic(answering: Generator | Pipeline) -> bool:
+def repeats_itself(answering: Generator | Pipeline) -> bool:
     """Whether a generator or pipeline says that it gives the same answer each time."""
     return bool(getattr(answering, "deterministic", False))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.model import Failure, Result
-from pytest_ragcheck.rag.pipeline import as_pipeline
+from pytest_ragcheck.rag.pipeline import as_pipeline, repeats_itself
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress
@@ -69,6 +70,8 @@ class LiveAnswers:
         """Under ``--ragcheck-plan``: what the reference pipeline would have called."""
         self.unforeseen = 0
         """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
+        self.notices: list[str] = []
+        """What the user should know of how the questions were asked."""
         self._done = 0
         self._to_open: list[Suite] = []
         self._progress = Progress(session.config, self._state)
@@ -178,6 +181,7 @@ class LiveAnswers:
             pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
         if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
             self._to_open.append(suite)
+        trials = self._trials(suite, pipeline)
         return [
             Job(
                 key=entry.key,
@@ -185,9 +189,22 @@ class LiveAnswers:
                 pipeline=pipeline,
                 metrics=suite.metrics,
                 thresholds=suite.thresholds(entry.question),
+                trials=trials,
+                stops_when_settled=self._options.stop_trials,
             )
             for entry in entries
         ]
+
+    def _trials(self, suite: Suite, pipeline: Pipeline) -> int:
+        """As many as wanted, but one where all would be the same."""
+        if self._options.trials == 1 or not (
+            repeats_itself(pipeline) and all(is_deterministic(metric) for metric in suite.metrics)
+        ):
+            return self._options.trials
+        self.notices.append(
+            f"{suite.name}: answers and scores are the same each time, so --ragcheck-trials asks each question once"
+        )
+        return 1
 
 
 class _Batch:

@@ -25,6 +25,9 @@ class Options:
     sequential: bool
     concurrency: int | None
     cache: str
+    trials: int
+    """How often each question is asked."""
+    stop_trials: bool
     metrics: tuple[str, ...] | None
     max_cost: float | None
     """US dollars."""
@@ -42,6 +45,8 @@ class Options:
             sequential=config.getoption("ragcheck_sequential"),
             concurrency=config.getoption("ragcheck_concurrency"),
             cache=config.getoption("ragcheck_cache"),
+            trials=config.getoption("ragcheck_trials"),
+            stop_trials=config.getoption("ragcheck_stop_trials"),
             metrics=config.getoption("ragcheck_metrics"),
             max_cost=config.getoption("ragcheck_max_cost"),
             plan=config.getoption("ragcheck_plan"),
@@ -79,6 +84,20 @@ def add_options(parser: pytest.Parser) -> None:
         default="use",
         help="use (default): what the store holds is not asked for again. refresh: ask again, and store. "
         "off: neither read nor write the store. only: never call a model; a question that needs a call is not run.",
+    )
+    group.addoption(
+        "--ragcheck-trials",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="Repeat each question N times, all at once; scores are means over its trials, thresholds are for means.",
+    )
+    group.addoption(
+        "--ragcheck-stop-trials",
+        action="store_true",
+        default=False,
+        help="With --ragcheck-trials: ask a question no more once its remaining trials cannot bring a mean across its "
+        "threshold.",
     )
     group.addoption(
         "--ragcheck-metrics",

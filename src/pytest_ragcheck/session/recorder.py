@@ -12,6 +12,7 @@ import pytest
 from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
+from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -40,6 +41,8 @@ def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
     item.stash[RESULT] = result, key
     _drop_properties(item)  # of an earlier try
     item.user_properties.append(("ragcheck.state", str(result.state)))
+    if (trials := tally(result)) is not None and trials.pass_rate is not None:
+        item.user_properties.append(("ragcheck.pass_rate", trials.pass_rate))
     for score in result.scores.values():
         if score.value is not None:
             item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
@@ -58,9 +61,9 @@ def stop_if_misconfigured(config: pytest.Config, result: Result) -> None:
 
 
 def _misconfigured(result: Result) -> str | None:
-    if result.error is None or result.error.kind not in MISCONFIGURED:
-        return None
-    return result.error.message
+    """The problem, where any trial met one: those that did not had their replies from the store."""
+    failures = [one.error for one in (result, *result.trials) if one.error is not None]
+    return next((failure.message for failure in failures if failure.kind in MISCONFIGURED), None)
 
 
 def _drop_properties(item: pytest.Item) -> None:
@@ -181,6 +184,7 @@ class Recorder:
         if self._misconfigured is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         self._facts.append(self._own_facts())
+        self.notices += dict.fromkeys(notice for facts in self._facts for notice in facts["notices"])
         if self._results:
             stopped = exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or bool(session.shouldfail)
             self.run = self._make_run(complete=not stopped and not self.lost)
@@ -194,6 +198,7 @@ class Recorder:
             "model_calls": [asdict(calls) for calls in model_calls(self._catalog.gateways.snapshots())],
             "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
             "unforeseen": 0 if self.live is None else self.live.unforeseen,
+            "notices": [] if self.live is None else self.live.notices,
             "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
         }
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.calls import current_trial
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.store import digest
 
@@ -68,7 +69,9 @@ class Scores:
 
     @staticmethod
     def key(**content: Any) -> bytes:
-        """The digest of everything that can change the score."""
+        """The digest of everything that can change the score, the trial included: each is a judgement of its own."""
+        if (trial := current_trial()) > 0:
+            content["trial"] = trial
         return digest(KEY_VERSION, json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr))
 
     def get(self, key: bytes) -> Judged | None:
