@@ -34,6 +34,10 @@ class LazyGateway:
         """See :meth:`Gateway.complete`."""
         return await self._made().complete(request)
 
+    def is_cached(self, request: ModelRequest) -> bool:
+        """See :meth:`Gateway.is_cached`."""
+        return self._made().is_cached(request)
+
     async def plan(self, requests: Iterable[ModelRequest]) -> Planned:
         """What the requests would call and cost."""
         limits = {

@@ -62,6 +62,8 @@ class UserModelWire:
     """
 
     def __init__(self, model: Any) -> None:
+        self.endpoint = f"model:{fingerprint(model)}"
+        """In the place of an address, to tell the replies of one model from those of another."""
         self._model = model
         self._takes_schema = _takes_schema(model.a_generate)
         self._schemas: dict[str, Any] = {}

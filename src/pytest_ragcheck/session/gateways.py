@@ -1,9 +1,9 @@
-"""The session's doors to models: one for each configuration."""
+"""The session's doors to models: one for each configuration, and for each model of the user's under it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import ModelCalls
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
+    from pytest_ragcheck.gateway.user_model import UserModelWire
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
@@ -27,26 +28,43 @@ class Gateways:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._gateways: dict[Path, CheckedGateway] = {}
-        self._planned: dict[Path, list[ModelRequest]] = {}
+        self._gateways: dict[tuple[Path, str], CheckedGateway] = {}
+        self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
+        self._wires: dict[str, UserModelWire] = {}
         self.processes = 1
         """Processes of this run that may call models at the same time."""
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
 
-    def of(self, settings: Settings, store: Store) -> CheckedGateway:
-        """The gateway under a configuration; ConfigurationError for prices that are none."""
-        if settings.root not in self._gateways:
-            self._gateways[settings.root] = self._made(settings, store)
-        return self._gateways[settings.root]
+    def of(self, settings: Settings, store: Store, wire: UserModelWire | None = None) -> CheckedGateway:
+        """The gateway under a configuration, to Anthropic or to a model of the user's.
 
-    def planned(self, settings: Settings) -> list[ModelRequest]:
+        Raises ConfigurationError for prices that are none.
+        """
+        place = _place(settings, wire)
+        if place not in self._gateways:
+            self._gateways[place] = self._made(settings, store, wire)
+        return self._gateways[place]
+
+    def wire_to(self, model: Any) -> UserModelWire:
+        """The one wire to a model of the user's."""
+        from pytest_ragcheck.gateway.user_model import UserModelWire, fingerprint
+
+        mark = fingerprint(model)
+        if mark not in self._wires:
+            self._wires[mark] = UserModelWire(model)
+        return self._wires[mark]
+
+    def planned(self, settings: Settings, wire: UserModelWire | None = None) -> list[ModelRequest]:
         """What ``--ragcheck-plan`` did not ask under a configuration."""
-        return self._planned.setdefault(settings.root, [])
+        return self._planned.setdefault(_place(settings, wire), [])
 
     async def plans(self) -> list[Planned]:
         """What each gateway would have called."""
-        return [await self._gateways[root].plan(requests) for root, requests in self._planned.items()]
+        only = len(self._planned) == 1
+        return [
+            await self._gateways[place].plan(requests) for place, requests in self._planned.items() if requests or only
+        ]
 
     def snapshots(self) -> list[Snapshot]:
         """The state of every gateway that was used."""
@@ -58,7 +76,7 @@ class Gateways:
         for gateway in self._gateways.values():
             await gateway.close()
 
-    def _made(self, settings: Settings, store: Store) -> CheckedGateway:
+    def _made(self, settings: Settings, store: Store, wire: UserModelWire | None) -> CheckedGateway:
         from pytest_ragcheck.gateway import CacheMode, PriceList
         from pytest_ragcheck.session.access import CheckedGateway
 
@@ -67,7 +85,9 @@ class Gateways:
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
         concurrency = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
+        own: dict[str, Any] = {} if wire is None else {"wire": wire, "base_url": wire.endpoint}
         return CheckedGateway(
+            **own,
             prices=prices,
             store=store,
             cache=CacheMode(self._options.cache),
@@ -81,6 +101,10 @@ class Gateways:
             sharers=lambda: self.processes * len(self._gateways),
             run_started=self.run_started,
         )
+
+
+def _place(settings: Settings, wire: UserModelWire | None) -> tuple[Path, str]:
+    return settings.root, "" if wire is None else wire.endpoint
 
 
 def model_calls(snapshots: Iterable[Snapshot]) -> list[ModelCalls]:

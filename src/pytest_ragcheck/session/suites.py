@@ -19,12 +19,13 @@ from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session.config import find_configuration, load_settings
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
+from pytest_ragcheck.session.judges import Judges
+from pytest_ragcheck.session.user_metrics import register_named
 from pytest_ragcheck.store import Store, digest, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_ragcheck.gateway import Completer
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.metrics.judged.settings import JudgeSettings
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.planning import PlannedGenerator
 
 __all__ = ["Suite", "SuiteCatalog"]
 
@@ -79,6 +81,7 @@ class Suite:
         self.questions = tuple(replace(question, dataset=self.name) for question in resolved)
         _check_threshold_names(loaded)
         configured = settings.metrics if metrics is None else metrics
+        self._register_named(configured)
         self._configured = self._chosen(configured)
         self._check_metrics()
         self._check_access()
@@ -139,17 +142,24 @@ class Suite:
         """The reference pipeline: retrieve from the index, answer with the configured generator."""
         from pytest_ragcheck.rag.offline import OfflineGenerator
         from pytest_ragcheck.rag.pipeline import ReferencePipeline
-        from pytest_ragcheck.session.planning import PlannedGenerator
 
         generator: Generator
         if self._options.plan:
-            asked = [] if self.model_generator is None else self.gateways.planned(self.settings)
-            generator = PlannedGenerator(self.model_generator, asked)
+            generator = self._planned_generator
         elif self.model_generator is None:
             generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
         else:
             generator = self.model_generator
         return ReferencePipeline(self.index, generator, top_k=self.settings.top_k)
+
+    @cached_property
+    def _planned_generator(self) -> PlannedGenerator:
+        from pytest_ragcheck.session.planning import PlannedGenerator
+
+        if self.model_generator is None:
+            return PlannedGenerator(None, [])
+        requests = self.gateways.planned(self.settings)
+        return PlannedGenerator(self.model_generator, requests, is_cached=self.gateway.is_cached)
 
     @cached_property
     def model_generator(self) -> ClaudeGenerator | None:
@@ -170,7 +180,9 @@ class Suite:
         names = self._configured
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
-        metrics = create_metrics(names, top_k=self.settings.top_k, embed=embed, judging=self.judging)
+        metrics = create_metrics(
+            names, top_k=self.settings.top_k, embed=embed, judging=self.judging, judging_by=self.judges.by
+        )
         if self._options.plan:
             return self._planned(metrics)
         if self._options.cache != "use":
@@ -181,12 +193,13 @@ class Suite:
         )
 
     def _planned(self, metrics: Iterable[Metric]) -> tuple[Metric, ...]:
-        from pytest_ragcheck.metrics.judged.metric import JudgedMetric
-        from pytest_ragcheck.session.planning import PlannedMetric
+        from pytest_ragcheck.session.planning import PlannableMetric, PlannedMetric
 
-        requests = self.gateways.planned(self.settings) if self._judged else []
+        requests = self.judges.planned if self._judged else []
+        known_answer = self._planned_generator.known_answer
         return tuple(
-            PlannedMetric(metric, requests) if isinstance(metric, JudgedMetric) else metric for metric in metrics
+            PlannedMetric(metric, requests, known_answer) if isinstance(metric, PlannableMetric) else metric
+            for metric in metrics
         )
 
     @cached_property
@@ -194,23 +207,17 @@ class Suite:
         """What judged metrics share; None where none is measured."""
         if not self._judged:
             return None
-        from pytest_ragcheck.gateway.transport import endpoint
-        from pytest_ragcheck.metrics.judged.metric import Judging
-        from pytest_ragcheck.session.planning import PlannedGateway
+        return self.judges.configured
 
-        gateway: Completer = self.gateway
-        if self._options.plan:
-            gateway = PlannedGateway(self.gateways.planned(self.settings))
-        return Judging(
-            gateway=gateway,
-            model=self.settings.judge or "",
+    @cached_property
+    def judges(self) -> Judges:
+        """Who can judge here."""
+        return Judges(
+            settings=self.settings,
+            options=self._options,
             store=self.store,
-            endpoint=endpoint(),
-            settings=self.settings.judging,
+            gateways=self.gateways,
             thresholds={name: least for name, least in self._configured.items() if least is not None},
-            every_reason=self._options.verbose,
-            strict_evidence=self._options.strict_evidence,
-            since=self.gateways.run_started if self._options.cache == "refresh" else None,
         )
 
     def _model_generator(self, model: str) -> ClaudeGenerator:
@@ -269,11 +276,21 @@ class Suite:
                 measured.setdefault(name, None)
         if not measured:
             # Nobody asked for an embedding model to be loaded, or a judge to be paid.
-            cheap = [name for name in metric_names() if not {"embedder", "judge"} & required_inputs(name)]
+            cheap = [
+                name
+                for name in metric_names()
+                if not {"embedder", "judge"} & required_inputs(name) and not is_import_path(name)
+            ]
             measured = dict.fromkeys(name for name in cheap if self._has_inputs(name))
         if self._options.metrics is not None:
             measured = {name: measured.get(name) for name in self._options.metrics}
         return measured
+
+    def _register_named(self, configured: Iterable[str]) -> None:
+        try:
+            register_named((*configured, *(self._options.metrics or ())), self.settings.root)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{self.settings.origin}: {problem}") from None
 
     def _check_metrics(self) -> None:
         for name in self._configured:
@@ -303,10 +320,11 @@ class Suite:
             )
         if name in KINDS:
             check_installed()
+        _ = self.judges.own_model  # tells at once what is wrong with it
 
     def _check_access(self) -> None:
         """A missing key is told before anything is asked, unless the store may have all the answers."""
-        if not self._asks_models():
+        if not self._asks_models() or not self._asks_anthropic():
             return
         from pytest_ragcheck.gateway.transport import KEY_VARIABLES, check_credentials
 
@@ -323,13 +341,17 @@ class Suite:
 
     async def open(self) -> None:
         """Do what the first call would have to wait for; ConfigurationError where no call can work."""
-        await self.gateway.open()
+        if self._asks_anthropic():
+            await self.gateway.open()
         if self.judging is not None and set(self._judged) & set(KINDS):
             self.judging.library.begin()
 
     def _asks_models(self, *, generates: bool = True) -> bool:
         asks = (generates and self.model_generator is not None) or bool(self._judged)
         return asks and not self._options.plan and self._options.cache != "only"
+
+    def _asks_anthropic(self) -> bool:
+        return self.model_generator is not None or (bool(self._judged) and self.judges.own_model is None)
 
     def _may_have_replies(self) -> bool:
         from pytest_ragcheck.gateway.replies import KIND

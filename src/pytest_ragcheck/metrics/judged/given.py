@@ -223,7 +223,8 @@ class GivenMetric:
 
     def planned(self, case: Case) -> list[ModelRequest]:
         """About what measuring would ask of the configured judge."""
-        if self._judging is None or not self._given.asks_judge or self._settles(case):
+        is_known = case.answer is not None or not self.needs_answer
+        if self._judging is None or (is_known and self._given.kind.is_settled(case)):
             return []
         return planned_requests(self._given.kind, {}, self._judging.judge(self.name), case)
 
@@ -240,9 +241,6 @@ class GivenMetric:
             if judged.reason is None and self._wants_reason(judged, case):
                 judged = await self._with_reason(judged, case)
         return self._score(judged)
-
-    def _settles(self, case: Case) -> bool:
-        return self.needs_answer is False and self._given.kind.settled(case) is not None
 
     async def _judged(self, case: Case, *, with_reason: bool) -> Judged:
         metric = self._given.make()

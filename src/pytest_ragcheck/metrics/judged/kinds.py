@@ -70,6 +70,13 @@ class Kind:
             return self._without_contexts(case)
         return None
 
+    def is_settled(self, case: Case) -> bool:
+        """Whether the judge need not be asked."""
+        try:
+            return self.settled(case) is not None
+        except MeasurementError:
+            return True
+
     def _without_contexts(self, case: Case) -> Score:
         if case.answer is not None and refused(case.answer):
             return Score(metric=self.name, reason=f"{NO_CONTEXTS}, and the answer is a refusal: it claims nothing")

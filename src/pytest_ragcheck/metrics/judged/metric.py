@@ -84,8 +84,9 @@ class JudgedMetric:
         return self._kind.needs_answer
 
     def planned(self, case: Case) -> list[ModelRequest]:
-        """About what measuring would ask for, before there is an answer; nothing where the score is there."""
-        if not self.needs_answer and (self._kind.settled(case) or self._scores.get(self._key(case))):
+        """About what measuring would ask for; nothing where the score is there. There may be no answer yet."""
+        is_known = case.answer is not None or not self.needs_answer
+        if is_known and (self._kind.is_settled(case) or self._scores.get(self._key(case))):
             return []
         return planned_requests(self._kind, self._chosen, self._judging.judge(self.name), case)
 

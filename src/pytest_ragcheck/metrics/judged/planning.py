@@ -35,7 +35,7 @@ def planned_requests(kind: Kind, chosen: Mapping[str, Any], judge: Judge, case: 
 def _prompt(kind: Kind, case: Case, number: int, contexts: list[str]) -> str:
     parts = [f"{kind.name} {number} of {case.question.id}", PROMPT, case.question.question, *contexts]
     if kind.needs_answer:
-        parts.append(ANSWER)
+        parts.append(ANSWER if case.answer is None else case.answer.text)
     if "reference" in kind.needs:
         parts.append(case.question.reference or "")
     return "\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from pytest_ragcheck.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_CRITERIA", "JudgeSettings", "judge_model"]
+__all__ = ["DEFAULT_CRITERIA", "JudgeSettings", "is_own_judge", "judge_model"]
 
 ANTHROPIC = "anthropic"
+_IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 DEFAULT_CRITERIA = (
     "Determine whether the actual output answers the input with the same facts as the expected output. "
     "Contradicting the expected output, or leaving out a fact that it states and the input asks for, is a serious "
@@ -27,7 +29,7 @@ class JudgeSettings:
     max_tokens: int = 4096
     """Of one reply; a reply that is cut off is asked for once more with four times as many."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Passed on in the request's body."""
+    """Passed on in the request's body; to what makes a judge of the user's, as keyword arguments."""
     near: float = 0.05
     """A score that passes by less than this gets the judge's reason, as one that fails does."""
     criteria: str | None = None
@@ -41,8 +43,17 @@ class JudgeSettings:
 
 
 def judge_model(said: str) -> str:
-    """The model's name in ``"anthropic:MODEL"``; ConfigurationError for anything else."""
+    """The model of ``"anthropic:MODEL"``, or ``"module:name"`` as it is; ConfigurationError for anything else."""
     provider, _, model = said.partition(":")
-    if provider != ANTHROPIC or not model.strip():
-        raise ConfigurationError(f'judge = {said!r} is not known; use "{ANTHROPIC}:MODEL"')
-    return model.strip()
+    if provider == ANTHROPIC and model.strip():
+        return model.strip()
+    if provider != ANTHROPIC and _IMPORT_PATH.fullmatch(said):
+        return said
+    raise ConfigurationError(
+        f'judge = {said!r} is not known; use "{ANTHROPIC}:MODEL", or "module:name" for a DeepEvalBaseLLM of yours'
+    )
+
+
+def is_own_judge(judge: str) -> bool:
+    """Whether what :func:`judge_model` gave is the place of a model of the user's."""
+    return ":" in judge

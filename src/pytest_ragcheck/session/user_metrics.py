@@ -1,0 +1,50 @@
+"""Metrics that the configuration names by an import path, and those of the fixture ``ragcheck_metrics``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.metrics import registry
+from pytest_ragcheck.metrics.own import spec_of
+from pytest_ragcheck.rag.importing import import_object, is_import_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_ragcheck.metrics.registry import MetricSpec
+
+__all__ = ["register_named", "specs_of_fixture"]
+
+
+def register_named(names: Iterable[str], root: Path) -> None:
+    """Make the metrics known that are named ``module:name``; ConfigurationError for one that cannot be had."""
+    for name in names:
+        if is_import_path(name):
+            registry.replace_metric(_at_path(name, root))
+
+
+def specs_of_fixture(given: Any) -> tuple[MetricSpec, ...]:
+    """What the fixture gave, each under its own name; ConfigurationError where it cannot be used."""
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
+        raise ConfigurationError(f"ragcheck_metrics must return a list of metrics, not {type(given).__name__}")
+    specs: dict[str, MetricSpec] = {}
+    for thing in given:
+        spec = spec_of(thing)
+        if spec.name in specs or spec.name in registry.metric_names():
+            raise ConfigurationError(f"ragcheck_metrics: a metric named {spec.name!r} exists already; rename this one")
+        specs[spec.name] = spec
+    return tuple(specs.values())
+
+
+def _at_path(name: str, root: Path) -> MetricSpec:
+    try:
+        thing = import_object(name, root=root, key="metric")
+    except ConfigurationError:
+        raise
+    except Exception as problem:
+        told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+        raise ConfigurationError(f"metric {name!r} cannot be imported: {told}") from problem
+    return replace(spec_of(thing, name=name), threshold=None)
