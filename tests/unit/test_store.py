@@ -12,7 +12,9 @@ from contextlib import closing
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.store import BUSY_TIMEOUT, TOUCH_INTERVAL, Store, digest, process_identity, state_folder
+from pytest_ragcheck.store import Store, digest, process_identity, state_folder
+from pytest_ragcheck.store.file import BUSY_TIMEOUT
+from pytest_ragcheck.store.store import TOUCH_INTERVAL
 
 KEYS = [digest("key", str(number)) for number in range(1_200)]
 
@@ -114,7 +116,7 @@ def test_damage_found_while_reading_starts_a_new_file(path):
 
 
 def test_a_damaged_file_that_another_process_uses_is_not_moved(path, monkeypatch):
-    monkeypatch.setattr("pytest_ragcheck.store._EXCLUSIVE_WAIT", 0.1)
+    monkeypatch.setattr("pytest_ragcheck.store.file._EXCLUSIVE_WAIT", 0.1)
     with Store(path) as other:
         other.put("reply", KEYS[0], b"theirs")
         with closing(sqlite3.connect(path)) as damage:
@@ -160,6 +162,16 @@ def test_one_claim_at_a_time(path):
         assert not store.claim("reply", KEYS[0], owner=mine, seconds=30), "a release ends one's own claims alone"
         other.put("reply", KEYS[0], b"value")
         assert store.claim("reply", KEYS[0], owner=mine, seconds=30), "a value ends the claim"
+
+
+def test_several_are_claimed_in_one_step_but_not_what_others_hold(path):
+    mine, theirs = f"{process_identity()}|mine", f"{process_identity()}|theirs"
+    keys = [digest(str(number)) for number in range(6)]
+    with Store(path) as store, Store(path) as other:
+        assert other.claim_many("result", keys[1:3], owner=theirs, seconds=30, most=5) == keys[1:3]
+        assert store.claim_many("result", keys, owner=mine, seconds=30, most=3) == [keys[0], keys[3], keys[4]]
+        assert other.claim_many("result", keys, owner=theirs, seconds=30, most=9) == [keys[1], keys[2], keys[5]]
+        assert store.claim_many("result", [keys[5]], owner=mine, seconds=30, most=9) == []
 
 
 def test_claims_expire_unless_renewed(path):

@@ -1,0 +1,31 @@
+"""Where things are kept: content addresses and the project's folder for them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["digest", "state_folder"]
+
+
+def digest(*parts: str | bytes) -> bytes:
+    """SHA-256 over the parts and their lengths, so that no two lists of parts look alike."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "big"))
+        state.update(data)
+    return state.digest()
+
+
+def state_folder(root: Path) -> Path:
+    """``.ragcheck`` below ``root``, made if need be, with a ``.gitignore`` of its own."""
+    folder = root / ".ragcheck"
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore.write_text("*\n", encoding="utf-8")
+    return folder

@@ -1,0 +1,221 @@
+"""Values and claims in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from pytest_ragcheck.store.file import StoreFile
+from pytest_ragcheck.store.owners import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Store", "StoreSize"]
+
+TOUCH_INTERVAL = 86_400.0
+"""Seconds between two notes that an entry is in use: pruning by age needs no finer ones."""
+_T = TypeVar("_T")
+_KEYS_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSize:
+    """What a store holds: entries and bytes of values by kind, and bytes on disk."""
+
+    entries: Mapping[str, int]
+    value_bytes: Mapping[str, int]
+    file_bytes: int
+
+
+class Store:
+    """Values by kind and digest.
+
+    ``path`` None keeps everything in memory (``--ragcheck-cache off``). A file that is damaged, or is
+    not ours, is set aside under a new name and told in :attr:`notices`; it is never deleted. Where another
+    process still uses the damaged file, this one goes on in memory.
+    Safe to use from several threads and processes.
+
+    Raises :class:`~pytest_ragcheck.errors.ConfigurationError` where the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._file = StoreFile(path)
+        self._connection = self._file.open()
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of the file."""
+        return self._file.notices
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; values stay."""
+        with self._lock:
+            self._connection.close()
+            self._file.release()
+
+    def get(self, kind: str, key: bytes, *, since: float | None = None) -> bytes | None:
+        """The value, or None; with ``since`` (Unix time) only a value that was made at or after it."""
+        return self.get_many(kind, [key], since=since).get(key)
+
+    def get_many(self, kind: str, keys: Sequence[bytes], *, since: float | None = None) -> dict[bytes, bytes]:
+        """The values that are there, by key."""
+        return self._guarded(lambda: self._get_many(kind, keys, since))
+
+    def put(self, kind: str, key: bytes, value: bytes) -> None:
+        """Keep a value; it is durable against the end of this process when the call returns."""
+        self.put_many(kind, {key: value})
+
+    def put_many(self, kind: str, values: Mapping[bytes, bytes]) -> None:
+        """Keep several values in one transaction, and end the claims on them."""
+        now = time.time()
+        rows = [(kind, key, value, now, now) for key, value in values.items()]
+        claims = [(kind, key) for key in values]
+
+        def write() -> None:
+            with self._transaction():
+                self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", rows)
+                self._connection.executemany("DELETE FROM claims WHERE kind = ? AND key = ?", claims)
+
+        self._guarded(write)
+
+    def claim(self, kind: str, key: bytes, *, owner: str, seconds: float) -> bool:
+        """Whether ``owner`` may now make the value: nobody else's living claim is on it."""
+        return bool(self.claim_many(kind, [key], owner=owner, seconds=seconds))
+
+    def claim_many(self, kind: str, keys: Sequence[bytes], *, owner: str, seconds: float, most: int = 1) -> list[bytes]:
+        """The first ``most`` of ``keys`` whose values ``owner`` may now make, claimed in one step.
+
+        ``owner`` starts with :func:`process_identity`. A claim ends with the value's :meth:`put`, with
+        :meth:`release`, after ``seconds``, or with the end of the owner's process, whichever is first.
+        """
+
+        def free() -> list[bytes]:
+            return list(islice((key for key in keys if not self._is_held(kind, key, owner)), most))
+
+        def write() -> list[bytes]:
+            if not free():  # those who wait for a value ask often, and need no write lock for it
+                return []
+            with self._transaction():
+                claimed = free()
+                rows = [(kind, key, owner, time.time() + seconds) for key in claimed]
+                self._connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", rows)
+                return claimed
+
+        return self._guarded(write)
+
+    def _is_held(self, kind: str, key: bytes, owner: str) -> bool:
+        query = "SELECT owner, expires FROM claims WHERE kind = ? AND key = ?"
+        row = self._connection.execute(query, (kind, key)).fetchone()
+        return row is not None and row[0] != owner and row[1] > time.time() and is_alive(row[0])
+
+    def release(self, kind: str, key: bytes, *, owner: str) -> None:
+        """End ``owner``'s claim without a value."""
+        self._guarded(
+            lambda: self._connection.execute(
+                "DELETE FROM claims WHERE kind = ? AND key = ? AND owner = ?", (kind, key, owner)
+            )
+        )
+
+    def renew(self, *, owner: str, seconds: float) -> None:
+        """Let all of ``owner``'s claims live for ``seconds`` from now."""
+        self._guarded(
+            lambda: self._connection.execute(
+                "UPDATE claims SET expires = ? WHERE owner = ?", (time.time() + seconds, owner)
+            )
+        )
+
+    def size(self) -> StoreSize:
+        """What is in it."""
+
+        def read() -> StoreSize:
+            rows = self._connection.execute(
+                "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
+            ).fetchall()
+            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            page_size = self._connection.execute("PRAGMA page_size").fetchone()[0]
+            return StoreSize(
+                entries={kind: count for kind, count, _ in rows},
+                value_bytes={kind: total for kind, _, total in rows},
+                file_bytes=pages * page_size,
+            )
+
+        return self._guarded(read)
+
+    def prune(self, *, older_than: float) -> int:
+        """Drop what was not used for ``older_than`` seconds (to the day); the number of entries dropped."""
+        return self._drop("used < ?", (time.time() - older_than,))
+
+    def clear(self) -> int:
+        """Drop everything; the number of entries dropped."""
+        return self._drop("TRUE", ())
+
+    def _drop(self, condition: str, values: tuple[float, ...]) -> int:
+        def write() -> int:
+            with self._transaction():
+                query = f"DELETE FROM entries WHERE {condition}"  # noqa: S608 (two constant conditions)
+                count = self._connection.execute(query, values).rowcount
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return count
+
+        return self._guarded(write)
+
+    def _get_many(self, kind: str, keys: Sequence[bytes], since: float | None) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        stale: list[tuple[float, str, bytes]] = []
+        now = time.time()
+        for some in _batches(keys, _KEYS_PER_QUERY):
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, value, used FROM entries WHERE kind = ? AND created >= ? AND key IN ({marks})"  # noqa: S608 (only marks)
+            for key, value, used in self._connection.execute(query, (kind, since or 0.0, *some)):
+                found[key] = value
+                if now - used > TOUCH_INTERVAL:
+                    stale.append((now, kind, key))
+        if stale:
+            with self._transaction():
+                self._connection.executemany("UPDATE entries SET used = ? WHERE kind = ? AND key = ?", stale)
+        return found
+
+    def _guarded(self, action: Callable[[], _T]) -> _T:
+        with self._lock:
+            try:
+                return action()
+            except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.IntegrityError):
+                raise
+            except sqlite3.DatabaseError:  # damage that shows itself only when its page is read
+                self._connection.close()
+                self._connection = self._file.open(suspect=True)
+                return action()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _batches(keys: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
