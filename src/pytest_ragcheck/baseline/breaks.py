@@ -1,0 +1,202 @@
+"""Questions that broke: they passed in the baseline, and are below their threshold by more than noise can explain.
+
+A question's noise is told by its own trials, by the other questions' trials, and by how far the other questions
+moved. Upward moves are the yardstick that a regression cannot stretch: where nothing changed a question rises as
+often and as far as it falls, and nothing that breaks makes a score rise.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.baseline.differences import mean_of
+from pytest_ragcheck.comparison import ScoreChange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ragcheck.baseline.differences import MetricScores, PairedScores
+
+__all__ = ["score_changes"]
+
+NOISE_MULTIPLE = 5.0
+"""A fall within so many standard deviations of a difference is noise. More than a normal tail needs, because the tails
+of scores are longer and the deviation is estimated."""
+RISE_MULTIPLE = 1.5
+"""So is a fall that is not this much larger than every rise."""
+LEAST_FALL = 0.1
+"""And one that is not larger than this, where scores are not repeatable."""
+COMPLETE_FALL = 0.95
+"""A fall by more than this, as good as the whole scale, needs only that no question rose as far."""
+COMPLETE_RISE = 0.9
+SIGN_LEVEL = 0.005
+"""Where questions rose all the way too, complete falls count if they outnumber the rises beyond this level."""
+STEADY_LEVEL = 0.05
+"""How likely questions that flip like coins may look as steady as these."""
+FEW_QUESTIONS, FEW_LEVEL = 10, 0.2
+"""With fewer questions no picture is unlikely enough; then this level holds."""
+ALIKE = 0.8
+"""Moves and spreads of at least this share of a fall are as large as it."""
+_MAD_TO_DEVIATION = 1.4826
+"""Of a normal distribution: standard deviation over median absolute deviation."""
+
+
+def score_changes(scores: MetricScores) -> dict[str, ScoreChange]:
+    """Each question's change, its noise, and whether it broke, by the question's name.
+
+    A question broke where its mean over trials reached the threshold in the baseline and does not now, and fell by more
+    than its noise; without a threshold the fall alone counts.
+    """
+    noise = _Noise(scores.pairs)
+    return {pair.question: _change(scores, pair, noise) for pair in scores.pairs}
+
+
+def _change(scores: MetricScores, pair: PairedScores, noise: _Noise) -> ScoreChange:
+    within = 0.0 if scores.repeatable else noise.of(pair)
+    before, now, least = pair.baseline_mean, pair.run_mean, pair.threshold
+    fell_below = now < before if least is None else now < least <= before
+    return ScoreChange(
+        metric=scores.metric,
+        baseline=before,
+        value=now,
+        threshold=least,
+        noise=within,
+        broke=fell_below and before - now > within,
+        known=least is not None and before < least and now < least and before - now <= within,
+    )
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """What the questions of one metric tell of its noise."""
+
+    pairs: Sequence[PairedScores]
+
+    def of(self, pair: PairedScores) -> float:
+        """The largest fall of this question that noise can explain; 1 where it can explain any."""
+        fall = -pair.difference
+        limit = max(LEAST_FALL, NOISE_MULTIPLE * self._deviation(pair), RISE_MULTIPLE * self._largest_rise)
+        if limit > COMPLETE_FALL and self._complete_falls_count:
+            limit = COMPLETE_FALL
+        if fall > limit and not self._is_steady(pair):
+            limit = 1.0
+        return min(limit, 1.0)
+
+    # ---- Spread ------------------------------------------------------------------------------
+
+    def _deviation(self, pair: PairedScores) -> float:
+        """Standard deviation of a difference under no change: the largest that anything tells."""
+        own = _within_variance(pair)
+        per_trial = max(self._pooled_variance, own[0] / own[1] if own[1] else 0.0)
+        of_trials = math.sqrt(per_trial * (1 / len(pair.baseline) + 1 / len(pair.run)))
+        return max(of_trials, self._rise_deviation, _MAD_TO_DEVIATION * self._typical_move(pair))
+
+    @cached_property
+    def _pooled_variance(self) -> float:
+        """Variance of one trial within a question, pooled over all that have several."""
+        squares, freedom = zip(*map(_within_variance, self.pairs), strict=True)
+        return math.fsum(squares) / sum(freedom) if sum(freedom) else 0.0
+
+    @cached_property
+    def _rises(self) -> list[float]:
+        return [pair.difference for pair in self.pairs if pair.difference > 0]
+
+    @cached_property
+    def _largest_rise(self) -> float:
+        return max(self._rises, default=0.0)
+
+    @cached_property
+    def _rise_deviation(self) -> float:
+        """Root of the mean square of the rises: of symmetric noise its standard deviation."""
+        return math.sqrt(mean_of(rise**2 for rise in self._rises)) if self._rises else 0.0
+
+    @cached_property
+    def _moves(self) -> list[float]:
+        return sorted(abs(pair.difference) for pair in self.pairs)
+
+    def _typical_move(self, pair: PairedScores) -> float:
+        """Median of how far the other questions moved; up to half of them may have changed in truth."""
+        moves = self._moves
+        own = bisect_left(moves, abs(pair.difference))
+        count = len(moves) - 1
+        if not count:
+            return 0.0
+        middle = [place + (place >= own) for place in {(count - 1) // 2, count // 2}]
+        return mean_of(moves[place] for place in middle)
+
+    # ---- Flips -------------------------------------------------------------------------------
+
+    @cached_property
+    def _complete_falls_count(self) -> bool:
+        """Whether complete falls stand out: no question rose all the way, or far fewer than fell."""
+        rises = sum(rise >= COMPLETE_RISE for rise in self._rises)
+        if not rises:
+            return True
+        from scipy.stats import binom
+
+        falls = sum(-pair.difference > COMPLETE_FALL for pair in self.pairs)
+        return bool(binom.sf(falls - 1, falls + rises, 0.5) <= SIGN_LEVEL)
+
+    def _is_steady(self, pair: PairedScores) -> bool:
+        """Whether the other questions are too steady for this fall to be one of many flips to and fro."""
+        if len(pair.baseline) == len(pair.run) == 1:
+            return self._steady_between(pair)
+        fall = -pair.difference
+        flaky = sum(_widest_spread(one) >= ALIKE * fall for one in self.pairs if one is not pair)
+        return flaky * _missed_for_each_seen(len(pair.baseline), len(pair.run)) <= STEADY_LEVEL
+
+    def _steady_between(self, pair: PairedScores) -> bool:
+        """With one trial each only baseline and run can be compared: few fell, and of the others few are low."""
+        fall, middle = -pair.difference, (pair.baseline_mean + pair.run_mean) / 2
+        fallen = sum(-one.difference >= ALIKE * fall for one in self.pairs)
+        low = sum(one.baseline_mean < middle and one.run_mean < middle for one in self.pairs)
+        count = len(self.pairs)
+        level = STEADY_LEVEL if count >= FEW_QUESTIONS else FEW_LEVEL
+        return _chance_of_steady_coins(count, count - fallen - low) <= level
+
+
+def _within_variance(pair: PairedScores) -> tuple[float, int]:
+    """Sum of squares around the means of baseline and run, and its degrees of freedom."""
+    squares = [
+        (value - mean) ** 2
+        for values, mean in ((pair.baseline, pair.baseline_mean), (pair.run, pair.run_mean))
+        for value in values
+    ]
+    return math.fsum(squares), len(pair.baseline) + len(pair.run) - 2
+
+
+def _widest_spread(pair: PairedScores) -> float:
+    return max(max(values) - min(values) for values in (pair.baseline, pair.run))
+
+
+@cache
+def _missed_for_each_seen(baseline: int, run: int) -> float:
+    """How many flaky questions look like a clean break, for each one whose trials show that it is flaky, at most.
+
+    With n trials in the baseline and m in the run a question that passes with probability p breaks cleanly with
+    p^n (1-p)^m and shows mixed trials with 1 - (p^n + (1-p)^n) (p^m + (1-p)^m); the largest ratio for p from 1/2 to 1.
+    """
+
+    def ratio(p: float) -> float:
+        q = 1 - p
+        return p**baseline * q**run / (1 - (p**baseline + q**baseline) * (p**run + q**run))
+
+    return max(ratio(0.5 + step / 200) for step in range(100))
+
+
+@cache
+def _chance_of_steady_coins(count: int, high: int) -> float:
+    """How likely ``count`` coins look so: none rises, at least one falls, and at least ``high`` are up both times.
+
+    Each coin has its own probability p of being up, all from 1/2 to 1 equally likely (a suite passes more often than
+    not): up both times with E p^2 = 7/12, falling and rising with E p(1-p) = 1/6 each, down both times with 1/12.
+    """
+    up, fall, down = 7 / 12, 1 / 6, 1 / 12
+    return math.fsum(
+        math.comb(count, ups) * up**ups * ((fall + down) ** (count - ups) - down ** (count - ups))
+        for ups in range(high, count + 1)
+    )

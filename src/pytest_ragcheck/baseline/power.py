@@ -1,0 +1,94 @@
+"""What a comparison could have seen, and how much more would have to be measured."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.baseline.differences import mean_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ragcheck.baseline.differences import Differences, MetricScores, PairedScores
+
+__all__ = ["remedy", "smallest_visible_drop"]
+
+POWER = 0.8
+MOST_TRIALS = 10
+"""More are not proposed: questions are worth more."""
+
+
+def smallest_visible_drop(found: Differences, *, level: float, practical_minimum: float) -> float | None:
+    """The mean drop that is called a regression with a probability of 80 %, were it there; None for one cluster.
+
+    Both conditions count: the drop must be significant at the one-sided ``level``, (t_level + t_power) SE
+    (Miller, section 5), and larger than the practical minimum, which it is in 80 % of the cases from
+    practical minimum + t_power SE on.
+    """
+    error = found.standard_error
+    if error is None:
+        return None
+    from scipy.stats import t
+
+    freedom = found.clusters - 1
+    by_power = float(t.ppf(POWER, freedom)) * error
+    return max(float(t.isf(level, freedom)) * error, practical_minimum) + by_power
+
+
+def remedy(scores: MetricScores, found: Differences, *, margin: float) -> str:
+    """How many questions, or trials of each, would settle it: the half width of the interval with 80 % power.
+
+    Without a change the lower end of the 95 % interval lies above -margin with a probability of 80 % where
+    (z_0.975 + z_0.8) SE <= margin.
+    """
+    error = found.standard_error
+    if not error:
+        return f"measure more questions: {_questions(found.questions)} cannot tell change from noise"
+    from scipy.stats import norm
+
+    wanted = margin / float(norm.ppf(0.975) + norm.ppf(POWER))
+    questions = math.ceil(found.questions * (error / wanted) ** 2)
+    trials = _trials(scores.pairs, error, wanted)
+    by_trials = "" if trials is None else f", or {trials} trials of each in the baseline and in the run,"
+    return f"measure about {_rounded_up(questions)} questions{by_trials} to tell no change from a drop of {margin:.2g}"
+
+
+def _questions(count: int) -> str:
+    return "1 question" if count == 1 else f"{count} questions"
+
+
+def _rounded_up(count: int) -> int:
+    """To two digits, upward: an estimate."""
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return math.ceil(count / unit) * unit
+
+
+def _trials(pairs: Sequence[PairedScores], error: float, wanted: float) -> int | None:
+    """Trials on both sides that bring the standard error down to ``wanted``; None where no reasonable number does.
+
+    Only the noise of trials shrinks. It is measured where there are several; with one trial each all of the
+    differences' spread is taken for it.
+    """
+    now = mean_of(1 / len(pair.baseline) + 1 / len(pair.run) for pair in pairs)
+    shared = _share_of_noise(pairs, error)
+    needed = wanted**2 - (1 - shared) * error**2
+    if needed <= 0 or not shared:
+        return None
+    trials: int = math.ceil(2 / now * shared * error**2 / needed)
+    return trials if trials <= MOST_TRIALS else None
+
+
+def _share_of_noise(pairs: Sequence[PairedScores], error: float) -> float:
+    """Share of the mean difference's variance that is noise of trials."""
+    freedom = sum(len(pair.baseline) + len(pair.run) - 2 for pair in pairs)
+    if not freedom:
+        return 1.0
+    squares = math.fsum(
+        (value - mean) ** 2
+        for pair in pairs
+        for values, mean in ((pair.baseline, pair.baseline_mean), (pair.run, pair.run_mean))
+        for value in values
+    )
+    of_one = math.fsum(1 / len(pair.baseline) + 1 / len(pair.run) for pair in pairs) / len(pairs) ** 2
+    return min(1.0, squares / freedom * of_one / error**2)

@@ -1,0 +1,142 @@
+"""The statistics of the gate: for each metric whether a run is worse than the baseline, by two guards.
+
+The guard of the mean asks whether the mean over all questions dropped, more than chance and more than the practical
+minimum. The guard of the questions asks whether single questions broke. Each metric has one verdict from both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.baseline.breaks import score_changes
+from pytest_ragcheck.baseline.differences import MetricScores, PairedScores, differences, sign_flips
+from pytest_ragcheck.baseline.power import remedy, smallest_visible_drop
+from pytest_ragcheck.comparison import MetricChange, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_ragcheck.baseline.differences import Differences, SignFlips
+    from pytest_ragcheck.comparison import ScoreChange
+
+__all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
+
+LEVEL = 0.05
+"""One-sided, of the mean's guard over all metrics together."""
+MEANINGFUL_DROP = 0.05
+"""``same`` means that a mean drop as large as this is excluded, or as the practical minimum where that is larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDecision:
+    """What became of one metric."""
+
+    change: MetricChange
+    scores: Mapping[str, ScoreChange]
+    """Each question's change, by the name it was given; ``broke`` tells which ones broke."""
+
+
+def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
+    """Decide about all metrics of a comparison together, in their order.
+
+    The p-values are adjusted over the metrics, so a metric's verdict depends on which others are given. The order of
+    metrics and of questions is irrelevant, and the same input gives the same output.
+
+    A metric without questions is ``not comparable``, with means of 0.
+    """
+    measured = [_Measured.of(scores) for scores in metrics if scores.pairs]
+    drops = dict(zip((one.name for one in measured), holm([one.flips.drop for one in measured]), strict=True))
+    rises = dict(zip((one.name for one in measured), holm([one.flips.rise for one in measured]), strict=True))
+    decided = {
+        one.name: one.decision(drops[one.name], rises[one.name], level=LEVEL / len(measured)) for one in measured
+    }
+    return [decided[scores.metric] if scores.pairs else _nothing_measured(scores) for scores in metrics]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the given order: the family-wise error rate is at most the level they are held against.
+
+    The i-th smallest of m is multiplied by m - i + 1, is at least as large as the one before, and at most 1: S. Holm,
+    "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979) 65-70.
+    """
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        largest = max(largest, (len(p_values) - rank) * p_values[place])
+        adjusted[place] = min(1.0, largest)
+    return adjusted
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A metric before the adjustment over all."""
+
+    input: MetricScores
+    found: Differences
+    flips: SignFlips
+    changes: Mapping[str, ScoreChange]
+
+    @classmethod
+    def of(cls, scores: MetricScores) -> _Measured:
+        found = differences(scores.pairs)
+        return cls(scores, found, sign_flips(found.by_cluster), score_changes(scores))
+
+    @property
+    def name(self) -> str:
+        return self.input.metric
+
+    def decision(self, drop: float, rise: float, *, level: float) -> MetricDecision:
+        """With the adjusted p-values; ``level``: what the smallest of all metrics' p-values must reach."""
+        scores, found = self.input, self.found
+        margin = max(scores.practical_minimum, MEANINGFUL_DROP)
+        verdict = self._verdict(drop, rise, margin)
+        change = MetricChange(
+            metric=self.name,
+            verdict=verdict,
+            questions=found.questions,
+            clusters=found.clusters,
+            baseline=found.baseline,
+            value=found.run,
+            difference=found.mean,
+            interval=found.interval(),
+            p_value=drop,
+            practical_minimum=scores.practical_minimum,
+            smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
+            method=self.flips.method,
+            remedy=remedy(scores, found, margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
+        )
+        return MetricDecision(change=change, scores=self.changes)
+
+    def _verdict(self, drop: float, rise: float, margin: float) -> Verdict:
+        mean, least = self.found.mean, self.input.practical_minimum
+        if any(change.broke for change in self.changes.values()) or (drop <= LEVEL and mean < -least):
+            return Verdict.REGRESSED
+        if rise <= LEVEL and mean > least:
+            return Verdict.BETTER
+        return Verdict.SAME if self._excludes(margin) else Verdict.INCONCLUSIVE
+
+    def _excludes(self, drop: float) -> bool:
+        """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped."""
+        if not any(any(cluster) for cluster in self.found.by_cluster):
+            return True
+        interval = self.found.interval()
+        return interval is not None and interval[0] > -drop
+
+
+def _nothing_measured(scores: MetricScores) -> MetricDecision:
+    change = MetricChange(
+        metric=scores.metric,
+        verdict=Verdict.NOT_COMPARABLE,
+        questions=0,
+        clusters=0,
+        baseline=0.0,
+        value=0.0,
+        difference=0.0,
+        interval=None,
+        p_value=None,
+        practical_minimum=scores.practical_minimum,
+        smallest_visible_drop=None,
+        remedy="measure the same questions as in the baseline: none was measured in both",
+    )
+    return MetricDecision(change=change, scores={})
