@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Self, overload
 
 from pytest_ragcheck.model import Chunk
 
 __all__ = ["ChunkTable"]
+
+RECENT = 16_384
+"""Chunks that are kept after they were asked for."""
 
 
 class ChunkTable(Sequence[Chunk]):
@@ -22,6 +26,8 @@ class ChunkTable(Sequence[Chunk]):
         self._documents = array("q")
         self._starts = array("q")
         self._ends = array("q")
+        # Questions of one field share contexts, and so their texts are held once.
+        self._recent = lru_cache(maxsize=RECENT)(self._made)
 
     def append(self, chunk: Chunk) -> None:
         """Add a chunk: its place, not its text."""
@@ -41,13 +47,13 @@ class ChunkTable(Sequence[Chunk]):
     def __getitem__(self, place: slice) -> tuple[Chunk, ...]: ...
     def __getitem__(self, place: int | slice) -> Chunk | tuple[Chunk, ...]:
         if isinstance(place, slice):
-            return tuple(self._chunk(row) for row in range(*place.indices(len(self))))
-        return self._chunk(place)
+            return tuple(self._made(row) for row in range(*place.indices(len(self))))
+        return self._recent(place)
 
     def __iter__(self) -> Iterator[Chunk]:
-        return map(self._chunk, range(len(self)))
+        return map(self._made, range(len(self)))
 
-    def _chunk(self, row: int) -> Chunk:
+    def _made(self, row: int) -> Chunk:
         source = self._sources[self._documents[row]]
         start, end = self._starts[row], self._ends[row]
         return Chunk(
