@@ -7,14 +7,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.commands import cache, init
+from pytest_ragcheck.commands import cache, doctor, init
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (init, cache)
+COMMANDS = (init, doctor, cache)
 USAGE_ERROR = 4
 """pytest's exit code for the same."""
 INTERRUPTED = 130
