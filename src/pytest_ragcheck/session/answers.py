@@ -17,6 +17,7 @@ from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress
 from pytest_ragcheck.session.roles import worker_count
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
+from pytest_ragcheck.session.variants import variant_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
+    from pytest_ragcheck.session.variants import Variant
 
 __all__ = ["ConfiguredPipeline", "LiveAnswers"]
 
@@ -87,6 +89,10 @@ class LiveAnswers:
     def batch_of(self, item: pytest.Item) -> str:
         """The name of the item's batch, the same in every process."""
         return self._pipelines.of(item)
+
+    def variant_of(self, item: pytest.Item, entry: Entry) -> Variant:
+        """What tells the item's result apart from others for its question."""
+        return variant_of(item, entry, self._pipelines.variant(item))
 
     def open_batch(self, request: pytest.FixtureRequest, entry: Entry) -> None:
         """Make the requesting item's batch ready to start.

@@ -82,7 +82,9 @@ def _ragcheck_result(
         result = ragcheck_answers.obtain(request, _ragcheck_entry)
     except ConfigurationError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
-    record(request.node, result, (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key))
+    key = (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key)
+    variant = ragcheck_answers.variant_of(request.node, _ragcheck_entry)
+    result = record(request.node, result, key, variant)
     stop_if_misconfigured(request.config, result)
     return result
 

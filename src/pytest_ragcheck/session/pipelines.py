@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.session.parameter_ids import parameter_id
+from pytest_ragcheck.session.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +40,17 @@ class PipelineNames:
         home, used = self._of_parents[item.parent]
         chosen = [f"{name}={index}" for name, index in sorted(_indices(item).items()) if name in used]
         return f"{home}[{','.join(chosen)}]" if chosen else home
+
+    def variant(self, item: pytest.Item) -> Variant:
+        """The pipeline in a word or two: its parameters' ids, and where it overrides another override its place."""
+        definitions = self._definitions(PIPELINE, item)
+        home = definitions[-1].baseid if definitions else ""
+        indices = _indices(item)
+        used = {name: self._definitions(name, item) for name in self._used(item) if name in indices}
+        ids = [parameter_id(item, name, found[-1] if found else None) for name, found in sorted(used.items())]
+        overrides_another = len(definitions) > 2  # noqa: PLR2004 (the plugin's own, and one override)
+        short = [*ids, home] if overrides_another else ids
+        return Variant(", ".join(short), ", ".join(filter(None, [*ids, home])))
 
     def check(self, item: pytest.Item) -> None:
         """ConfigurationError where the item's pipeline cannot answer a whole batch."""
@@ -73,8 +86,10 @@ class PipelineNames:
         """The pipeline's fixture and all that it uses."""
         names = [PIPELINE]
         for name in names:
-            for definition in self._definitions(name, item):
+            for definition in reversed(self._definitions(name, item)):
                 names += [other for other in definition.argnames if other not in names]
+                if name not in definition.argnames:
+                    break  # what it overrides is not used
         return names
 
 

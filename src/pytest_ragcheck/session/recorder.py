@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pytest
 from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
+from pytest_ragcheck.session.variants import Variant, told_apart
 from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORDER", "Recorder", "record"]
 
-RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
+RESULT = pytest.StashKey[tuple[Result, tuple[str, ...], Variant]]()
 RECORDER = pytest.StashKey["Recorder"]()
 CRASHED = "???"
 """When, in the one report that pytest-xdist makes for the item that a worker died with."""
@@ -33,12 +34,13 @@ MISCONFIGURED = frozenset({"ConfigurationError", "MissingExtraError", "DocumentE
 """Kinds of failures that the user mends once, not question by question."""
 
 
-def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
-    """Keep an item's result for the run, and its scores for JUnit and other reports.
+def record(item: pytest.Item, result: Result, key: tuple[str, ...], variant: Variant) -> Result:
+    """Keep an item's result for the run, and its scores for JUnit and other reports; gives it with its variant.
 
     ``key`` is the same for all items that share the result, and for no other.
     """
-    item.stash[RESULT] = result, key
+    result = replace(result, variant=variant.name)
+    item.stash[RESULT] = result, key, variant
     _drop_properties(item)  # of an earlier try
     item.user_properties.append(("ragcheck.state", str(result.state)))
     if (trials := tally(result)) is not None and trials.pass_rate is not None:
@@ -46,6 +48,7 @@ def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
     for score in result.scores.values():
         if score.value is not None:
             item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
+    return result
 
 
 def stop_if_misconfigured(config: pytest.Config, result: Result) -> None:
@@ -82,7 +85,8 @@ class Recorder:
         self._catalog = catalog
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._results: dict[tuple[str, ...], Result] = {}
+        self._results: dict[tuple[str, ...], tuple[Result, str]] = {}
+        """With the long form of each result's variant."""
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
@@ -114,13 +118,13 @@ class Recorder:
         """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
         report = yield
         if report.when == "setup" and RESULT in item.stash:
-            result, key = item.stash[RESULT]
+            result, key, variant = item.stash[RESULT]
             if is_worker(self._config):
                 from pytest_ragcheck.run_file import dump
 
-                report.ragcheck = {"key": list(key), "result": dump(result)}
+                report.ragcheck = {"key": list(key), "result": dump(result), "variant": variant.long}
             else:
-                self._results[key] = result
+                self._results[key] = result, variant.long
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -137,7 +141,7 @@ class Recorder:
         result = load(Result, measured["result"])
         misconfigured = _misconfigured(result)
         if misconfigured is None:
-            self._results[tuple(measured["key"])] = result
+            self._results[tuple(measured["key"])] = result, measured["variant"]
         else:
             self._stop(f"ragcheck: {misconfigured}")
 
@@ -215,7 +219,7 @@ class Recorder:
         return phases
 
     def _make_run(self, *, complete: bool) -> Run:
-        results = tuple(self._results.values())
+        results = told_apart(self._results)
         spans = [result.timing for result in results if result.timing.finished]
         wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
         fingerprints: dict[str, Mapping[str, str]] = {}

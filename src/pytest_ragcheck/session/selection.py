@@ -28,6 +28,7 @@ __all__ = [
     "catalog_of",
     "check_tags",
     "entry_of",
+    "marked",
     "parametrize",
     "selected_items",
     "suite_of_session",
@@ -84,8 +85,8 @@ def parametrize(metafunc: pytest.Metafunc, catalog: SuiteCatalog | None) -> None
 def suite_of(node: pytest.Item, catalog: SuiteCatalog) -> Suite:
     """The suite that the node's marks and place ask for; RagcheckError as a collection error of one line."""
     try:
-        marked = _marked(node)
-        suite = catalog.suite(_folder(node), **marked)
+        said = marked(node)
+        suite = catalog.suite(_folder(node), **said)
         check_tags(suite)
         return suite
     except RagcheckError as problem:
@@ -141,7 +142,7 @@ def _folder(node: pytest.Item) -> Path:
     return node.path.parent
 
 
-def _marked(node: pytest.Item) -> dict[str, Any]:
+def marked(node: pytest.Item) -> dict[str, Any]:
     """The keywords of the nearest marks, their paths relative to the test file."""
     said: dict[str, Any] = {}
     for mark in node.iter_markers(MARK):
@@ -180,7 +181,7 @@ def _ids_only(node: pytest.Item) -> tuple[str, ...]:
     from pytest_ragcheck.session.config import find_configuration
 
     try:
-        questions = _marked(node).get("questions")
+        questions = marked(node).get("questions")
         if questions is None:
             found = find_configuration(_folder(node)) or find_configuration(node.config.invocation_params.dir)
             if found is None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.variants import Variant
 
 __all__ = ["SharedAnswers"]
 
@@ -49,6 +50,10 @@ class SharedAnswers:
     def batch_of(self, item: pytest.Item) -> str:
         """The name of the item's batch."""
         return self.live.batch_of(item)
+
+    def variant_of(self, item: pytest.Item, entry: Entry) -> Variant:
+        """What tells the item's result apart from others for its question."""
+        return self.live.variant_of(item, entry)
 
     def _answer_batch(self, request: pytest.FixtureRequest, batch: str, entry: Entry) -> None:
         __tracebackhide__ = True
