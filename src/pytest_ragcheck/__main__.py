@@ -7,14 +7,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.commands import cache, doctor, init
+from pytest_ragcheck.commands import cache, compare, doctor, init, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (init, doctor, cache)
+COMMANDS = (init, doctor, report, compare, cache)
 USAGE_ERROR = 4
 """pytest's exit code for the same."""
 INTERRUPTED = 130

@@ -66,8 +66,8 @@ def test_columns_that_do_not_fit_are_left_out_from_the_right():
         "  faithfulness  0.70  0.06-1.00   0.41",
         "  recall        0.83  0.12-1.00   0.50",
     ]
-    narrow = metrics_table(run(result("a-question-with-a-long-id", recall(0.5))), width=58)
-    assert narrow.splitlines()[1] == "  recall  0.50     -   0.50       -    0       0  a-que..."
+    narrow = metrics_table(run(result("a-question-with-a-long-id", recall(0.5))), width=45)
+    assert narrow.splitlines()[1] == "  recall  0.50     -   0.50       -  a-que..."
 
 
 def test_a_run_without_scores_or_results():
@@ -129,7 +129,7 @@ def test_colour_is_for_misses_errors_and_states_alone():
 
 def test_a_metric_that_was_nowhere_measured():
     table = metrics_table(run(result("q", faithfulness(None, error=Failure(message="x")))))
-    assert table.splitlines()[1] == "  faithfulness     -     -      -       -    0       1  -"
+    assert table.splitlines()[1] == "  faithfulness     -     -      -       -       1  -"
 
 
 def shown_columns(text: str) -> int:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from typing import TYPE_CHECKING
 
+from pytest_ragcheck.report.colour import ansi, plain
 from pytest_ragcheck.report.textual import printable
 
-__all__ = ["complain", "say"]
+if TYPE_CHECKING:
+    from pytest_ragcheck.report.colour import Paint
+
+__all__ = ["complain", "paint", "say", "width"]
+
+WIDEST = 160
 
 
 def say(line: str) -> None:
@@ -17,3 +26,17 @@ def say(line: str) -> None:
 def complain(line: str) -> None:
     """Print a line to standard error, in the same way."""
     sys.stderr.write(f"{printable(line)}\n")
+
+
+def paint() -> Paint:
+    """Colours where standard output is a terminal that has them, or ``FORCE_COLOR`` says so, as pytest decides."""
+    if os.environ.get("NO_COLOR"):
+        return plain
+    if os.environ.get("FORCE_COLOR"):
+        return ansi
+    return ansi if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else plain
+
+
+def width() -> int:
+    """Columns that a text may take."""
+    return min(WIDEST, shutil.get_terminal_size().columns)

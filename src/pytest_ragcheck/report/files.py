@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.model import Run
 
-__all__ = ["REPORT_SUFFIXES", "write_report"]
+__all__ = ["report_path", "write_report"]
 
-REPORT_SUFFIXES = (".html", ".md", ".json")
+_SUFFIXES = (".html", ".md", ".json")
+
+
+def report_path(text: str) -> Path:
+    """What a command line names as a report; ArgumentTypeError where its suffix is not that of a kind of report."""
+    path = Path(text)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} has no kind of report for a suffix: use {', '.join(_SUFFIXES)}")
+    return path
 
 
 def write_report(path: Path, run: Run, comparison: Comparison | None = None, *, sequential: Run | None = None) -> None:
     """Write a report in one step, and the folders above it; OSError where that cannot be.
 
-    The suffix must be one of :data:`REPORT_SUFFIXES`. A JSON report is the run itself. ``sequential`` is for HTML, see
+    ``path`` is one that :func:`report_path` takes. A JSON report is the run itself. ``sequential`` is for HTML, see
     :func:`~pytest_ragcheck.report.html.html_report`.
     """
     from pytest_ragcheck.run_file import save_run, write_atomically

@@ -11,6 +11,7 @@ from pytest_ragcheck.report.aggregate import metric_summaries
 from pytest_ragcheck.report.calls import calls_lines
 from pytest_ragcheck.report.markdown_text import code, collapsed, fenced, table
 from pytest_ragcheck.report.question import first_line, question_report
+from pytest_ragcheck.report.rerun import rerun_command
 from pytest_ragcheck.report.timing import timing_table
 
 if TYPE_CHECKING:
@@ -28,16 +29,15 @@ MOST_CHARACTERS = 65_000
 _WIDTH = 100
 _NAME_COLUMNS, _ID_COLUMNS, _SUMMARY_COLUMNS = 40, 60, 160
 _SHOWN_METRICS = 60
-_SHOWN_REASONS = 10
 
 
 def markdown_report(run: Run, comparison: Comparison | None = None, *, limit: int = MOST_CHARACTERS) -> str:
     """The verdict, the metrics, and every question that did not pass, folded away under its first line.
 
-    With ``comparison`` the gate's verdict and each mean's change. Where the text would have more than ``limit``
+    With ``comparison`` the gate's verdict too. Where the text would have more than ``limit``
     characters, questions are left out, those that broke against the baseline last; a note counts them.
     """
-    head = [_title(run), *_gate(comparison), _states(run.results), *_metrics(run, comparison)]
+    head = [_title(run), *_gate(comparison, limit), _states(run.results), *_metrics(run)]
     tail = [_figures(run), _footer(run)]
     room = limit - sum(len(part) + 2 for part in (*head, *tail))
     return "\n\n".join([*head, *_questions(_broken_first(run, comparison), room), *tail]) + "\n"
@@ -50,12 +50,14 @@ def _title(run: Run) -> str:
     return f"## RAG: {outcome}" + ("" if run.complete else " (stopped early)")
 
 
-def _gate(comparison: Comparison | None) -> list[str]:
+def _gate(comparison: Comparison | None, limit: int) -> list[str]:
+    """The gate's verdict; its first line alone where the rest would take more than half of what there is."""
     if comparison is None:
         return []
-    against = f"against {code(comparison.baseline_name, _ID_COLUMNS)} of {code(comparison.baseline_created)}"
-    reasons = [f"- {code(reason, _SUMMARY_COLUMNS)}" for reason in comparison.reasons[:_SHOWN_REASONS]]
-    return [f"**{comparison.verdict.value}** {against}", *(["\n".join(reasons)] if reasons else [])]
+    from pytest_ragcheck.report.gate_markdown import gate_markdown
+
+    text = gate_markdown(comparison).strip()
+    return [text if len(text) <= limit // 2 else text.partition("\n")[0]]
 
 
 def _states(results: Iterable[Result]) -> str:
@@ -63,27 +65,21 @@ def _states(results: Iterable[Result]) -> str:
     return ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state] or state is State.PASSED)
 
 
-def _metrics(run: Run, comparison: Comparison | None) -> list[str]:
+def _metrics(run: Run) -> list[str]:
     summaries = metric_summaries(run.results)
     if not summaries:
         return []
-    change = [] if comparison is None else ["change"]
-    headings = ["metric", "mean", *change, "95 %", "least", "passed", "n/a", "errors", "least in"]
-    rows = [headings, *(_row(summary, comparison) for summary in summaries[:_SHOWN_METRICS])]
+    headings = ["metric", "mean", "95 %", "least", "passed", "n/a", "errors", "least in"]
     more = len(summaries) - _SHOWN_METRICS
+    rows = [headings, *map(_row, summaries[:_SHOWN_METRICS])]
     return [table(rows), *([f"and {figures.plural(more, 'more metric')}"] if more > 0 else [])]
 
 
-def _row(summary: MetricSummary, comparison: Comparison | None) -> list[str]:
-    change = []
-    if comparison is not None:
-        known = comparison.metrics.get(summary.metric)
-        change = ["-" if known is None else figures.change(known.difference)]
+def _row(summary: MetricSummary) -> list[str]:
     passed = f"{summary.passed:,} of {summary.judged:,}" if summary.judged else "-"
     return [
         code(summary.metric, _NAME_COLUMNS),
         "-" if summary.mean is None else figures.value(summary.mean),
-        *change,
         figures.interval(summary.interval),
         "-" if summary.least is None else figures.value(summary.least),
         passed if summary.passed == summary.judged else f"**{passed}**",
@@ -117,7 +113,8 @@ def _questions(results: Sequence[Result], room: int) -> list[str]:
 
 
 def _question(result: Result) -> str:
-    return collapsed(code(first_line(result), _SUMMARY_COLUMNS), fenced(question_report(result, width=_WIDTH)))
+    report = question_report(result, width=_WIDTH, rerun=rerun_command(result))
+    return collapsed(code(first_line(result), _SUMMARY_COLUMNS), fenced(report))
 
 
 def _figures(run: Run) -> str:

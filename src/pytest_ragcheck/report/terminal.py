@@ -40,36 +40,43 @@ def metrics_table(run: Run, comparison: Comparison | None = None, *, width: int 
     """Each metric's mean with its interval and least value, how many of the measured passed, and the questions' states.
 
     With ``comparison`` also each mean's change against the baseline. ``n/a`` counts questions to which the metric does
-    not apply, ``errors`` those for which it could not be measured; neither counts in mean, least or passed. No line is
-    wider than ``width`` (at least 40).
+    not apply, ``errors`` those for which it could not be measured, where there are any; neither counts in mean, least
+    or passed. No line is wider than ``width`` (at least 40).
     """
     width = max(width, _LEAST_WIDTH)
-    summaries = metric_summaries(run.results)
-    if not summaries:
+    columns = [column for column in _columns(metric_summaries(run.results), comparison) if column]
+    if not columns:
         return "\n".join(_state_lines(run.results, width, paint))
-    rows = [_headings(comparison), *(_row(summary, comparison) for summary in summaries)]
-    table = aligned(rows, width, text_columns={0, len(rows[0]) - 1}, paint=paint)
+    rows = list(zip(*columns, strict=True))
+    table = aligned(rows, width, text_columns={0, len(columns) - 1}, paint=paint)
     return "\n".join([*table, *_state_lines(run.results, width, paint)])
 
 
-def _headings(comparison: Comparison | None) -> tuple[str, ...]:
-    change = () if comparison is None else ("change",)
-    return "metric", "mean", *change, "95 %", "least", "passed", "n/a", "errors", "least in"
+def _columns(summaries: Sequence[MetricSummary], comparison: Comparison | None) -> list[list[str]]:
+    """Each with its heading; empty where nobody has anything to tell."""
+    if not summaries:
+        return []
+    return [
+        ["metric", *(shorten(one.metric, _NAME_COLUMNS) for one in summaries)],
+        ["mean", *(_value(one.mean) for one in summaries)],
+        [] if comparison is None else ["change", *(_change(comparison.metrics.get(one.metric)) for one in summaries)],
+        ["95 %", *(figures.interval(one.interval) for one in summaries)],
+        ["least", *(_value(one.least) for one in summaries)],
+        ["passed", *(_passed(one) for one in summaries)],
+        _counts("n/a", [one.not_applicable for one in summaries]),
+        _counts("errors", [one.errors for one in summaries], style="bad"),
+        ["least in", *("-" if one.least_id is None else shorten(one.least_id, _ID_COLUMNS) for one in summaries)],
+    ]
 
 
-def _row(summary: MetricSummary, comparison: Comparison | None) -> tuple[str, ...]:
-    change = () if comparison is None else (_change(comparison.metrics.get(summary.metric)),)
-    return (
-        shorten(summary.metric, _NAME_COLUMNS),
-        "-" if summary.mean is None else figures.value(summary.mean),
-        *change,
-        figures.interval(summary.interval),
-        "-" if summary.least is None else figures.value(summary.least),
-        _passed(summary),
-        f"{summary.not_applicable:,}",
-        Styled.of(f"{summary.errors:,}", "bad") if summary.errors else "0",
-        "-" if summary.least_id is None else shorten(summary.least_id, _ID_COLUMNS),
-    )
+def _value(value: float | None) -> str:
+    return "-" if value is None else figures.value(value)
+
+
+def _counts(heading: str, counts: Sequence[int], *, style: Style | None = None) -> list[str]:
+    if not any(counts):
+        return []
+    return [heading, *(Styled.of(f"{count:,}", style) if style and count else f"{count:,}" for count in counts)]
 
 
 def _passed(summary: MetricSummary) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.report.files import REPORT_SUFFIXES
+from pytest_ragcheck.report.files import report_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 __all__ = ["Options", "add_options"]
@@ -129,21 +130,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ragcheck-report",
-        type=_report,
+        type=report_path,
         action="append",
         default=[],
         metavar="PATH",
         help="Write a report of the run; its kind by the suffix: .html, .md, .json. May be given often.",
     )
-
-
-def _report(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in REPORT_SUFFIXES:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has no kind of report for a suffix: use {', '.join(REPORT_SUFFIXES)}"
-        )
-    return path
 
 
 def _dollars(text: str) -> float:
