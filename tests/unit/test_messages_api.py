@@ -390,6 +390,29 @@ async def test_sdk_reads_a_message_without_content_and_one_with_half_its_json(ap
     assert isinstance(json.loads(right.content[0].text)["reason"], str)
 
 
+@pytest.mark.asyncio
+async def test_a_judge_that_miscounts(api):
+    """As many verdicts as there are claims, except where the fault says otherwise."""
+    verdict = {"type": "object", "properties": {"verdict": {"enum": ["yes", "no"]}}, "required": ["verdict"]}
+    lists = {"verdicts": {"type": "array", "items": verdict}}
+    schema = {"type": "object", "properties": lists, "required": ["verdicts"]}
+    config = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    counts = {}
+    async with sdk(api) as client:
+        for faults in ({}, {"miscounted": 1.0}):
+            api.behaviour = Behaviour(faults=faults)
+            for n in range(8):
+                prompt = (
+                    f"One verdict for each claim.\n**\n\nClaims:\n['It is {n}.', 'It is red.', 'It is old.']\n\nJSON:"
+                )
+                message = await request_of(client, prompt, extra_body=config)
+                verdicts = json.loads(message.content[0].text)["verdicts"]
+                counts.setdefault("miscounted" in faults, set()).add(len(verdicts))
+    assert counts[False] == {3}
+    assert len(counts[True]) > 1
+    assert api.stats.by_outcome == {"reply": 8, "miscounted": 8}
+
+
 def test_drip_comes_byte_by_byte(api):
     api.behaviour = Behaviour(faults={"drip": 1.0}, drip_interval=0.0005, ratelimit_headers=False)
     received = []
@@ -417,7 +440,7 @@ def test_drip_that_the_client_does_not_wait_for(api):
 def test_every_fault_is_covered_here():
     others = {
         "hang", "reset", "short_body", "drip", "truncated_json", "wrong_content_type", "huge_body", "empty_reply",
-        "malformed_json",
+        "malformed_json", "miscounted",
     }  # fmt: skip
     assert set(FAULTS) == set(STATUS_FAULTS) | others
 

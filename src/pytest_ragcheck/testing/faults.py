@@ -90,6 +90,7 @@ FAULTS: Mapping[str, str] = {
     "huge_body": "200 with a message of `huge_bytes` bytes",
     "empty_reply": "200 with a message that has no content",
     "malformed_json": "200 with a message whose text stops in the middle although its stop_reason is end_turn",
+    "miscounted": "200 with valid JSON whose lists have any length: a judge's verdicts are too few or too many",
 }
 """Every fault by its name, with what it does."""
 

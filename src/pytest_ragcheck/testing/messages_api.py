@@ -172,7 +172,7 @@ class MessagesApi:
         self, params: Params, prompt: messages.Prompt, *, cache_read: int, line: OpenExchange, stop_reason: str | None
     ) -> dict[str, Any]:
         """The message, with the faults of content that the line names."""
-        text, overlay = self._say(params)
+        text, overlay = self._say(params, counts=line.outcome != "miscounted")
         if line.outcome == "malformed_json":
             text = text[: len(text) // 2]
         digest = sha256(f"{line.digest}:{line.attempt}".encode()).hexdigest()
@@ -189,7 +189,7 @@ class MessagesApi:
             return self._answer(visit, 200, [EVENT_STREAM], messages.events(whole))
         return self._answer(visit, 200, [JSON], json.dumps(whole).encode())
 
-    def _say(self, params: Params) -> tuple[str, dict[str, Any]]:
+    def _say(self, params: Params, *, counts: bool) -> tuple[str, dict[str, Any]]:
         """The reply's text, and fields that replace those of the message."""
         said = self._ask_reply(params)
         if isinstance(said, dict):
@@ -197,7 +197,7 @@ class MessagesApi:
         if said is not None:
             return said, {}
         try:
-            return replies.default_reply(params, messages.output_schema(params)), {}
+            return replies.default_reply(params, messages.output_schema(params), counts=counts), {}
         except replies.SchemaError as error:
             message = f"output_config.format.schema: {error}"
             raise ApiError(400, "invalid_request_error", message, outcome="invalid") from error

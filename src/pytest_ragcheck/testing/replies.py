@@ -13,14 +13,18 @@ import uuid
 from collections import Counter
 from hashlib import sha256
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.testing.judge_prompts import Task, task_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["SchemaError", "default_reply", "extract", "prompt_text", "question_of", "schema_value"]
 
 Schema = dict[str, Any]
+NO_LISTS: Mapping[str, int | Sequence[str]] = MappingProxyType({})
 
 NOTHING_FOUND = "The text does not say."
 _WORD = re.compile(r"\w+")
@@ -34,6 +38,7 @@ COMMON_WORDS = frozenset(
     """
     )
 )
+YES_OR_NO = frozenset({"verdict", "answers"})
 YES_SHARE = 0.8
 """Of the verdicts; a judge that finds nothing wrong or everything would tell little."""
 MAX_SENTENCE = 200
@@ -56,16 +61,19 @@ class SchemaError(ValueError):
     """A JSON schema uses what this module cannot follow; the text names it."""
 
 
-def default_reply(request: dict[str, Any], schema: Schema | None = None) -> str:
+def default_reply(request: dict[str, Any], schema: Schema | None = None, *, counts: bool = True) -> str:
     """The reply to a request of the Messages API: JSON where ``schema`` is given, else an extract of the prompt.
 
+    To a judge's prompt the JSON has an item for each thing that is to be judged; without ``counts``, any number.
     Raises :class:`SchemaError` where the schema cannot be followed.
     """
     if schema is None:
         return extract(request)
     text = prompt_text(request)
     digest = sha256(json.dumps([text, schema], sort_keys=True).encode()).hexdigest()
-    return json.dumps(schema_value(schema, seed=digest, material=text))
+    task = task_of(text) if counts else Task()
+    material = "\n".join(task.texts) or text
+    return json.dumps(schema_value(schema, seed=digest, material=material, lists=task.lengths(schema)))
 
 
 def prompt_text(request: dict[str, Any]) -> str:
@@ -169,26 +177,34 @@ def _possible_words(lines: bytes, wanted: frozenset[str]) -> Counter[int]:
     return possible
 
 
-def schema_value(schema: Schema, *, seed: str | int, material: str = "") -> Any:
+def schema_value(
+    schema: Schema, *, seed: str | int, material: str = "", lists: Mapping[str, int | Sequence[str]] = NO_LISTS
+) -> Any:
     """A value that is valid for a JSON schema, the same for the same arguments.
 
     Strings are sentences of ``material``; strings called ``verdict`` are yes or no where the schema lets them; arrays
-    have 1 to 4 items where the schema lets them. Bounds are also read from the description, where the SDK's
+    have 1 to 4 items where the schema lets them, or as many as ``lists`` says for their names, or one for each of the
+    texts there, which it then tells of. Bounds are also read from the description, where the SDK's
     ``transform_schema`` moves them. Raises :class:`SchemaError` for what is not understood: ``pattern``, ``not``,
     references to elsewhere.
     """
     sentences = [sentence[:MAX_SENTENCE] for sentence in _sentences(material) if _WORD.search(sentence)]
     draw = Random(seed)  # noqa: S311 (repeatable, not secret)
-    return _Writer(schema, draw, sentences or ["Nothing was said."]).value(schema, name="", depth=0)
+    return _Writer(schema, draw, sentences or ["Nothing was said."], lists).value(schema, name="", depth=0)
 
 
 class _Writer:
     """Walks one schema."""
 
-    def __init__(self, root: Schema, draw: Random, sentences: Sequence[str]) -> None:
+    def __init__(
+        self, root: Schema, draw: Random, sentences: Sequence[str], lists: Mapping[str, int | Sequence[str]]
+    ) -> None:
         self._root = root
         self._draw = draw
         self._sentences = sentences
+        self._lists = lists
+        self._told: str | None = None
+        """What the item that is being written tells of."""
         self._kinds: dict[str, Callable[[Schema, str, int], Any]] = {
             "object": self._object,
             "array": self._array,
@@ -258,7 +274,7 @@ class _Writer:
     def _member(self, members: Sequence[Any], name: str) -> Any:
         if not members:
             raise SchemaError("an empty 'enum' allows no value")
-        if name.lower() == "verdict" and {"yes", "no"} <= {member for member in members if isinstance(member, str)}:
+        if name.lower() in YES_OR_NO and {"yes", "no"} <= {member for member in members if isinstance(member, str)}:
             return self._verdict()
         return self._draw.choice(members)
 
@@ -294,6 +310,9 @@ class _Writer:
         least = int(_bound(schema, "minItems", 0))
         most = _bound(schema, "maxItems", math.inf)
         items = schema.get("items", not fixed)
+        wanted = self._lists.get(name)
+        if wanted is not None and items is not False and depth == 1:
+            return [*values, *self._wanted_items(items, wanted, name, least, most)]
         if items is False or depth >= MAX_DEPTH:
             length = least
         else:
@@ -301,16 +320,30 @@ class _Writer:
         values += [self.value(items, name=name, depth=depth + 1) for _ in range(length - len(values))]
         return values
 
+    def _wanted_items(
+        self, items: Any, wanted: int | Sequence[str], name: str, least: int, most: float
+    ) -> Iterator[Any]:
+        told: list[str | None] = [None] * wanted if isinstance(wanted, int) else list(wanted)
+        told += [None] * (least - len(told))
+        for self._told in told[: int(min(most, len(told)))]:
+            yield self.value(items, name=name, depth=2)
+        self._told = None
+
     def _string(self, schema: Schema, name: str, depth: int) -> str:  # noqa: ARG002
         form = schema.get("format")
         if form in _FORMATS:
             return _FORMATS[form](self._draw)
         least = int(_bound(schema, "minLength", 0))
         most = _bound(schema, "maxLength", math.inf)
-        text = self._verdict() if name.lower() == "verdict" else self._draw.choice(self._sentences)
+        text = self._verdict() if name.lower() in YES_OR_NO else self._text(name)
         while len(text) < least:
             text = f"{text} {self._draw.choice(self._sentences)}"
         return text if len(text) <= most else text[: int(most)]
+
+    def _text(self, name: str) -> str:
+        if self._told is not None and (name == "statement" or name in self._lists):
+            return self._told
+        return self._draw.choice(self._sentences)
 
     def _number(self, schema: Schema, name: str, depth: int) -> float:
         if "multipleOf" in schema:
