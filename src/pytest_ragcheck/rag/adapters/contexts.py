@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -34,8 +35,6 @@ def as_contexts(items: Any, *, sources: Any = None) -> tuple[Context, ...]:
 
 
 def _with_sources(contexts: tuple[Context, ...], sources: Any) -> tuple[Context, ...]:
-    from dataclasses import replace
-
     named = list(sources)
     if len(named) != len(contexts):
         raise wrong_return(f"there are {len(contexts)} contexts, but {len(named)} sources")
