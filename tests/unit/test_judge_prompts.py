@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from importlib.util import find_spec
 
@@ -69,7 +70,7 @@ async def test_a_rehearsed_judge_judges_all_there_is():
 
     texts = ['Leave lasts 16 weeks. It\'s "paid".', "Remote work\nis possible. Ask.", "**\nBadges are worn."]
     found = tuple(Context(text=text, rank=rank) for rank, text in enumerate(texts, 1))
-    questions = [Question(id=str(n), question=f"Of leave {n}?", reference=f"{n} weeks. It is paid.") for n in range(9)]
+    questions = [Question(id=str(n), question=f"Of leave {n}?", reference=f"It is {n}. It is paid.") for n in range(16)]
     with MessagesApi() as api, Store(None) as store:
         async with Gateway(base_url=api.url, api_key="any", store=store) as gateway:
             judging = Judging(gateway=gateway, model="claude-haiku-5-5", store=store)
@@ -81,6 +82,6 @@ async def test_a_rehearsed_judge_judges_all_there_is():
                     )
                     for question in questions
                 ]
-                scores = [await metric.measure(case) for case in cases]
+                scores = await asyncio.gather(*map(metric.measure, cases))
                 assert [score.details.get("vacuous") for score in scores] == [None] * len(cases), name
                 assert len({score.value for score in scores}) > 1, name

@@ -39,6 +39,8 @@ class Task:
     """What there is to take apart: one item each."""
     verdicts: int | None = None
     """None: as many as there are texts."""
+    material: str = ""
+    """All that is put before the judge, without the instructions."""
 
     def lengths(self, schema: Mapping[str, Any]) -> dict[str, int | Sequence[str]]:
         """For each list of the reply its length, or the texts that it goes through."""
@@ -65,7 +67,9 @@ def task_of(prompt: str) -> Task:
         verdicts = len(_split(next((text for label, text in sections if label.lower() == _EXPECTED), "")))
     else:
         verdicts = len(lists[-1]) if lists else None
-    return Task(texts=() if _lists(last) else tuple(_split(last)[:MOST_ITEMS]), verdicts=verdicts)
+    return Task(
+        texts=() if _lists(last) else tuple(_split(last)[:MOST_ITEMS]), verdicts=verdicts, material="\n".join(texts)
+    )
 
 
 def _sections(prompt: str) -> list[tuple[str, str]]:

@@ -72,8 +72,7 @@ def default_reply(request: dict[str, Any], schema: Schema | None = None, *, coun
     text = prompt_text(request)
     digest = sha256(json.dumps([text, schema], sort_keys=True).encode()).hexdigest()
     task = task_of(text) if counts else Task()
-    material = "\n".join(task.texts) or text
-    return json.dumps(schema_value(schema, seed=digest, material=material, lists=task.lengths(schema)))
+    return json.dumps(schema_value(schema, seed=digest, material=task.material or text, lists=task.lengths(schema)))
 
 
 def prompt_text(request: dict[str, Any]) -> str:
