@@ -17,6 +17,8 @@ from pytest_ragcheck.report.diagnosis import diagnose
 from pytest_ragcheck.report.findings import FindingKind, findings, worst_first
 from pytest_ragcheck.report.gold import gold_ranks, missed_gold
 from pytest_ragcheck.report.textual import columns, fold, keywords, one_line, pad, shorten, shorten_left
+from pytest_ragcheck.report.trials import trial_lines, trials_title
+from pytest_ragcheck.trials import shown_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +71,8 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
         _block(question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
-        _block("metrics", list(_metric_lines(result, width - 2))),
+        _block(f"metrics{_of_trials(result)}", list(_metric_lines(result, width - 2))),
+        _block(trials_title(result), trial_lines(result, width - 2)) if result.trials else [],
         *_context_blocks(result, width),
         _block("run this question again", [one_line(rerun)] if rerun else []),
     ]
@@ -90,10 +93,15 @@ def outcome(result: Result) -> str:
     if result.answer is None:
         return "no answer"
     if result.failed_scores:
-        return _misses(result.failed_scores)
+        return f"{_misses(result.failed_scores)}{_of_trials(result)}"
     if result.unmeasured_scores:
         return _unmeasured(result.unmeasured_scores)
     return "passed"
+
+
+def _of_trials(result: Result) -> str:
+    """What is said of scores that are means."""
+    return f" (mean of {figures.plural(len(result.trials), 'trial')})" if result.trials else ""
 
 
 def _misses(scores: Sequence[Score]) -> str:
@@ -169,14 +177,18 @@ def _answer_block(result: Result, width: int) -> list[str]:
 
 
 def answer_facts(result: Result, answer: Answer) -> Iterator[str]:
-    """Who answered, how much, how fast, and whether it is a refusal."""
+    """In which trial, who answered, how much, how fast, and whether it is a refusal."""
+    number = shown_trial(result)
+    timing = result.timing if number is None else result.trials[number].timing
+    if number is not None:
+        yield f"trial {number + 1} of {len(result.trials)}"
     if answer.model:
         yield answer.model
     yield figures.plural(len(answer.text), "character")
     if answer.cached:
         yield "from the cache"
-    elif answer.latency is not None or result.timing.generation:
-        yield figures.seconds(result.timing.generation if answer.latency is None else answer.latency)
+    elif answer.latency is not None or timing.generation:
+        yield figures.seconds(timing.generation if answer.latency is None else answer.latency)
     if answer.refused:
         yield "refused"
 

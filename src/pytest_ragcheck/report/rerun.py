@@ -24,4 +24,5 @@ def rerun_command(result: Result) -> str | None:
     identifier = result.question.id
     if not _SELECTABLE.fullmatch(identifier):
         return None
-    return f"pytest --ragcheck -k {shlex.quote(identifier if result.variant else f'[{identifier}]')}"
+    trials = f" --ragcheck-trials {result.planned_trials}" if result.planned_trials > 1 else ""
+    return f"pytest --ragcheck{trials} -k {shlex.quote(identifier if result.variant else f'[{identifier}]')}"

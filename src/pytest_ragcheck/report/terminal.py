@@ -13,6 +13,7 @@ from pytest_ragcheck.report.aggregate import metric_summaries
 from pytest_ragcheck.report.colour import Styled, plain
 from pytest_ragcheck.report.table import aligned
 from pytest_ragcheck.report.textual import fold, shorten
+from pytest_ragcheck.report.trials import trials_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,10 +47,10 @@ def metrics_table(run: Run, comparison: Comparison | None = None, *, width: int 
     width = max(width, _LEAST_WIDTH)
     columns = [column for column in _columns(metric_summaries(run.results), comparison) if column]
     if not columns:
-        return "\n".join(_state_lines(run.results, width, paint))
+        return "\n".join([*_state_lines(run.results, width, paint), *trials_summary(run.results, width)])
     rows = list(zip(*columns, strict=True))
     table = aligned(rows, width, text_columns={0, len(columns) - 1}, paint=paint)
-    return "\n".join([*table, *_state_lines(run.results, width, paint)])
+    return "\n".join([*table, *_state_lines(run.results, width, paint), *trials_summary(run.results, width)])
 
 
 def _columns(summaries: Sequence[MetricSummary], comparison: Comparison | None) -> list[list[str]]:

@@ -135,7 +135,7 @@ def _notes(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> list[str
     notes = []
     if side_by_side and len(asked) > 1:
         notes.append("phases overlap: elapsed is by the clock, work adds up each question's time")
-    notes += _answer_notes(asked)
+    notes += _answer_notes(_each_trial(asked))
     if asked:
         slowest = max(asked, key=attrgetter("timing.total"))
         notes.append(f"slowest question: {_id_of(slowest)}, {figures.seconds(slowest.timing.total)}")
@@ -143,6 +143,10 @@ def _notes(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> list[str
     if not run.complete:
         notes.append("the run was stopped early: these are the times until then")
     return notes
+
+
+def _each_trial(asked: Iterable[Result]) -> list[Result]:
+    return [trial for result in asked for trial in result.trials or (result,)]
 
 
 def _answer_notes(asked: Sequence[Result]) -> list[str]:
@@ -252,6 +256,8 @@ def _difference(one: Run, other: Run) -> str | None:
         )
     if _metrics(one) != _metrics(other):
         return "the runs measured different metrics"
+    if len(_each_trial(_asked(one))) != len(_each_trial(_asked(other))):
+        return "the runs did not repeat the questions equally often"
     differing = {
         name
         for dataset in one.fingerprints.keys() & other.fingerprints.keys()
@@ -272,7 +278,7 @@ def _metrics(run: Run) -> set[str]:
 def _unfit(run: Run) -> str | None:
     if not run.complete:
         return "not all questions were asked: it was stopped early"
-    asked = _asked(run)
+    asked = _each_trial(_asked(run))
     if not asked:
         return "no question was asked"
     failed = sum(result.answer is None for result in asked)

@@ -16,4 +16,4 @@ def test_question(ragcheck_result: ItemResult) -> None:
         ragcheck_result.assert_passed()
     except AssertionError as missed:
         # There is no line of the user's to show.
-        pytest.fail(str(missed), pytrace=False)
+        raise pytest.fail.Exception(str(missed), pytrace=False) from None

@@ -42,7 +42,8 @@ def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
     """The answer to the item's question: text, contexts, refused, latency.
 
     A ``pytest_ragcheck.Answer``, for assertions of your own; thresholds play no part. The item is an error
-    where the pipeline gave no answer, and skipped where the question was not run.
+    where the pipeline gave no answer, and skipped where the question was not run. Of several trials it is the first
+    answer that came out as the question as a whole did.
     """
     if _ragcheck_result.not_run is not None:
         pytest.skip(_ragcheck_result.not_run)
@@ -55,7 +56,8 @@ def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
 def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) -> ItemResult:
     """The item's answer and scores: ``assert_passed()`` fails below any threshold.
 
-    A ``pytest_ragcheck.Result``: ``question``, ``answer``, ``scores`` by metric name, ``timing``. The item is
+    A ``pytest_ragcheck.Result``: ``question``, ``answer``, ``scores`` by metric name, ``timing``, and ``trials``:
+    with ``--ragcheck-trials`` each repetition's own Result, while ``scores`` are their means. The item is
     an error where there is no answer, or where a metric with a threshold could not be measured and no other one was
     below its threshold; it is skipped where the question was not run.
     """
@@ -176,7 +178,7 @@ def _describe(request: pytest.FixtureRequest) -> Callable[[Result], str]:
 
     def describe(result: Result) -> str:
         from pytest_ragcheck.report.question import question_report
-        from pytest_ragcheck.session.summary import report_width
+        from pytest_ragcheck.session.terminal import report_width
 
         return question_report(result, width=report_width(config), rerun=_rerun_command(config, nodeid))
 
@@ -188,4 +190,6 @@ def _rerun_command(config: pytest.Config, nodeid: str) -> str:
     place = config.rootpath / path
     invocation = config.invocation_params.dir
     shown = place.relative_to(invocation) if place.is_relative_to(invocation) else Path(place)
-    return f"pytest --ragcheck {shlex.quote(f'{shown}{separator}{rest}')}"
+    trials = config.getoption("ragcheck_trials")
+    repeated = f" --ragcheck-trials {trials}" if trials > 1 else ""
+    return f"pytest --ragcheck{repeated} {shlex.quote(f'{shown}{separator}{rest}')}"
