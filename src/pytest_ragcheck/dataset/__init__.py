@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from pytest_ragcheck.dataset.questions import load_questions, question_ids
-from pytest_ragcheck.dataset.resolve import resolve_gold
+from pytest_ragcheck.dataset.questions import load_questions, load_sound_questions, question_ids
+from pytest_ragcheck.dataset.resolve import GoldFault, resolve_gold, resolve_sound_gold
 from pytest_ragcheck.dataset.rows import QUESTION_SUFFIXES
 
-__all__ = ["QUESTION_SUFFIXES", "load_questions", "question_ids", "resolve_gold"]
+__all__ = [
+    "QUESTION_SUFFIXES",
+    "GoldFault",
+    "load_questions",
+    "load_sound_questions",
+    "question_ids",
+    "resolve_gold",
+    "resolve_sound_gold",
+]

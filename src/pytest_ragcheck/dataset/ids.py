@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.dataset.values import Place
 
-__all__ = ["Identity", "assign_ids", "identity", "slug"]
+__all__ = ["Identity", "assign_ids", "duplicate_ids", "identity", "slug"]
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 _MAX_ID = 100
@@ -94,29 +94,40 @@ def assign_ids(identities: Sequence[Identity], name: str) -> list[str]:
         DatasetError: an id, or a question without one, stands twice.
 
     """
+    ids = _ids(identities)
+    for problem in _duplicates(identities, ids, name).values():
+        raise problem
+    return ids
+
+
+def duplicate_ids(identities: Sequence[Identity], name: str) -> dict[int, DatasetError]:
+    """What is wrong with each question whose id an earlier one has, by its place among ``identities``."""
+    return _duplicates(identities, _ids(identities), name)
+
+
+def _ids(identities: Sequence[Identity]) -> list[str]:
     slugs = [one.given or slug(one.question) or _hash_id(one.question) for one in identities]
     claims: defaultdict[str, set[str]] = defaultdict(set)
     given = {one.given for one in identities if one.given is not None}
     for one, made in zip(identities, slugs, strict=True):
         if one.given is None:
             claims[made].add(one.question)
-    ids = [
+    return [
         made
         if one.given is not None or (len(claims[made]) == 1 and made not in given)
         else _suffixed(made, one.question)
         for one, made in zip(identities, slugs, strict=True)
     ]
-    _refuse_duplicates(identities, ids, name)
-    return ids
 
 
 def _suffixed(made: str, question: str) -> str:
     return f"{made}-{_digest(question)[:_SUFFIX]}"
 
 
-def _refuse_duplicates(identities: Sequence[Identity], ids: Sequence[str], name: str) -> None:
+def _duplicates(identities: Sequence[Identity], ids: Sequence[str], name: str) -> dict[int, DatasetError]:
     first: dict[str, Identity] = {}
-    for one, identifier in zip(identities, ids, strict=True):
+    found = {}
+    for place, (one, identifier) in enumerate(zip(identities, ids, strict=True)):
         other = first.setdefault(identifier, one)
         if other is one:
             continue
@@ -124,4 +135,5 @@ def _refuse_duplicates(identities: Sequence[Identity], ids: Sequence[str], name:
             problem = f"the same question as in line {other.line}; give each an id, or take one out"
         else:
             problem = f"the id {identifier!r} is that of line {other.line} too; give each question its own"
-        raise DatasetError(name, one.line, problem)
+        found[place] = DatasetError(name, one.line, problem)
+    return found

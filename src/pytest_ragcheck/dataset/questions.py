@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, IDENTITY_NAMES, given_fields
 from pytest_ragcheck.dataset.gold import read_contexts, read_gold
 from pytest_ragcheck.dataset.history import read_history
-from pytest_ragcheck.dataset.ids import assign_ids, identity
+from pytest_ragcheck.dataset.ids import assign_ids, duplicate_ids, identity
 from pytest_ragcheck.dataset.rows import read_rows
 from pytest_ragcheck.dataset.values import Place, elements, kind, number, shown, text, truth
+from pytest_ragcheck.errors import DatasetError
 from pytest_ragcheck.model import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_ragcheck.dataset.ids import Identity
+    from pytest_ragcheck.dataset.values import Row
     from pytest_ragcheck.model import GoldGroup
 
-__all__ = ["load_questions", "question_ids"]
+    _Read = tuple[Identity, Mapping[str, Any]]
+
+__all__ = ["load_questions", "load_sound_questions", "question_ids"]
 
 
 def load_questions(path: Path, *, name: str) -> tuple[Question, ...]:
@@ -32,23 +37,44 @@ def load_questions(path: Path, *, name: str) -> tuple[Question, ...]:
             that ids are compared when all rows are read.
 
     """
-    identities = []
-    values = []
-    for row in read_rows(path, name):
-        place = Place(name, row.line)
-        given = given_fields(row, place)
-        identities.append(identity(given, place, row.line))
-        values.append(
-            {
-                field: _READERS[field](value, place, label)
-                for field, (label, value) in given.items()
-                if field in _READERS
-            }
-        )
-    ids = assign_ids(identities, name)
+    read = [_read(row, name) for row in read_rows(path, name)]
+    return _questions(read, name)
+
+
+def load_sound_questions(path: Path, *, name: str) -> tuple[tuple[Question, ...], tuple[DatasetError, ...]]:
+    """The questions that can be used, and every fault, where :func:`load_questions` stops at the first one.
+
+    Of questions with one id the first is kept. What was made an id may be another one than in the file without faults.
+    """
+    read: list[_Read] = []
+    faults: list[DatasetError] = []
+    try:
+        for row in read_rows(path, name):
+            try:
+                read.append(_read(row, name))
+            except DatasetError as fault:
+                faults.append(fault)
+    except DatasetError as fault:  # the reader cannot go on after it
+        faults.append(fault)
+    doubles = duplicate_ids([identity for identity, _ in read], name)
+    sound = [one for place, one in enumerate(read) if place not in doubles]
+    return _questions(sound, name), (*faults, *doubles.values())
+
+
+def _read(row: Row, name: str) -> _Read:
+    place = Place(name, row.line)
+    given = given_fields(row, place)
+    one = identity(given, place, row.line)
+    return one, {
+        field: _READERS[field](value, place, label) for field, (label, value) in given.items() if field in _READERS
+    }
+
+
+def _questions(read: Sequence[_Read], name: str) -> tuple[Question, ...]:
+    ids = assign_ids([one for one, _ in read], name)
     return tuple(
         Question(id=identifier, question=one.question, dataset=name, line=one.line, **fields)
-        for identifier, one, fields in zip(ids, identities, values, strict=True)
+        for identifier, (one, fields) in zip(ids, read, strict=True)
     )
 
 

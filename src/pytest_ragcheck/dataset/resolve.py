@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.dataset.values import Place, shown
+from pytest_ragcheck.errors import DatasetError
 from pytest_ragcheck.model import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_ragcheck.errors import DatasetError
     from pytest_ragcheck.model import GoldGroup, Question
 
-__all__ = ["resolve_gold"]
+__all__ = ["GoldFault", "resolve_gold", "resolve_sound_gold"]
 
 _MOST_OCCURRENCES = 1000
 _LEAST_WORDS_NEAR = 3
@@ -41,13 +41,41 @@ def resolve_gold(questions: Sequence[Question], documents: Mapping[str, str]) ->
     return tuple(replace(question, gold=_resolved(question, corpus)) for question in questions)
 
 
-def _resolved(question: Question, corpus: _Corpus) -> tuple[GoldGroup, ...]:
+@dataclass(frozen=True, slots=True)
+class GoldFault:
+    """A gold passage that cannot be tied to the documents, and why."""
+
+    question: Question
+    passage: Passage
+    error: DatasetError
+
+
+def resolve_sound_gold(
+    questions: Sequence[Question], documents: Mapping[str, str]
+) -> tuple[tuple[Question, ...], tuple[GoldFault, ...]]:
+    """As :func:`resolve_gold`, but what cannot be tied to the documents is left out, and told for each passage."""
+    corpus = _Corpus(documents)
+    faults: list[GoldFault] = []
+    resolved = [replace(question, gold=_resolved(question, corpus, faults)) for question in questions]
+    return tuple(resolved), tuple(faults)
+
+
+def _resolved(question: Question, corpus: _Corpus, faults: list[GoldFault] | None = None) -> tuple[GoldGroup, ...]:
+    """The groups with their places; with ``faults`` those go there, and groups without a place are left out."""
     place = Place(question.dataset, question.line)
     groups = []
     for position, group in enumerate(question.gold, start=1):
         label = f"gold {position} of {question.id!r}"
-        found = [place_found for passage in group for place_found in _places(passage, corpus, place, label)]
-        groups.append(tuple(dict.fromkeys(found)))
+        found: list[Passage] = []
+        for passage in group:
+            try:
+                found += _places(passage, corpus, place, label)
+            except DatasetError as error:
+                if faults is None:
+                    raise
+                faults.append(GoldFault(question, passage, error))
+        if found:
+            groups.append(tuple(dict.fromkeys(found)))
     return tuple(groups)
 
 
