@@ -153,6 +153,8 @@ class Comparison:
     """Questions of the baseline that the dataset no longer has."""
     reworded: tuple[str, ...] = ()
     """Questions whose text, reference, gold or facts are not what they were: not compared."""
+    missing: tuple[str, ...] = ()
+    """Questions of the baseline that were selected and have no result: the verdict is ``invalid``."""
     unmeasured: tuple[str, ...] = ()
     """Questions of the run without an answer, or with a score that could not be measured."""
     changed: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)

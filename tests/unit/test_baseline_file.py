@@ -260,7 +260,7 @@ def test_entries_keep_what_they_were_measured_with(tmp_path):
 
 
 def test_a_question_that_stands_twice_cannot_become_a_baseline():
-    with pytest.raises(ConfigurationError, match="question 'a' of questions.yaml has 2 results"):
+    with pytest.raises(ConfigurationError, match=r"question 'a' of questions\.yaml has 2 results"):
         updated(None, run(result("a"), result("a")))
     updated(None, run(result("a"), result("a", variant="other"), result("a", dataset="other.yaml")))
 
@@ -290,7 +290,7 @@ RESTORE = "; restore it from version control, or write it anew with --ragcheck-u
 def test_a_missing_file_says_how_to_write_it(tmp_path):
     with pytest.raises(BaselineError, match=r"nope\.json: No such file.*; write it with --ragcheck-update-baseline$"):
         load_baseline(tmp_path / "nope.json")
-    with pytest.raises(BaselineError, match="Is a directory; name a file$"):
+    with pytest.raises(BaselineError, match=r"Is a directory; name a file$"):
         load_baseline(tmp_path)
 
 
@@ -307,8 +307,10 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
         ('{"schema_version": 1}', f": created: Field required{RESTORE}"),
         (
             '{"schema_version": 7, "later": 1}',
-            ": it was written by a newer pytest-ragcheck (schema version 7, this one reads up to 1); "
-            "python -m pip install --upgrade pytest-ragcheck",
+            (
+                ": it was written by a newer pytest-ragcheck (schema version 7, this one reads up to 1); "
+                "python -m pip install --upgrade pytest-ragcheck"
+            ),
         ),
     ],
 )

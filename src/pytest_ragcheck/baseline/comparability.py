@@ -59,15 +59,14 @@ def differences(pairs: Iterable[Pair], now: Mapping[str, Setup]) -> dict[str, tu
 
 
 def _changed_parts(before: Setup, now: Setup) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
-    for part, change in _changes(before.fingerprint, now.fingerprint):
-        yield part, change
+    yield from _changes(before.fingerprint, now.fingerprint)
     model = before.models.get(GENERATION), now.models.get(GENERATION)
     if model[0] != model[1]:
         yield "model", model
-    for metric in sorted(before.scoring.keys() | before.models.keys()):
-        if metric in now.scoring or metric in now.models:
-            if metric != GENERATION and (change := measure_change(metric, before, now)) is not None:
-                yield f"measure of {metric}", change
+    metrics = (before.scoring.keys() | before.models.keys()) & (now.scoring.keys() | now.models.keys()) - {GENERATION}
+    for metric in sorted(metrics):
+        if (measures := measure_change(metric, before, now)) is not None:
+            yield f"measure of {metric}", measures
     yield from _changes(before.versions, now.versions)
 
 

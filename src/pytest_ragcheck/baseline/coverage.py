@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.baseline.pairs import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from pytest_ragcheck.baseline.pairs import Key, Pair
     from pytest_ragcheck.model import Result, Run
@@ -62,13 +63,13 @@ def coverage_of(run: Run, pairs: Mapping[Key, Pair]) -> Coverage:
     return Coverage(wanted=wanted, measured=measured, incomplete=tuple(sorted(incomplete)))
 
 
-def _expected(pair: Pair | None, known: Set[str]) -> Set[str]:
+def _expected(pair: Pair | None, known: AbstractSet[str]) -> AbstractSet[str]:
     """What a question lacks that has no answer; where the run measured nothing at all, everything."""
     if pair is None:
         return known
     return (pair.entry.scores.keys() & known) or pair.entry.scores.keys()
 
 
-def _wanted(trial: Result, expected: Set[str]) -> set[str]:
+def _wanted(trial: Result, expected: AbstractSet[str]) -> set[str]:
     told = {name for name, score in trial.scores.items() if score.measured or score.error is not None}
     return told if trial.answer is not None else told | (expected - trial.scores.keys())

@@ -8,10 +8,11 @@ from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.report import figures
 from pytest_ragcheck.report.gate_words import (
     breaks_of,
-    counts_of,
+    compared_questions,
     dropped_most,
     gold_change,
     known_failures,
+    measured_share,
     part_changes,
     question_name,
     remedies,
@@ -44,12 +45,12 @@ def gate_markdown(comparison: Comparison) -> str:
     blocks = [
         _title(comparison),
         _list(code(reason, LINE_COLUMNS) for reason in comparison.reasons[1:SHOWN_REASONS]),
-        code(counts_of(comparison), LINE_COLUMNS),
+        _counts(comparison),
         _metrics(comparison),
         _broken(comparison),
         _dropped(comparison),
         _rest(comparison),
-        _list(f"**To do:** {code(remedy, LINE_COLUMNS)}" for remedy in remedies(comparison)),
+        "\n".join(f"**To do:** {remedy}" for remedy in remedies(comparison)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -58,6 +59,11 @@ def _title(comparison: Comparison) -> str:
     verdict = comparison.verdict
     reason = f": {code(comparison.reasons[0], LINE_COLUMNS)}" if comparison.reasons else ""
     return f"### {_MARKS.get(verdict, _FAILS)} RAG gate: {verdict.value}{reason}"
+
+
+def _counts(comparison: Comparison) -> str:
+    against = f"{code(comparison.baseline_name, ID_COLUMNS)} of {code(comparison.baseline_created, NAME_COLUMNS)}"
+    return f"{compared_questions(comparison)} with {against}{measured_share(comparison)}"
 
 
 def _metrics(comparison: Comparison) -> str:
@@ -106,7 +112,7 @@ def _question(change: QuestionChange) -> list[str]:
 
 def _dropped(comparison: Comparison) -> str:
     return _list(
-        f"{code(metric, NAME_COLUMNS)} fell most in {', '.join(code(question_name(one), ID_COLUMNS) for one in changes)}"
+        f"{code(metric, NAME_COLUMNS)} fell most in {_listed([question_name(one) for one in changes])}"
         for metric, changes in dropped_most(comparison).items()
     )
 

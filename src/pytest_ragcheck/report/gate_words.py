@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "breaks_of",
+    "compared_questions",
     "counts_of",
     "dropped_most",
     "gold_change",
     "headline",
     "known_failures",
+    "measured_share",
     "part_changes",
     "question_name",
     "remedies",
@@ -27,6 +29,13 @@ SHOWN_DROPS = 3
 DIGEST_DIGITS = 12
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
 _ACCEPT = "run with --ragcheck-update-baseline and commit the file"
+_REMEDIES = {
+    Verdict.BETTER: f"to keep what was gained, {_ACCEPT}",
+    Verdict.REGRESSED: f"mend what made it worse; or, where the drop is meant, {_ACCEPT}",
+    Verdict.JUDGE_DRIFTED: f"the judge moved: on the branch to compare with, {_ACCEPT}; then compare again",
+    Verdict.NOT_COMPARABLE: f"undo what changed the measure; or, to start from what is measured now, {_ACCEPT}",
+    Verdict.INVALID: "mend what kept scores from being measured, and run again; what was paid for is in the cache",
+}
 
 
 def headline(comparison: Comparison) -> str:
@@ -37,9 +46,18 @@ def headline(comparison: Comparison) -> str:
 
 def counts_of(comparison: Comparison) -> str:
     """What was compared with what."""
-    compared = figures.plural(len(comparison.questions), "question")
-    covered = "" if comparison.coverage == 1 else f", {comparison.coverage:.1%} of the scores measured"
-    return f"{compared} compared with {comparison.baseline_name} of {comparison.baseline_created}{covered}"
+    against = f"{comparison.baseline_name} of {comparison.baseline_created}"
+    return f"{compared_questions(comparison)} with {against}{measured_share(comparison)}"
+
+
+def compared_questions(comparison: Comparison) -> str:
+    """``48 questions compared``."""
+    return f"{figures.plural(len(comparison.questions), 'question')} compared"
+
+
+def measured_share(comparison: Comparison) -> str:
+    """``, 97.2% of the scores measured``; nothing where all were."""
+    return "" if comparison.coverage == 1 else f", {comparison.coverage:.1%} of the scores measured"
 
 
 def question_name(change: QuestionChange) -> str:
@@ -112,19 +130,9 @@ def _part(value: str | None) -> str:
 
 
 def remedies(comparison: Comparison) -> list[str]:
-    """What to do, one sentence each; nothing where all is well."""
-    match comparison.verdict:
-        case Verdict.REGRESSED:
-            return [f"mend what made it worse; or, where the drop is meant, {_ACCEPT}"]
-        case Verdict.INCONCLUSIVE:
-            told = {change.remedy for change in comparison.metrics.values() if change.verdict is Verdict.INCONCLUSIVE}
-            return sorted(remedy for remedy in told if remedy)
-        case Verdict.JUDGE_DRIFTED:
-            return [f"the judge moved: on the branch to compare with, {_ACCEPT}; then compare again"]
-        case Verdict.NOT_COMPARABLE:
-            return [f"on the branch to compare with, but measured as now, {_ACCEPT}; or undo what changed the measure"]
-        case Verdict.INVALID:
-            return ["mend what kept the scores from being measured, and run again; what was paid for is in the cache"]
-        case Verdict.BETTER:
-            return [f"to keep what was gained, {_ACCEPT}"]
-    return []
+    """What to do, one sentence each, in words of ours alone; nothing where all is well."""
+    if comparison.verdict is Verdict.INCONCLUSIVE:
+        told = {change.remedy for change in comparison.metrics.values() if change.verdict is Verdict.INCONCLUSIVE}
+        return sorted(remedy for remedy in told if remedy)
+    known = _REMEDIES.get(comparison.verdict)
+    return [] if known is None else [known]
