@@ -139,6 +139,8 @@ def test_answers_are_measured_accounted_and_never_asked_for_again(model):
         assert call["request_id"].startswith("req_loopback")
     for result in run["results"]:
         assert result["answer"]["latency"] <= result["timing"]["generation"]
+        begin, end = result["timing"]["generation_span"]
+        assert all(begin <= call["started"] <= end for call in result["calls"])
         assert result["scores"]["reference_coverage"]["value"] >= 0.5
     totals = run["model_calls"]
     assert (totals["asked"], totals["cached"], totals["failed"], totals["unpriced"]) == (4, 0, 0, 0)

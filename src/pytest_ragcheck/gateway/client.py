@@ -25,7 +25,7 @@ from pytest_ragcheck.model import Call, Usage
 from pytest_ragcheck.store import Store, digest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from pytest_ragcheck.gateway.limiter import Ticket
@@ -45,6 +45,7 @@ class Gateway:
     ``concurrency``: most calls in flight, and where the search for the server's limit starts; None finds it.
     ``request_timeout``: seconds for one attempt. ``call_deadline``: seconds for all attempts and back-off of a call.
     ``run_deadline``: seconds from now after which nothing is waited for. ``max_cost``: US dollars.
+    ``run_clock`` tells the seconds since the run's start, in which calls are told; without one, since now.
     ``wire``: another way to the API than the SDK with ``base_url`` and ``api_key``.
     """
 
@@ -66,10 +67,12 @@ class Gateway:
         wire: Wire | None = None,
         retries: RetryPolicy | None = None,
         run_started: float | None = None,
+        run_clock: Callable[[], float] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._start = self._clock()
+        self._run_clock = run_clock or (lambda: self._clock() - self._start)
         self._deadline = None if run_deadline is None else self._start + run_deadline
         self._run_deadline = run_deadline
         self.endpoint = endpoint(base_url)
@@ -400,7 +403,7 @@ class Gateway:
         return Call(
             purpose=request.purpose,
             model=reply.model or request.model,
-            started=asked - self._start,
+            started=self._run_clock() - (self._clock() - asked),
             queued=max(0.0, self._clock() - asked - spent),
             backoff=trip.backoff if trip else 0.0,
             wire=reply.latency,

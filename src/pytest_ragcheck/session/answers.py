@@ -15,12 +15,12 @@ from pytest_ragcheck.rag.pipeline import as_pipeline, repeats_itself
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress
-from pytest_ragcheck.session.roles import worker_count
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
+from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.variants import variant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     import pytest
 
@@ -46,7 +46,8 @@ class LiveAnswers:
     """Answers and measures the selected questions in this process.
 
     Items that see the same ``ragcheck_pipeline`` form one batch, known by that pipeline's name. A batch starts
-    when the first of its items needs its result, with every selected question of the batch.
+    when the first of its items needs its result, with every selected question of the batch; or, where several
+    processes divide it, share by share.
     """
 
     def __init__(
@@ -54,13 +55,13 @@ class LiveAnswers:
         session: pytest.Session,
         options: Options,
         *,
-        settled: Callable[[str, Entry], bool] = lambda _batch, _entry: False,
+        origin: float | None = None,
         on_result: Callable[[str, Entry, Result], None] = lambda _batch, _entry, _result: None,
     ) -> None:
         self._session = session
         self._options = options
-        self._slots = Slots(sequential=options.sequential)
-        self._is_settled = settled
+        self._slots = Slots(sequential=options.sequential, origin=origin)
+        self._sharing = sharing_of(session.config, options)
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
         self._pipelines = PipelineNames(session)
@@ -109,19 +110,34 @@ class LiveAnswers:
             self.setup += time.perf_counter() - started
             # Finalizers run last in, first out: what is in flight ends before the pipeline's own clients do.
             self._pipelines.owner(request.node).addfinalizer(batch.end)
-        if entry.key not in self._batches[name] and not self._is_settled(name, entry):
+        if entry.key not in self._batches[name]:
             raise ConfigurationError(ASKED_TOO_LATE)
 
     async def result(self, item: pytest.Item, entry: Entry) -> Result:
-        """The result, in the event loop that answers."""
+        """The result, in the event loop that answers; the first one starts the whole batch."""
         with self._progress.told():
             await self._open_models()
-            return await self._batches[self.batch_of(item)].result(entry.key)
+            batch = self._batches[self.batch_of(item)]
+            if not batch.is_started:
+                batch.start(batch.keys)
+            return await batch.result(entry.key)
 
-    async def whole_batch(self, item: pytest.Item) -> None:
-        """Return when every question of the item's batch has its result."""
-        await self._open_models()
-        await self._batches[self.batch_of(item)].all_results()
+    def keys(self, batch: str) -> Sequence[Hashable]:
+        """All questions of an open batch, in item order."""
+        return self._batches[batch].keys
+
+    async def answer(self, batch: str, keys: Iterable[Hashable]) -> None:
+        """Return when these questions of an open batch have their results."""
+        with self._progress.told():
+            await self._open_models()
+            await self._batches[batch].start(keys).settled()
+
+    def seats(self, batch: str) -> int:
+        """How many processes may answer an open batch at the same time."""
+        return min(self._sharing.seats(self._cap(suite)) for suite in self._batches[batch].suites)
+
+    def _cap(self, suite: Suite) -> int | None:
+        return self._options.concurrency or suite.settings.concurrency
 
     async def _open_models(self) -> None:
         """Part of the set-up: what importing a client takes says nothing about an answer."""
@@ -135,22 +151,20 @@ class LiveAnswers:
         """Cancel what is in flight."""
         await self._progress.close()
         for batch in self._batches.values():
-            await batch.engine.close()
+            await batch.close()
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
             self.plans += await gateways.plans()
             await gateways.close()
 
     def _batch(self, name: str, candidate: Any) -> _Batch:
-        named = [(self.batch_of(item), entry) for item, entry in selected_items(self._session)]
-        entries = [entry for batch, entry in named if batch == name]
-        for entry in entries[:1]:
-            entry.suite.gateways.processes = min(len({batch for batch, _ in named}), worker_count(self._session.config))
+        entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
-        waiting = [entry for entry in by_key.values() if not self._is_settled(name, entry)]
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
-        for suite, own in _by_suite(waiting).items():
+        for suite, own in _by_suite(list(by_key.values())).items():
+            suite.gateways.run_clock = self._slots.clock.now
+            suite.gateways.sharing = self._sharing
             try:
                 jobs += self._jobs(suite, own, candidate)
             except Exception as problem:  # noqa: BLE001 (each item tells it as its own error)
@@ -158,12 +172,12 @@ class LiveAnswers:
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
         for key, result in failed.items():
             self._on_result(name, by_key[key], result)
-        engine = Engine(
-            jobs,
-            slots=self._slots,
-            on_result=lambda key, result: self._note(name, by_key[key], result),
-        )
-        return _Batch(engine, [job.key for job in jobs], failed)
+
+        def engine(some: Sequence[Job]) -> Engine:
+            note = self._note
+            return Engine(some, slots=self._slots, on_result=lambda key, result: note(name, by_key[key], result))
+
+        return _Batch(by_key, jobs, failed, engine)
 
     def _note(self, name: str, entry: Entry, result: Result) -> None:
         self._done += 1
@@ -183,7 +197,7 @@ class LiveAnswers:
             pipeline = PlannedPipeline()
             self.unforeseen += len(entries)
         else:
-            at_once = self._options.concurrency or suite.settings.concurrency
+            at_once = self._sharing.calls(self._cap(suite))
             pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
         if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
             self._to_open.append(suite)
@@ -214,40 +228,62 @@ class LiveAnswers:
 
 
 class _Batch:
-    """An engine with the questions that could not even be given to it."""
+    """The questions that see one pipeline, and the engines that answer them."""
 
-    def __init__(self, engine: Engine, keys: Sequence[Hashable], failed: Mapping[Hashable, Result]) -> None:
-        self.engine = engine
-        self._keys = dict.fromkeys(keys)
+    def __init__(
+        self,
+        entries: Mapping[Hashable, Entry],
+        jobs: Iterable[Job],
+        failed: Mapping[Hashable, Result],
+        engine: Callable[[Sequence[Job]], Engine],
+    ) -> None:
+        self._entries = entries
+        self._jobs = {job.key: job for job in jobs}
         self._failed = failed
+        """Questions that could not even be given to an engine."""
+        self._new_engine = engine
+        self._engines: dict[Hashable, Engine] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._failed or key in self._keys
+        return key in self._entries
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._jobs)
+
+    @property
+    def keys(self) -> Sequence[Hashable]:
+        return list(self._entries)
+
+    @property
+    def suites(self) -> set[Suite]:
+        return {entry.suite for entry in self._entries.values()}
+
+    @property
+    def is_started(self) -> bool:
+        return self._loop is not None
+
+    def start(self, keys: Iterable[Hashable]) -> Engine:
+        """Give these questions to an engine of their own."""
+        self._loop = asyncio.get_running_loop()
+        jobs = [self._jobs[key] for key in keys if key in self._jobs]
+        engine = self._new_engine(jobs)
+        self._engines |= {job.key: engine for job in jobs}
+        engine.start()
+        return engine
 
     async def result(self, key: Hashable) -> Result:
-        if key in self._failed:
-            return self._failed[key]
-        self._start()
-        return await self.engine.result(key)
+        return self._failed[key] if key in self._failed else await self._engines[key].result(key)
 
-    async def all_results(self) -> None:
-        self._start()
-        for key in self._keys:
-            await self.engine.result(key)
+    async def close(self) -> None:
+        """Cancel what is in flight."""
+        for engine in dict.fromkeys(self._engines.values()):
+            await engine.close()
 
     def end(self) -> None:
         """Cancel what is in flight; to be called while the loop stands still."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.run_until_complete(self.engine.close())
-
-    def _start(self) -> None:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self.engine.start()
+            self._loop.run_until_complete(self.close())
 
 
 def _by_suite(entries: Sequence[Entry]) -> dict[Suite, list[Entry]]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import ModelCalls
+from pytest_ragcheck.session.sharing import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
@@ -31,10 +32,13 @@ class Gateways:
         self._gateways: dict[tuple[Path, str], CheckedGateway] = {}
         self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
         self._wires: dict[str, UserModelWire] = {}
-        self.processes = 1
-        """Processes of this run that may call models at the same time."""
+        self.sharing = Sharing()
+        """With which other processes of this run limits and budget are shared."""
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
+        made = time.perf_counter()
+        self.run_clock: Callable[[], float] = lambda: time.perf_counter() - made
+        """Seconds since the run's start, in which calls are told; who keeps the run's time sets its own."""
 
     def of(self, settings: Settings, store: Store, wire: UserModelWire | None = None) -> CheckedGateway:
         """The gateway under a configuration, to Anthropic or to a model of the user's.
@@ -84,22 +88,24 @@ class Gateways:
             prices = PriceList(settings.prices)
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
-        concurrency = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
+        cap = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
+        seats = self.sharing.seats(cap)
         own: dict[str, Any] = {} if wire is None else {"wire": wire, "base_url": wire.endpoint}
         return CheckedGateway(
             **own,
             prices=prices,
             store=store,
             cache=CacheMode(self._options.cache),
-            concurrency=concurrency,
+            concurrency=self.sharing.calls(cap),
             request_timeout=settings.request_timeout,
             call_deadline=settings.call_deadline,
             run_deadline=settings.run_deadline,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
+            requests_per_minute=self.sharing.rate(settings.requests_per_minute, seats=seats),
+            tokens_per_minute=self.sharing.rate(settings.tokens_per_minute, seats=seats),
             max_cost=self._options.max_cost,
-            sharers=lambda: self.processes * len(self._gateways),
+            sharers=lambda: seats * len(self._gateways),
             run_started=self.run_started,
+            run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
 
 
