@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters", "write_atomically"]
 
-T = TypeVar("T", Result, Run)
+T = TypeVar("T", Answer, Result, Run)
 Returned = TypeVar("Returned", Answer, Score)
 
 
@@ -31,7 +31,7 @@ class RunFileError(RagcheckError):
     """A run file cannot be read; the text names the file and what is wrong."""
 
 
-def dump(value: Result | Run) -> dict[str, Any]:
+def dump(value: Answer | Result | Run) -> dict[str, Any]:
     """Builtin types only, fit for JSON and for xdist's channel."""
     plain: dict[str, Any] = _adapter(type(value).__name__).dump_python(value, mode="json", warnings="error")
     return plain

