@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_ragcheck.calls import in_trial, recorded_calls, taking_turn
-from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
+from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
 from pytest_ragcheck.run_file import normalised, whole_characters
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Job", "Slots"]
 
 T = TypeVar("T")
+NO_CONTEXTS = (
+    "the pipeline does not tell which contexts it used; let it return them: (text, contexts), "
+    "or a mapping with answer and contexts"
+)
 QUESTIONS_AT_ONCE = 256
 """Live questions; the gateway alone decides how many model calls are in flight."""
 
@@ -49,6 +53,8 @@ class Job:
     """Least values by metric name; a metric without one is only reported."""
     trials: int = 1
     """How often the question is asked."""
+    contexts_needed_by: frozenset[str] = frozenset()
+    """Metrics that look at contexts: they cannot be measured where the pipeline does not tell its contexts."""
     stops_when_settled: bool = False
     """Whether trials that can no longer change the verdict are left out."""
 
@@ -56,12 +62,13 @@ class Job:
 class Slots:
     """How much goes on at once, and the clock, shared by the engines of one session.
 
-    Sequential: one question, and of it one step (retrieval, generation or a metric), at a time.
+    Sequential: one question, and of it one step (retrieval, generation or a metric), at a time. ``origin`` is the
+    reading of :func:`time.perf_counter` from which the clock counts; None: now.
     """
 
-    def __init__(self, *, sequential: bool) -> None:
+    def __init__(self, *, sequential: bool, origin: float | None = None) -> None:
         self.sequential = sequential
-        self.clock = _Clock()
+        self.clock = _Clock() if origin is None else _Clock(origin)
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._trials = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
@@ -160,6 +167,11 @@ class Engine:
         """The result for one job's key, as soon as it is there."""
         return await asyncio.shield(self._results[key])
 
+    async def settled(self) -> None:
+        """Return when every job has its result; raises what broke the engine itself."""
+        if self._main is not None:
+            await asyncio.shield(self._main)
+
     async def close(self) -> None:
         """Cancel what is still in flight and wait until it has ended."""
         if self._main is not None:
@@ -246,7 +258,9 @@ class Engine:
         self, job: Job, metric: Metric, contexts: tuple[Context, ...] | None, answer: Answer | None
     ) -> _Done[Score]:
         case = Case(question=job.question, contexts=contexts or (), answer=answer)
-        done = await self._slots.step(_guarded(_measured(metric, case)))
+        are_missing = answer is not None and not answer.contexts_known and metric.name in job.contexts_needed_by
+        measuring = _without_contexts() if are_missing else _measured(metric, case)
+        done = await self._slots.step(_guarded(measuring))
         threshold = job.thresholds.get(metric.name)
         score, stopped = done.outcome.value, done.outcome.stopped
         if score is None:
@@ -268,7 +282,17 @@ async def _generated(job: Job, contexts: tuple[Context, ...] | None) -> Answer:
     answer = await job.pipeline.generate(job.question, contexts)
     if not isinstance(answer, Answer):
         raise MeasurementError(f"the pipeline returned {type(answer).__name__}, not an Answer", kind="wrong-return")
+    unmeasurable = [metric.name for metric in job.metrics if metric.needs_answer]
+    if not answer.generated and unmeasurable:
+        raise ConfigurationError(
+            f"the pipeline gives contexts alone, and there is no answer for {', '.join(unmeasurable)} to measure; "
+            "configure metrics that look at contexts: [metrics] hit_rate = 1.0, say"
+        )
     return normalised(answer, "the pipeline's answer cannot be kept")
+
+
+async def _without_contexts() -> Score:
+    raise MeasurementError(NO_CONTEXTS, kind="no-contexts")
 
 
 async def _measured(metric: Metric, case: Case) -> Score:

@@ -146,8 +146,8 @@ def ragcheck_messages_api() -> Iterator[MessagesApi]:
         yield api
 
 
-def new_answers(request: pytest.FixtureRequest) -> tuple[LiveAnswers | SharedAnswers, LiveAnswers]:
-    """What a session's items get their results from, and the part of it that this process answers."""
+def new_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnswers:
+    """What a session's items get their results from."""
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import RECORDER
@@ -160,10 +160,10 @@ def new_answers(request: pytest.FixtureRequest) -> tuple[LiveAnswers | SharedAns
         # The parent of a worker's folder is shared by the workers of this run, and by them alone.
         shared = SharedAnswers(request.session, options, factory.getbasetemp().parent / "ragcheck-answers")
         request.config.stash[RECORDER].live = shared.live
-        return shared, shared.live
+        return shared
     live = LiveAnswers(request.session, options)
     request.config.stash[RECORDER].live = live
-    return live, live
+    return live
 
 
 def _run_nothing_unasked(request: pytest.FixtureRequest) -> None:

@@ -20,24 +20,19 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _ragcheck_live(request: pytest.FixtureRequest) -> AsyncIterator[LiveAnswers | SharedAnswers]:
-    answers, live = new_answers(request)
+    answers = new_answers(request)
     yield answers
-    await live.close()
+    await answers.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def _ragcheck_outcome(
-    request: pytest.FixtureRequest, ragcheck_answers: LiveAnswers, _ragcheck_entry: Entry
+    request: pytest.FixtureRequest, ragcheck_answers: LiveAnswers | SharedAnswers, _ragcheck_entry: Entry
 ) -> Result:
     return await ragcheck_answers.result(request.node, _ragcheck_entry)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def _ragcheck_batch(request: pytest.FixtureRequest, ragcheck_answers: SharedAnswers) -> None:
-    await ragcheck_answers.live.whole_batch(request.node)
-
-
-OUR_FIXTURES = frozenset({"_ragcheck_live", "_ragcheck_outcome", "_ragcheck_batch"})
+OUR_FIXTURES = frozenset({"_ragcheck_live", "_ragcheck_outcome"})
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

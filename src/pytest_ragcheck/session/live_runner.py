@@ -29,23 +29,16 @@ def _ragcheck_runner() -> Iterator[asyncio.Runner]:
 def _ragcheck_live(
     request: pytest.FixtureRequest, _ragcheck_runner: asyncio.Runner
 ) -> Iterator[LiveAnswers | SharedAnswers]:
-    answers, live = new_answers(request)
+    answers = new_answers(request)
     yield answers
-    _ragcheck_runner.run(live.close())
+    _ragcheck_runner.run(answers.close())
 
 
 @pytest.fixture
 def _ragcheck_outcome(
     request: pytest.FixtureRequest,
-    ragcheck_answers: LiveAnswers,
+    ragcheck_answers: LiveAnswers | SharedAnswers,
     _ragcheck_entry: Entry,
     _ragcheck_runner: asyncio.Runner,
 ) -> Result:
     return _ragcheck_runner.run(ragcheck_answers.result(request.node, _ragcheck_entry))
-
-
-@pytest.fixture
-def _ragcheck_batch(
-    request: pytest.FixtureRequest, ragcheck_answers: SharedAnswers, _ragcheck_runner: asyncio.Runner
-) -> None:
-    _ragcheck_runner.run(ragcheck_answers.live.whole_batch(request.node))

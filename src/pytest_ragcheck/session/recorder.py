@@ -198,25 +198,37 @@ class Recorder:
     def _own_facts(self) -> dict[str, Any]:
         return {
             "setup": 0.0 if self.live is None else self.live.setup,
-            "cached_phases": self._cached_phases(),
+            "phases": self._own_phases(),
             "model_calls": [asdict(calls) for calls in model_calls(self._catalog.gateways.snapshots())],
             "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
             "unforeseen": 0 if self.live is None else self.live.unforeseen,
             "notices": [] if self.live is None else self.live.notices,
             "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
+            "gate": self._gate_facts(),
         }
+
+    def _gate_facts(self) -> dict[str, Any]:
+        from pytest_ragcheck.session.gate_facts import gate_facts
+
+        return gate_facts(self._session, self.live)
 
     def _answered_suites(self) -> Sequence[Suite]:
         return [] if self.live is None else self.live.suites
 
-    def _cached_phases(self) -> list[str]:
+    def _own_phases(self) -> dict[str, list[bool]]:
+        """For each index of this process, by phase: whether what it needed was there already."""
         indexes = [suite.index for suite in self._answered_suites() if suite.is_set_up]
-        phases = []
-        if indexes and not any(index.built for index in indexes):
-            phases.append("setup")
-        if any(index.searches_reused for index in indexes):
-            phases.append("retrieval")
-        return phases
+        return {
+            "setup": [not index.built for index in indexes],
+            "retrieval": [index.searches_reused > 0 for index in indexes],
+        }
+
+    def _cached_phases(self) -> tuple[str, ...]:
+        setup, retrieval = (
+            [cached for facts in self._facts for cached in facts["phases"][name]] for name in ("setup", "retrieval")
+        )
+        cached = {"setup": bool(setup) and all(setup), "retrieval": any(retrieval)}
+        return tuple(sorted(name for name, is_cached in cached.items() if is_cached))
 
     def _make_run(self, *, complete: bool) -> Run:
         results = told_apart(self._results)
@@ -225,6 +237,8 @@ class Recorder:
         fingerprints: dict[str, Mapping[str, str]] = {}
         for facts in self._facts:
             fingerprints |= facts["fingerprints"]
+        from pytest_ragcheck.session.gate_facts import merged_facts
+
         return Run(
             started_at=self._started.isoformat(timespec="seconds"),
             mode="sequential" if self._options.sequential else "concurrent",
@@ -234,8 +248,9 @@ class Recorder:
             versions=_versions(),
             results=results,
             model_calls=self._model_calls(),
-            cached_phases=tuple(sorted({phase for facts in self._facts for phase in facts["cached_phases"]})),
+            cached_phases=self._cached_phases(),
             complete=complete,
+            **merged_facts(facts["gate"] for facts in self._facts),
         )
 
     def _model_calls(self) -> ModelCalls | None:

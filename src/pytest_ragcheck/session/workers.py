@@ -1,17 +1,22 @@
-"""Under pytest-xdist: one worker answers a batch, all workers read its results."""
+"""Under pytest-xdist: the workers divide a batch between them, and each reads the results of all."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Result
-from pytest_ragcheck.run_file import dump, load, write_atomically
-from pytest_ragcheck.session.answers import LiveAnswers
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.run_file import dump, load
+from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
+from pytest_ragcheck.store import Store, digest, process_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
     from pathlib import Path
 
     import pytest
@@ -24,27 +29,42 @@ __all__ = ["SharedAnswers"]
 
 POLL = 0.02
 """Seconds between two looks for a result that another worker is at."""
+LARGEST_SHARE = 512
+"""Questions that a worker answers before it runs items again."""
+CLAIM_SECONDS = 60.0
+"""A worker that stands still for longer loses its questions to the others."""
+RENEW_SECONDS = 5.0
+_RESULT = "result"
+_SEAT = "seat"
+_ORIGIN = "origin"
+_THE_ONE = b"\0"
 
 
 class SharedAnswers:
-    """Answers shared by the workers of one run through a folder.
+    """Answers shared by the workers of one run through a store of this run alone.
 
-    The worker that first needs a result takes the batch's lock, answers the whole batch and publishes each
-    result as it comes; the lock of a worker that died is free, and the next one does what is still missing.
+    A worker that needs a result claims its share of what nobody answers yet, answers it to the end and publishes
+    each result as it comes; then it waits for the others' results, or takes over what a dead worker left. Nothing is
+    in flight while a worker runs items, since its event loop stands still then. As many workers answer at a time
+    as there are *seats*: no more than calls may be in flight.
     """
 
     def __init__(self, session: pytest.Session, options: Options, folder: Path) -> None:
-        self._folder = folder
-        self._folder.mkdir(exist_ok=True)
-        self.live = LiveAnswers(session, options, settled=self._is_published, on_result=self._publish)
+        folder.mkdir(exist_ok=True)
+        self._shared = Store(folder / "results.sqlite")
+        self._owner = f"{process_identity()}|ragcheck"
+        origin = self._shared.put_if_new(_ORIGIN, _THE_ONE, str(time.perf_counter()).encode())
+        # The clock counts from the same moment in every process of a machine.
+        self.live = LiveAnswers(session, options, origin=float(origin), on_result=self._publish)
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as any worker has it."""
         __tracebackhide__ = True
-        batch = self.live.batch_of(request.node)
-        while (result := self._published(batch, entry)) is None:
-            self._answer_batch(request, batch, entry)
-            time.sleep(POLL)
+        result = self._published(self.live.batch_of(request.node), entry)
+        if result is None:
+            self.live.open_batch(request, entry)
+            result = request.getfixturevalue(OUTCOME)
+        assert result is not None  # noqa: S101
         return result
 
     def batch_of(self, item: pytest.Item) -> str:
@@ -55,33 +75,85 @@ class SharedAnswers:
         """What tells the item's result apart from others for its question."""
         return self.live.variant_of(item, entry)
 
-    def _answer_batch(self, request: pytest.FixtureRequest, batch: str, entry: Entry) -> None:
-        __tracebackhide__ = True
-        from filelock import FileLock, Timeout
+    async def result(self, item: pytest.Item, entry: Entry) -> Result:
+        """The result, in the event loop that answers."""
+        batch = self.live.batch_of(item)
+        while (result := self._published(batch, entry)) is None:
+            if not await self._answer_share(batch, entry):
+                await asyncio.sleep(POLL)
+        return result
 
-        lock = FileLock(self._folder / f"{digest(batch).hex()[:32]}.lock")
+    async def close(self) -> None:
+        """Cancel what is in flight."""
+        await self.live.close()
+        self._shared.close()
+
+    async def _answer_share(self, batch: str, wanted: Entry) -> bool:
+        """Answer some questions that nobody answers; False where there are none, or no seat is free."""
+        seats = self.live.seats(batch)
+        with self._seat(seats) as is_seated:
+            share = self._claimed(batch, wanted, seats) if is_seated else {}
+            if not share:
+                return False
+            try:
+                with self._kept_claims():
+                    await self.live.answer(batch, share.values())
+            finally:
+                for place in share:
+                    self._shared.release(_RESULT, place, owner=self._owner)
+        return True
+
+    def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:
+        """A share of the batch by its place in the shared store, the wanted question first if it is free."""
+        keys = self.live.keys(batch)
+        first = keys.index(wanted.key)
+        places = {self._place(batch, key): key for key in (*keys[first:], *keys[:first])}
+        open_places = self._unpublished(list(places))
+        most = len(keys) if seats == 1 else min(LARGEST_SHARE, math.ceil(len(keys) / seats))
+        claimed = self._shared.claim_many(_RESULT, open_places, owner=self._owner, seconds=CLAIM_SECONDS, most=most)
+        # Whatever was published between the two looks had its claim ended, and could be claimed once more.
+        still_open = self._unpublished(claimed)
+        for place in set(claimed).difference(still_open):
+            self._shared.release(_RESULT, place, owner=self._owner)
+        return {place: places[place] for place in still_open}
+
+    def _unpublished(self, places: Sequence[bytes]) -> list[bytes]:
+        known = self._shared.known(_RESULT, places)
+        return [place for place in places if place not in known]
+
+    @contextmanager
+    def _seat(self, seats: int) -> Iterator[bool]:
+        places = [digest(str(number)) for number in range(seats)]
+        taken = self._shared.claim_many(_SEAT, places, owner=self._owner, seconds=CLAIM_SECONDS)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return
-        try:
-            if not self._is_published(batch, entry):
-                self.live.open_batch(request, entry)
-                request.getfixturevalue("_ragcheck_batch")
+            yield bool(taken)
         finally:
-            lock.release()
+            for place in taken:
+                self._shared.release(_SEAT, place, owner=self._owner)
 
-    def _place(self, batch: str, entry: Entry) -> Path:
-        return self._folder / f"{digest(batch, *entry.key).hex()}.json"
+    @contextmanager
+    def _kept_claims(self) -> Iterator[None]:
+        """Renew the claims from a thread: an event loop that a user's code blocks is slow, not dead."""
+        ended = threading.Event()
 
-    def _is_published(self, batch: str, entry: Entry) -> bool:
-        return self._place(batch, entry).exists()
+        def renew() -> None:
+            while not ended.wait(RENEW_SECONDS):
+                self._shared.renew(owner=self._owner, seconds=CLAIM_SECONDS)
+
+        thread = threading.Thread(target=renew, name="ragcheck-claims", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _place(self, batch: str, key: Hashable) -> bytes:
+        return digest(batch, *key)  # type: ignore[misc]  # a tuple of texts, see Entry.key
 
     def _publish(self, batch: str, entry: Entry, result: Result) -> None:
-        write_atomically(self._place(batch, entry), json.dumps(dump(result)).encode())
+        self._shared.put(_RESULT, self._place(batch, entry.key), json.dumps(dump(result)).encode())
 
     def _published(self, batch: str, entry: Entry) -> Result | None:
-        try:
-            return load(Result, json.loads(self._place(batch, entry).read_bytes()))
-        except FileNotFoundError:
-            return None
+        stored = self._shared.get(_RESULT, self._place(batch, entry.key))
+        return None if stored is None else load(Result, json.loads(stored))

@@ -79,6 +79,19 @@ class Store:
         """The values that are there, by key."""
         return self._guarded(lambda: self._get_many(kind, keys, since))
 
+    def known(self, kind: str, keys: Sequence[bytes]) -> set[bytes]:
+        """Which of ``keys`` have a value, without reading the values."""
+
+        def read() -> set[bytes]:
+            found: set[bytes] = set()
+            for some in _batches(keys, _KEYS_PER_QUERY):
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key FROM entries WHERE kind = ? AND key IN ({marks})"  # noqa: S608 (only marks)
+                found.update(key for (key,) in self._connection.execute(query, (kind, *some)))
+            return found
+
+        return self._guarded(read)
+
     def put(self, kind: str, key: bytes, value: bytes) -> None:
         """Keep a value; it is durable against the end of this process when the call returns."""
         self.put_many(kind, {key: value})
@@ -95,6 +108,18 @@ class Store:
                 self._connection.executemany("DELETE FROM claims WHERE kind = ? AND key = ?", claims)
 
         self._guarded(write)
+
+    def put_if_new(self, kind: str, key: bytes, value: bytes) -> bytes:
+        """Keep a value unless there is one already; the one that is kept."""
+        now = time.time()
+
+        def write() -> bytes:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?)", (kind, key, value, now, now)
+            )
+            return self._get_many(kind, [key], None)[key]
+
+        return self._guarded(write)
 
     def claim(self, kind: str, key: bytes, *, owner: str, seconds: float) -> bool:
         """Whether ``owner`` may now make the value: nobody else's living claim is on it."""
