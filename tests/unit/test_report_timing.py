@@ -86,7 +86,7 @@ timing (concurrent, 3 questions)
   phases overlap: elapsed is by the clock, work adds up each question's time
   answers: 3 of 3, 1,800 characters in all, 0 from the cache
   average per answer: 5.83 s
-  slowest question: holidays, 40.8 s
+  slowest questions: holidays, 40.8 s; shares, 37.3 s; returns, 35.3 s
   model calls: 6, 0 from the cache; waited 3.00 s for a place, 1.50 s to retry"""
     )
 
@@ -104,7 +104,7 @@ timing (sequential, 3 questions)
   total           1 min 56 s  1 min 56 s
   answers: 3 of 3, 1,800 characters in all, 0 from the cache
   average per answer: 5.83 s
-  slowest question: holidays, 41.3 s"""
+  slowest questions: holidays, 41.3 s; shares, 37.8 s; returns, 35.8 s"""
     )
 
 

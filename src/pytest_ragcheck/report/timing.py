@@ -33,6 +33,7 @@ __all__ = [
 
 _LEAST_WIDTH = 40
 _ID_COLUMNS = 60
+_SHOWN_SLOWEST = 3
 _PHASES = ("retrieval", "generation", "evaluation")
 _LEAST_REMAINDER = 0.000_5
 """Seconds: less than half a millisecond between the phases is not worth a line."""
@@ -137,8 +138,9 @@ def _notes(run: Run, asked: Sequence[Result], *, side_by_side: bool) -> list[str
         notes.append("phases overlap: elapsed is by the clock, work adds up each question's time")
     notes += _answer_notes(_each_trial(asked))
     if asked:
-        slowest = max(asked, key=attrgetter("timing.total"))
-        notes.append(f"slowest question: {_id_of(slowest)}, {figures.seconds(slowest.timing.total)}")
+        slowest = sorted(asked, key=attrgetter("timing.total"), reverse=True)[:_SHOWN_SLOWEST]
+        named = "; ".join(f"{_id_of(result)}, {figures.seconds(result.timing.total)}" for result in slowest)
+        notes.append(f"slowest {'question' if len(slowest) == 1 else 'questions'}: {named}")
     notes += _call_notes(asked)
     if not run.complete:
         notes.append("the run was stopped early: these are the times until then")

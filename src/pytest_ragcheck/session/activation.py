@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.options import Options
+from pytest_ragcheck.session.painted_failures import PaintedFailures
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
 from pytest_ragcheck.session.roles import is_worker
 from pytest_ragcheck.session.selection import CATALOG
 from pytest_ragcheck.session.suites import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
+from pytest_ragcheck.session.terminal import TerminalFacts
 
 if TYPE_CHECKING:
     import pytest
@@ -30,6 +32,8 @@ def activate(config: pytest.Config) -> None:
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
+        plugins.register(TerminalFacts(config), "ragcheck-terminal-facts")
+        plugins.register(PaintedFailures(), "ragcheck-painted-failures")
         if options.reports:
             _activate_reports(config, options, recorder, catalog)
     if plugins.hasplugin("asyncio"):

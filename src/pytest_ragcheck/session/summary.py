@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_ragcheck.model import Run, State
+from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import Recorder
     from pytest_ragcheck.session.suites import SuiteCatalog
 
-__all__ = ["Summary", "report_width"]
-
-MARGIN = 4
-"""pytest puts ``E   `` before each line of a failure."""
-WIDEST = 160
-
-
-def report_width(config: pytest.Config) -> int:
-    """Columns that a report may take; there is not always a terminal reporter (``-p no:terminal``)."""
-    has_terminal = config.pluginmanager.hasplugin("terminalreporter")
-    columns = config.get_terminal_writer().fullwidth if has_terminal else shutil.get_terminal_size().columns
-    return max(40, min(WIDEST, columns) - MARGIN)
+__all__ = ["Summary"]
 
 
 class Summary:
@@ -41,8 +28,7 @@ class Summary:
         self._catalog = catalog
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
-        """Print notices, lost items, scores and times."""
-        width = report_width(config) + MARGIN
+        """Notices, lost items, scores, money and times; with ``-v`` also the questions that passed, with ``-q`` no times."""
         for notice in [*self._catalog.notices, *self._recorder.notices]:
             terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
         run = self._recorder.run
@@ -52,8 +38,8 @@ class Summary:
             return
         terminalreporter.section("ragcheck")
         if config.get_verbosity() > 0:
-            self._write_questions(terminalreporter, run, width)
-        for text in self._blocks(run, width, config.rootpath):
+            self._write_questions(terminalreporter, run, config)
+        for text in self._blocks(run, config):
             terminalreporter.write_line(text)
             terminalreporter.write_line("")
         if self._recorder.lost:
@@ -68,32 +54,48 @@ class Summary:
                     f"pytest --ragcheck {shlex.quote(shown)}"
                 )
 
-    def _blocks(self, run: Run, width: int, root: Path) -> list[str]:
+    def _blocks(self, run: Run, config: pytest.Config) -> list[str]:
         from pytest_ragcheck.report.calls import calls_lines, plan_lines
         from pytest_ragcheck.report.terminal import metrics_table
-        from pytest_ragcheck.report.timing import last_comparable, timing_comparison, timing_table
-        from pytest_ragcheck.session.runs import RunFolder
+        from pytest_ragcheck.report.timing import timing_table
 
+        width, paint, comparison = summary_width(config), painter(config), self._recorder.comparison
         if self._options.plan:
             return [plan_lines(self._recorder.plans, unforeseen=self._recorder.unforeseen, width=width)]
-        blocks = [metrics_table(run, width=width) + self._expected(), timing_table(run, width=width)]
+        blocks = [metrics_table(run, comparison, width=width, paint=paint) + self._expected()]
+        if config.get_verbosity() >= 0 or run.mode == "sequential":
+            blocks.append(timing_table(run, width=width))
         if run.model_calls is not None:
             blocks.append(calls_lines(run.model_calls, width=width))
         if run.mode == "sequential":
-            last = last_comparable(run, RunFolder.of(self._catalog, root).newest("concurrent"))
-            blocks.append(timing_comparison(run, last, width=width))
+            blocks.append(self._against_concurrent(run, config, width))
+        if comparison is not None:
+            from pytest_ragcheck.report.gate import gate_report
+
+            blocks.append(gate_report(comparison, width=width, paint=paint))
         return blocks
+
+    def _against_concurrent(self, run: Run, config: pytest.Config, width: int) -> str:
+        from pytest_ragcheck.report.timing import last_comparable, timing_comparison
+        from pytest_ragcheck.session.runs import RunFolder
+
+        last = last_comparable(run, RunFolder.of(self._catalog, config.rootpath).newest("concurrent"))
+        return timing_comparison(run, last, width=width)
 
     def _expected(self) -> str:
         count = self._recorder.expected_failures
         return f"\n{count} failed as expected (xfail)" if count else ""
 
-    def _write_questions(self, terminalreporter: Any, run: Run, width: int) -> None:
+    def _write_questions(self, terminalreporter: Any, run: Run, config: pytest.Config) -> None:
         from pytest_ragcheck.report.question import question_report
+        from pytest_ragcheck.report.question_colour import QuestionPainter
 
+        width, paint = summary_width(config), painter(config)
         for result in run.results:
             if result.state is State.PASSED:  # the others stand among the failures
-                terminalreporter.write_line(question_report(result, width=width))
+                question = QuestionPainter(paint)
+                for line in question_report(result, width=width).splitlines():
+                    terminalreporter.write_line(question.line(line))
                 terminalreporter.write_line("")
 
 
