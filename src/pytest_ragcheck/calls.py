@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Call
 
-__all__ = ["AHEAD", "current_trial", "current_turn", "in_trial", "record_call", "recorded_calls", "taking_turn"]
+__all__ = [
+    "AHEAD",
+    "current_trial",
+    "current_turn",
+    "in_trial",
+    "overheard_calls",
+    "record_call",
+    "recorded_calls",
+    "taking_turn",
+]
 
 AHEAD = 16
 """By how many questions generation goes before judging.
@@ -68,6 +77,18 @@ def recorded_calls() -> Iterator[list[Call]]:
         yield calls
     finally:
         _recorded.reset(token)
+
+
+@contextmanager
+def overheard_calls() -> Iterator[list[Call]]:
+    """Look at the calls of the code within; whoever collects around it gets them all the same, at the end."""
+    outer = _recorded.get()
+    with recorded_calls() as calls:
+        try:
+            yield calls
+        finally:
+            if outer is not None:
+                outer.extend(calls)
 
 
 def record_call(call: Call) -> None:

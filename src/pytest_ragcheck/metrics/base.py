@@ -34,7 +34,9 @@ class Metric(Protocol):
     ``needs_answer`` is False for metrics that look at question and contexts alone: the engine starts
     them beside the generation.
 
-    A metric that gives the same answer the same score each time says so with ``deterministic = True``.
+    A metric that gives the same answer the same score each time says so with ``deterministic = True``. One whose
+    scores depend on more than the case names that, as a text ``measured_with``: scores are only compared with those
+    that were measured with the same.
     """
 
     @property

@@ -119,6 +119,11 @@ class _OwnMetric:
         """Whether it looks at the answer."""
         return bool({"answer", "case"} & set(self.parameters))
 
+    @property
+    def measured_with(self) -> str:
+        """The judge, where it asks one; nobody can tell when the user's code would give other scores."""
+        return "" if self.judge is None else self.judge.model
+
     async def measure(self, case: Case) -> Score:
         """The user's score; what the function raises is the engine's to report."""
         if "reference" in self.parameters and not (case.question.reference or "").strip():

@@ -27,6 +27,7 @@ __all__ = [
     "create_metrics",
     "judging_of",
     "metric_names",
+    "metric_version",
     "register",
     "replace_metric",
     "required_inputs",
@@ -58,6 +59,8 @@ class MetricSpec:
     needs: frozenset[str] = frozenset()
     threshold: float | None = None
     """Its own least value, for where nothing else sets one."""
+    version: int = 1
+    """Raised when it gives another score for the same case, so that the scores are not compared with older ones."""
 
 
 def _retrieval_spec(name: str) -> MetricSpec:
@@ -132,6 +135,11 @@ def required_inputs(name: str) -> frozenset[str]:
 
     """
     return _spec(name).needs
+
+
+def metric_version(name: str) -> int:
+    """See :attr:`MetricSpec.version`; raises as :func:`required_inputs` does."""
+    return _spec(name).version
 
 
 def create_metrics(

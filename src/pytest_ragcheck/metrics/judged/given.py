@@ -221,6 +221,13 @@ class GivenMetric:
         """Whether it must wait for the answer."""
         return self._given.kind.needs_answer
 
+    @property
+    def measured_with(self) -> str:
+        """What a score depends on beside the case, as far as it can be told: judges and library."""
+        judges = [judging.model for judging in self._own.values()]
+        judges += [self._judging.model] if self._judging is not None and self._given.asks_judge else []
+        return ", ".join([*sorted(judges), f"deepeval {library.version()}"])
+
     def planned(self, case: Case) -> list[ModelRequest]:
         """About what measuring would ask of the configured judge."""
         is_known = case.answer is not None or not self.needs_answer

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.calls import overheard_calls
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.metrics.judged import library
 from pytest_ragcheck.metrics.judged.judge import Judge, deepeval_model
@@ -12,6 +14,7 @@ from pytest_ragcheck.metrics.judged.measuring import as_our_errors, measured, te
 from pytest_ragcheck.metrics.judged.planning import planned_requests
 from pytest_ragcheck.metrics.judged.scores import Judged, Scores
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings
+from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_ragcheck.store import Store
 
 __all__ = ["JudgedMetric", "Judging"]
+
+SETTINGS_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,13 @@ class JudgedMetric:
         """Whether it must wait for the answer."""
         return self._kind.needs_answer
 
+    @property
+    def measured_with(self) -> str:
+        """What a score depends on beside the case: judge, library and settings."""
+        said = json.dumps([dict(self._judging.settings.parameters), dict(self._chosen)], sort_keys=True, default=repr)
+        settings = digest(said).hex()[:SETTINGS_DIGITS]
+        return f"{self._judging.model}, deepeval {library.version()}, settings {settings}"
+
     def planned(self, case: Case) -> list[ModelRequest]:
         """About what measuring would ask for; nothing where the score is there. There may be no answer yet."""
         is_known = case.answer is not None or not self.needs_answer
@@ -135,8 +147,9 @@ class JudgedMetric:
 
     async def _judged(self, case: Case) -> Judged:
         await self._judging.library.ready()
-        with as_our_errors():
-            return await self._judged_by_deepeval(case)
+        with as_our_errors(), overheard_calls() as calls:
+            judged = await self._judged_by_deepeval(case)
+        return replace(judged, judge=", ".join(sorted({call.model for call in calls})) or None)
 
     async def _judged_by_deepeval(self, case: Case) -> Judged:
         metric, test_case = self._new_metric(), test_case_of(case)

@@ -34,6 +34,8 @@ class Judged:
     rejected: tuple[Mapping[str, str], ...]
     reason: str | None
     """In the judge's words; None where it was not asked."""
+    judge: str | None = None
+    """The judge's name as its server told it; None where nobody noted it."""
 
     @classmethod
     def of(cls, value: float, evidence: Evidence, *, reason: str | None) -> Judged:
@@ -57,6 +59,8 @@ class Judged:
         details: dict[str, Any] = {"rejected": [dict(one) for one in self.rejected]} if self.rejected else {}
         if self.vacuous is not None:
             details["vacuous"] = self.vacuous
+        if self.judge is not None:
+            details["judge"] = self.judge
         return Score(metric=name, value=self.value, reason="; ".join(filter(None, [*vacuous, told])), details=details)
 
 
