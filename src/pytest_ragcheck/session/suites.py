@@ -137,56 +137,14 @@ class Suite:
             f"{self.name}: {among}; it found {self.index.recall:.1%} of what an exact one finds (exact_search_up_to)"
         ]
 
-    @property
-    def has_own_system(self) -> bool:
-        """Whether the configuration names a system of the user's in place of the reference pipeline."""
-        return systems.is_own_system(self.settings)
-
-    @property
-    def foresees_calls(self) -> bool:
-        """Whether it is known what answering would call."""
-        return not self.has_own_system or self.settings.answers is not None
-
     @cached_property
     def pipeline(self) -> Pipeline:
-        """What the configuration says: the reference pipeline, or a system of the user's."""
-        return self._own_pipeline if self.has_own_system else self._reference_pipeline
-
-    @property
-    def _own_pipeline(self) -> Pipeline:
-        from pytest_ragcheck.rag.pipeline import as_pipeline
-        from pytest_ragcheck.session.planning import PlannedPipeline
-
-        concurrency = self._options.concurrency or self.settings.concurrency
-        if self.settings.answers is not None:
-            return self.recorded
-        if self._options.plan:
-            return PlannedPipeline()
-        if systems.is_endpoint(self.settings):
-            return systems.make_endpoint(self.settings, self.written, concurrency=concurrency)
-        made = systems.make_named_object(self.settings)
-        try:
-            return as_pipeline(made, timeout=self.settings.answer_timeout, at_once=concurrency)
-        except ConfigurationError as problem:
-            raise ConfigurationError(
-                f"{self.settings.origin}: generator = {self.settings.generator!r}: {problem}"
-            ) from None
-
-    @cached_property
-    def recorded(self) -> RecordedAnswers:
-        """The recorded answers that the configuration names."""
-        return systems.read_recorded(self.settings, self.written)
-
-    @property
-    def _reference_pipeline(self) -> Pipeline:
-        """Retrieve from the index, answer with the configured generator."""
+        """The reference pipeline: retrieve from the index, answer with the configured generator."""
         from pytest_ragcheck.rag.offline import OfflineGenerator
         from pytest_ragcheck.rag.pipeline import ReferencePipeline
 
-        generator: Generator | None
-        if self.settings.generator == systems.NONE:
-            generator = None
-        elif self._options.plan:
+        generator: Generator
+        if self._options.plan:
             generator = self._planned_generator
         elif self.model_generator is None:
             generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
@@ -351,24 +309,6 @@ class Suite:
                 _ = self.embedder  # tells at once what is not installed
             if "judge" in required_inputs(name):
                 self._check_judge(name)
-
-    def _check_system(self) -> None:
-        """What can be known of a system of the user's before it is asked."""
-        if self.settings.answers is not None:
-            _ = self.recorded
-        elif systems.is_endpoint(self.settings):
-            endpoint = systems.make_endpoint(self.settings, self.written, concurrency=None)
-            if not self._options.plan and self._options.cache != "only":
-                systems.check_environment(endpoint, self.settings)
-
-    @property
-    def _generates_nothing(self) -> bool:
-        return self.settings.answers is None and self.settings.generator == systems.NONE
-
-    @property
-    def contexts_needed_by(self) -> frozenset[str]:
-        """The metrics that look at contexts."""
-        return frozenset(name for name in self._configured if "contexts" in required_inputs(name))
 
     def _check_judge(self, name: str) -> None:
         from pytest_ragcheck.metrics.judged.library import check_installed
