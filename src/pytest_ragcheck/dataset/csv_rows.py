@@ -8,7 +8,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, QUESTION, field_of, unknown_field
+from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, HUMAN, QUESTION, field_of, unknown_field
 from pytest_ragcheck.dataset.json_values import InvalidJSONError, decode
 from pytest_ragcheck.dataset.values import Bare, Row, shown
 from pytest_ragcheck.errors import DatasetError
@@ -98,7 +98,7 @@ def _value(column: str, cell: str) -> Any:
     field = field_of(column)
     if field in _LISTS and not bracketed:
         return [Bare(part) for part in cell.split(_SEPARATOR) if part.strip()]
-    if field in _LISTS or field in {"thresholds", "history"}:
+    if field in _LISTS or field in {"thresholds", "history", HUMAN}:
         return decode(cell)
     return Bare(cell)
 

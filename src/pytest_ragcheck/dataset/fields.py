@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.dataset.values import Row
 
-__all__ = ["CONTEXT_NAMES", "GOLD", "IDENTITY_NAMES", "QUESTION", "field_of", "given_fields", "unknown_field"]
+__all__ = ["CONTEXT_NAMES", "GOLD", "HUMAN", "IDENTITY_NAMES", "QUESTION", "field_of", "given_fields", "unknown_field"]
 
 QUESTION = "question"
 GOLD = "gold"
+HUMAN = "human"
 
 CONTEXT_NAMES = frozenset({"context", "reference_contexts"})
 """Names of ``gold`` under which every text is a quote: deepeval's and ragas'."""
@@ -29,6 +30,7 @@ _FIELD_OF = {
     "tags": "tags",
     "answerable": "answerable",
     "thresholds": "thresholds",
+    HUMAN: HUMAN,
     "history": "history",
     "chat_history": "history",
     # deepeval goldens, and their names in JSON that deepeval sends by alias

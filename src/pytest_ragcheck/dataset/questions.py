@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, IDENTITY_NAMES, given_fields
+from pytest_ragcheck.dataset.fields import CONTEXT_NAMES, HUMAN, IDENTITY_NAMES, given_fields
 from pytest_ragcheck.dataset.gold import read_contexts, read_gold
 from pytest_ragcheck.dataset.history import read_history
+from pytest_ragcheck.dataset.human import read_scored_answers
 from pytest_ragcheck.dataset.ids import assign_ids, duplicate_ids, identity
 from pytest_ragcheck.dataset.rows import read_rows
 from pytest_ragcheck.dataset.values import Place, elements, kind, number, shown, text, truth
@@ -65,6 +66,9 @@ def _read(row: Row, name: str) -> _Read:
     place = Place(name, row.line)
     given = given_fields(row, place)
     one = identity(given, place, row.line)
+    if HUMAN in given:  # no part of the question; told of all the same
+        label, scored = given[HUMAN]
+        read_scored_answers(scored, place, label)
     return one, {
         field: _READERS[field](value, place, label) for field, (label, value) in given.items() if field in _READERS
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.session.collection import check_arguments
+from pytest_ragcheck.session.judge_header import JudgeHeader
 from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.painted_failures import PaintedFailures
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
@@ -32,6 +33,7 @@ def activate(config: pytest.Config) -> None:
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
+        plugins.register(JudgeHeader(options), "ragcheck-judge-header")
         plugins.register(TerminalFacts(config), "ragcheck-terminal-facts")
         plugins.register(PaintedFailures(), "ragcheck-painted-failures")
         if options.reports:

@@ -22,20 +22,20 @@ CACHE_MODES = ("use", "refresh", "off", "only")
 class Options:
     """What the command line says."""
 
-    enabled: bool
-    sequential: bool
-    concurrency: int | None
-    cache: str
-    trials: int
+    enabled: bool = True
+    sequential: bool = False
+    concurrency: int | None = None
+    cache: str = "use"
+    trials: int = 1
     """How often each question is asked."""
-    stop_trials: bool
-    metrics: tuple[str, ...] | None
-    max_cost: float | None
+    stop_trials: bool = False
+    metrics: tuple[str, ...] | None = None
+    max_cost: float | None = None
     """US dollars."""
-    plan: bool
-    verbose: bool
-    strict_evidence: bool
-    reports: tuple[Path, ...]
+    plan: bool = False
+    verbose: bool = False
+    strict_evidence: bool = False
+    reports: tuple[Path, ...] = ()
     """Files to write, as they were named."""
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError, did_you_mean
-from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.judged.kinds import KINDS, judging_digest
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.importing import is_import_path
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
-    from pytest_ragcheck.metrics.judged.settings import JudgeSettings
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
     from pytest_ragcheck.rag.corpus import Corpus
@@ -262,7 +261,7 @@ class Suite:
             prints["prompt"] = digest(repr(self.settings.generation)).hex()
         if self._judged:
             prints["judge"] = f"{self.settings.judge}"
-            prints["judging"] = _judged_with(self.settings.judging)
+            prints["judging"] = judging_digest(self.settings.judging)
         return prints
 
     @property
@@ -452,11 +451,6 @@ class SuiteCatalog:
 def _asked_with(generator: ClaudeGenerator) -> tuple[Any, ...]:
     parameters = json.dumps(dict(generator.parameters), sort_keys=True, default=str)
     return generator.template, generator.system, generator.max_tokens, parameters
-
-
-def _judged_with(settings: JudgeSettings) -> str:
-    chosen = [kind.chosen(settings) for kind in KINDS.values()]
-    return digest(json.dumps([dict(settings.parameters), chosen], sort_keys=True, default=str)).hex()
 
 
 def _relative(path: Path, root: Path) -> str:

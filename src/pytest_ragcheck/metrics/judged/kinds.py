@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ from pytest_ragcheck.metrics.judged import evidence
 from pytest_ragcheck.metrics.judged.settings import DEFAULT_CRITERIA, JudgeSettings
 from pytest_ragcheck.metrics.text import refused
 from pytest_ragcheck.model import Score
+from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_ragcheck.metrics.base import Case
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "Kind", "judging_digest"]
 
 NO_CONTEXTS = "there are no contexts"
 
@@ -163,3 +165,9 @@ _ALL = (
     ),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
+
+
+def judging_digest(settings: JudgeSettings) -> str:
+    """A digest of all settings that can change a score."""
+    chosen = [dict(kind.chosen(settings)) for kind in KINDS.values()]
+    return digest(json.dumps([dict(settings.parameters), chosen], sort_keys=True, default=str)).hex()

@@ -11,7 +11,7 @@ from pytest_ragcheck.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_CRITERIA", "JudgeSettings", "is_own_judge", "judge_model"]
+__all__ = ["DEFAULT_CRITERIA", "JudgeSettings", "is_own_judge", "judge_model", "named_judge"]
 
 ANTHROPIC = "anthropic"
 _IMPORT_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
@@ -52,6 +52,11 @@ def judge_model(said: str) -> str:
     raise ConfigurationError(
         f'judge = {said!r} is not known; use "{ANTHROPIC}:MODEL", or "module:name" for a DeepEvalBaseLLM of yours'
     )
+
+
+def named_judge(judge: str) -> str:
+    """What :func:`judge_model` gave as the configuration has it."""
+    return judge if is_own_judge(judge) else f"{ANTHROPIC}:{judge}"
 
 
 def is_own_judge(judge: str) -> bool:

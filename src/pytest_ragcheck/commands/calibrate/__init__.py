@@ -1,0 +1,68 @@
+"""``calibrate``: lets the judge score answers that people have scored, and tells how far the two agree."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_ragcheck.commands.output import complain, say
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to ``python -m pytest_ragcheck``."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="compare the judge with people's scores",
+        description="Lets the configured judge score the answers that stand under `human` in a question file, prints "
+        "for each metric how far it agrees with people, and keeps that in ragcheck-calibration.json beside the "
+        "configuration. The exit code is 1 where an answer could not be judged.",
+    )
+    parser.add_argument(
+        "path", nargs="?", type=Path, help="a question file, or a folder with a configuration (default: this folder)"
+    )
+    parser.add_argument(
+        "--cache",
+        choices=("use", "refresh", "only"),
+        default="use",
+        help="as --ragcheck-cache (default: %(default)s)",
+    )
+    parser.add_argument("--concurrency", type=_positive, metavar="N", help="most calls in flight")
+    parser.add_argument("--max-cost", type=_dollars, metavar="USD", help="make no call that could cost more")
+    parser.set_defaults(run=_run)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _dollars(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected an amount in US dollars, got {text!r}")
+    return amount
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pytest_ragcheck.commands.calibrate.judging import judge_answers
+    from pytest_ragcheck.commands.calibrate.text import calibration_text, trouble_lines
+    from pytest_ragcheck.metrics.judged.calibration import FILE_NAME, save_calibration
+
+    outcome = judge_answers(
+        options.path, cache=options.cache, concurrency=options.concurrency, max_cost=options.max_cost
+    )
+    for line in calibration_text(outcome):
+        say(line)
+    for line in trouble_lines(outcome):
+        complain(line)
+    if outcome.calibration.metrics:
+        place = outcome.root / FILE_NAME
+        save_calibration(place, outcome.calibration)
+        say(f"written: {place}; commit it")
+    return int(bool(outcome.troubles))
