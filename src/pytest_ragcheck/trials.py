@@ -3,7 +3,7 @@
 A score's value is the mean over the trials in which it was measured, and thresholds are asserted on that mean.
 What could not be measured is never counted as a low score:
 
-- a question is *not run* where fewer than half of its trials were run;
+- a question is *not run* where any of its trials was not run (the budget is spent, or the store lacks its reply);
 - its answer is an *error* where no trial gave one;
 - a score is an *error* where fewer than half of the trials to which it applies could be measured.
 """
@@ -92,10 +92,10 @@ def _mean_score(name: str, trials: Sequence[Result]) -> Score:
     values = [score.value for score in scores if score.value is not None]
     failures = [failure for trial in trials if (failure := _unmeasured(name, trial)) is not None]
     threshold = scores[0].threshold
+    if all(score.value is None and score.error is None for score in scores):  # nor would it apply to a missing answer
+        return Score(metric=name, threshold=threshold, reason=scores[0].reason)
     if 2 * len(values) < len(values) + len(failures):
         return Score(metric=name, threshold=threshold, error=_too_few(values, failures))
-    if not values:
-        return Score(metric=name, threshold=threshold, reason=scores[0].reason)
     return Score(metric=name, value=_mean(values), threshold=threshold)
 
 
@@ -162,7 +162,7 @@ def _spread(values: Sequence[float]) -> float | None:
 
 def _common_not_run(trials: Sequence[Result]) -> str | None:
     reasons = [trial.not_run for trial in trials if trial.not_run is not None]
-    if 2 * len(reasons) <= len(trials):
+    if not reasons:
         return None
     return reasons[0] if len(reasons) == len(trials) else f"{len(reasons)} of {len(trials)} trials: {reasons[0]}"
 
@@ -216,7 +216,7 @@ def _is_settled(trials: Sequence[Result], remaining: int, thresholds: Mapping[st
     whole = combined(trials, planned=len(trials) + remaining)
     values = {name: _measured(name, trials) for name in thresholds if _can_apply(name, trials)}
     if whole.state is State.FAILED:
-        failed = [score.metric for score in whole.failed_scores]
+        failed = values.keys() & {score.metric for score in whole.failed_scores}
         return any(_stays_below(values[name], remaining, thresholds[name]) for name in failed)
     return (
         whole.state is State.PASSED

@@ -104,7 +104,7 @@ def trials_summary(results: Iterable[Result], width: int) -> list[str]:
     asked, planned = sum(len(result.trials) for result in repeated), sum(result.planned_trials for result in repeated)
     told = f"{figures.plural(asked, 'trial')} of {figures.plural(len(repeated), 'question')}"
     if asked < planned:
-        told += f" ({planned - asked:,} left out, as they could not change a verdict)"
+        told = f"{asked:,} of {planned:,} trials (the others could change no verdict)"
     counted = [one for result in repeated if (one := tally(result)) is not None]
     passed, failed = sum(one.passed for one in counted), sum(one.failed for one in counted)
     if passed + failed:
