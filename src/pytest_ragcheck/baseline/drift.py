@@ -11,9 +11,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.baseline.differences import PairedScores, differences, sign_flips
+from pytest_ragcheck.baseline.differences import PairedScores, differences
 from pytest_ragcheck.baseline.pairs import matched
 from pytest_ragcheck.baseline.statistics import LEVEL
+from pytest_ragcheck.baseline.swaps import swap_test
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.model import Answer, Context
 
@@ -115,15 +116,15 @@ def _stored(pair: Pair, scores: Mapping[str, float], texts: Mapping[str, str]) -
 def movement(metric: str, drift: Drift) -> Movement | None:
     """How far the judge moved under the metric; None where that may be chance.
 
-    The same sign flips as for a run, one-sided in either direction.
+    The same test as for a run, one-sided in either direction.
     """
     scores = [one for one in drift.scores if one.metric == metric]
     if not scores:
         return None
     pairs = [PairedScores(question="\0".join(one.key), baseline=(one.baseline,), run=(one.value,)) for one in scores]
     found = differences(pairs)
-    flips = sign_flips(found.by_cluster)
-    if min(flips.drop, flips.rise) > LEVEL:
+    test = swap_test(pairs)
+    if min(test.drop, test.rise) > LEVEL:
         return None
     return Movement(answers=len(scores), mean=found.mean, bounds=found.interval() or (-1.0, 1.0))
 

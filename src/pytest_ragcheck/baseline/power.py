@@ -29,11 +29,11 @@ def smallest_visible_drop(found: Differences, *, level: float, practical_minimum
     error = found.standard_error
     if error is None:
         return None
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     freedom = found.clusters - 1
-    by_power = float(t.ppf(POWER, freedom)) * error
-    return max(float(t.isf(level, freedom)) * error, practical_minimum) + by_power
+    significant = float(stdtrit(freedom, 1 - level)) * error
+    return max(significant, practical_minimum) + float(stdtrit(freedom, POWER)) * error
 
 
 def remedy(scores: MetricScores, found: Differences, *, margin: float) -> str:
@@ -45,9 +45,9 @@ def remedy(scores: MetricScores, found: Differences, *, margin: float) -> str:
     error = found.standard_error
     if not error:
         return f"measure more questions: {_questions(found.questions)} cannot tell change from noise"
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    wanted = margin / float(norm.ppf(0.975) + norm.ppf(POWER))
+    wanted = margin / float(ndtri(0.975) + ndtri(POWER))
     questions = math.ceil(found.questions * (error / wanted) ** 2)
     trials = _trials(scores.pairs, error, wanted)
     by_trials = "" if trials is None else f", or {trials} trials of each in the baseline and in the run,"
@@ -60,7 +60,7 @@ def _questions(count: int) -> str:
 
 def _rounded_up(count: int) -> int:
     """To two digits, upward: an estimate."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit: int = 10 ** max(0, len(str(count)) - 2)
     return math.ceil(count / unit) * unit
 
 

@@ -10,20 +10,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.baseline.breaks import score_changes
-from pytest_ragcheck.baseline.differences import MetricScores, PairedScores, differences, sign_flips
+from pytest_ragcheck.baseline.differences import MetricScores, PairedScores, differences
 from pytest_ragcheck.baseline.power import remedy, smallest_visible_drop
+from pytest_ragcheck.baseline.swaps import swap_test
 from pytest_ragcheck.comparison import MetricChange, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ragcheck.baseline.differences import Differences, SignFlips
+    from pytest_ragcheck.baseline.differences import Differences
+    from pytest_ragcheck.baseline.swaps import SwapTest
     from pytest_ragcheck.comparison import ScoreChange
 
 __all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
 
-LEVEL = 0.05
-"""One-sided, of the mean's guard over all metrics together."""
+LEVEL = 0.045
+"""One-sided, of the mean's guard over all metrics together. The rest of 5 % is left to the guard of the questions."""
 MEANINGFUL_DROP = 0.05
 """``same`` means that a mean drop as large as this is excluded, or as the practical minimum where that is larger."""
 
@@ -46,8 +48,8 @@ def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
     A metric without questions is ``not comparable``, with means of 0.
     """
     measured = [_Measured.of(scores) for scores in metrics if scores.pairs]
-    drops = dict(zip((one.name for one in measured), holm([one.flips.drop for one in measured]), strict=True))
-    rises = dict(zip((one.name for one in measured), holm([one.flips.rise for one in measured]), strict=True))
+    drops = dict(zip((one.name for one in measured), holm([one.test.drop for one in measured]), strict=True))
+    rises = dict(zip((one.name for one in measured), holm([one.test.rise for one in measured]), strict=True))
     decided = {
         one.name: one.decision(drops[one.name], rises[one.name], level=LEVEL / len(measured)) for one in measured
     }
@@ -74,13 +76,12 @@ class _Measured:
 
     input: MetricScores
     found: Differences
-    flips: SignFlips
+    test: SwapTest
     changes: Mapping[str, ScoreChange]
 
     @classmethod
     def of(cls, scores: MetricScores) -> _Measured:
-        found = differences(scores.pairs)
-        return cls(scores, found, sign_flips(found.by_cluster), score_changes(scores))
+        return cls(scores, differences(scores.pairs), swap_test(scores.pairs), score_changes(scores))
 
     @property
     def name(self) -> str:
@@ -103,7 +104,7 @@ class _Measured:
             p_value=drop,
             practical_minimum=scores.practical_minimum,
             smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
-            method=self.flips.method,
+            method=self.test.method,
             remedy=remedy(scores, found, margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
         )
         return MetricDecision(change=change, scores=self.changes)
@@ -118,7 +119,7 @@ class _Measured:
 
     def _excludes(self, drop: float) -> bool:
         """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped."""
-        if not any(any(cluster) for cluster in self.found.by_cluster):
+        if self.found.unmoved:
             return True
         interval = self.found.interval()
         return interval is not None and interval[0] > -drop
