@@ -135,7 +135,7 @@ def test_what_each_metric_needs():
         "contextual_relevancy",
     }
     assert required_inputs("contextual_recall") == {"judge", "contexts", "reference"}
-    assert required_inputs("answer_relevancy") == {"judge"}
+    assert required_inputs("answer_relevancy") == {"judge", "answer"}
     with pytest.raises(ConfigurationError, match="metric 'faithfulness' needs a judge"):
         create_metrics(["faithfulness"], top_k=5, embed=None)
 

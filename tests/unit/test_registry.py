@@ -37,10 +37,12 @@ def test_every_metric_can_be_made_and_carries_its_name():
 
 def test_what_metrics_need():
     assert {name for name in RETRIEVAL | TEXT if "gold" in required_inputs(name)} == RETRIEVAL
-    assert required_inputs("answer_similarity") == {"reference", "embedder"}
-    assert required_inputs("reference_coverage") == {"reference"}
-    assert required_inputs("must_contain") == {"must_contain"}
-    assert required_inputs("groundedness") == required_inputs("refusal") == frozenset()
+    assert required_inputs("answer_similarity") == {"answer", "reference", "embedder"}
+    assert required_inputs("reference_coverage") == {"answer", "reference"}
+    assert required_inputs("must_contain") == {"answer", "must_contain"}
+    assert required_inputs("groundedness") == {"answer", "contexts"}
+    assert required_inputs("refusal") == {"answer"}
+    assert all("contexts" in required_inputs(name) for name in RETRIEVAL)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -75,7 +75,7 @@ def _deepeval_spec(found: Given) -> registry.MetricSpec:
 
 def _spec(candidate: Any, name: str, origin: tuple[str, int]) -> registry.MetricSpec:
     parameters = _parameters(candidate, name, origin)
-    needs = frozenset(parameters) & {"judge", "reference", "contexts"}
+    needs = frozenset(parameters) & {"answer", "judge", "reference", "contexts"}
     return registry.MetricSpec(name=name, make=lambda parts: _made(candidate, name, parameters, parts), needs=needs)
 
 

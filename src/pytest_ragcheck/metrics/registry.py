@@ -51,7 +51,8 @@ class MetricSpec:
     """A metric that can be named in the configuration.
 
     ``needs`` holds what the question must have for the metric to apply (``gold``, ``reference``,
-    ``must_contain``) and what the run must provide (``embedder``, ``judge``, ``contexts``).
+    ``must_contain``), what the pipeline must give (``answer``, ``contexts``) and what the run must provide
+    (``embedder``, ``judge``).
     """
 
     name: str
@@ -67,7 +68,7 @@ def _retrieval_spec(name: str) -> MetricSpec:
     def make(parts: MetricParts) -> Metric:
         return RetrievalMetric(name, parts.top_k)
 
-    return MetricSpec(name=name, make=make, needs=frozenset({"gold"}))
+    return MetricSpec(name=name, make=make, needs=frozenset({"gold", "contexts"}))
 
 
 def _answer_similarity(parts: MetricParts) -> Metric:
@@ -82,7 +83,7 @@ def _judged_spec(kind: Kind) -> MetricSpec:
 
         return JudgedMetric(kind, judging_of(parts, kind.name))
 
-    return MetricSpec(name=kind.name, make=make, needs=(kind.needs - {"answer"}) | {"judge"})
+    return MetricSpec(name=kind.name, make=make, needs=kind.needs | {"judge"})
 
 
 def judging_of(parts: MetricParts, name: str) -> Judging:
@@ -94,11 +95,11 @@ def judging_of(parts: MetricParts, name: str) -> Judging:
 
 _BUILT_IN: tuple[MetricSpec, ...] = (
     *(_retrieval_spec(name) for name in RETRIEVAL_MEASURES),
-    MetricSpec(name="groundedness", make=lambda _: Groundedness()),
-    MetricSpec(name="answer_similarity", make=_answer_similarity, needs=frozenset({"reference", "embedder"})),
-    MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"reference"})),
-    MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"must_contain"})),
-    MetricSpec(name="refusal", make=lambda _: Refusal()),
+    MetricSpec(name="groundedness", make=lambda _: Groundedness(), needs=frozenset({"answer", "contexts"})),
+    MetricSpec(name="answer_similarity", make=_answer_similarity, needs=frozenset({"answer", "reference", "embedder"})),
+    MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"answer", "reference"})),
+    MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"answer", "must_contain"})),
+    MetricSpec(name="refusal", make=lambda _: Refusal(), needs=frozenset({"answer"})),
     *(_judged_spec(kind) for kind in KINDS.values()),
 )
 _specs: dict[str, MetricSpec] = {spec.name: spec for spec in _BUILT_IN}

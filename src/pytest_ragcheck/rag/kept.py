@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.calls import current_trial
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.model import Answer
+from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.run_file import dump, load, normalised
 from pytest_ragcheck.store import digest
 
@@ -72,9 +73,7 @@ class KeptAnswers:
 
     async def close(self) -> None:
         """Close the pipeline, where it has something to close."""
-        close = getattr(self.pipeline, "close", None)
-        if close is not None:
-            await close()
+        await close_pipeline(self.pipeline)
 
     def _kept(self, question: Question) -> Answer | None:
         stored = self._store.get(KIND, self._key(question), since=self._since)

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Question
     from pytest_ragcheck.rag.index import Index
 
-__all__ = ["Generator", "Pipeline", "ReferencePipeline", "SystemPipeline", "as_pipeline", "repeats_itself"]
+__all__ = [
+    "Generator",
+    "Pipeline",
+    "ReferencePipeline",
+    "SystemPipeline",
+    "as_pipeline",
+    "close_pipeline",
+    "repeats_itself",
+]
 
 SYNC_CALLS_AT_ONCE = 32
 NO_HISTORY = (
@@ -89,11 +97,15 @@ class SystemPipeline:
     A callable gets the question's text; where its first parameter is annotated with ``Question`` it gets the
     :class:`~pytest_ragcheck.model.Question`; where a later one is named ``history`` it gets the earlier turns too.
     Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as
-    many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads).
+    many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
+    pipeline.
     """
 
-    def __init__(self, system: System, *, timeout: float | None = None, at_once: int | None = None) -> None:
+    def __init__(
+        self, system: System, *, timeout: float | None = None, at_once: int | None = None, owned: Any = None
+    ) -> None:
         self._system = system
+        self._owned = owned
         self._timeout = timeout
         if at_once is None and not system.is_async:
             at_once = SYNC_CALLS_AT_ONCE
@@ -111,6 +123,16 @@ class SystemPipeline:
     async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:
         """Ask the system and bring what it returns into shape."""
         return retrieved(contexts) if contexts is not None else await self._asked(question)
+
+    async def close(self) -> None:
+        """Close what ends with it, if that can be closed (``aclose``, ``close``)."""
+        for name in ("aclose", "close"):
+            method = getattr(self._owned, name, None)
+            if callable(method):
+                closing = method()
+                if inspect.isawaitable(closing):
+                    await closing
+                return
 
     async def _asked(self, question: Question) -> Answer:
         if question.history and not self._system.takes_history:
@@ -133,8 +155,13 @@ class SystemPipeline:
         return await returned if inspect.isawaitable(returned) else returned
 
 
-def as_pipeline(candidate: Any, *, timeout: float | None = None, at_once: int | None = None) -> Pipeline:
-    """A pipeline as it is, or a system made one; ConfigurationError for what cannot be asked."""
+def as_pipeline(
+    candidate: Any, *, timeout: float | None = None, at_once: int | None = None, owned: bool = False
+) -> Pipeline:
+    """A pipeline as it is, or a system made one; ConfigurationError for what cannot be asked.
+
+    ``owned``: the system was made for this pipeline, and is closed with it.
+    """
     if all(callable(getattr(candidate, name, None)) for name in ("prepare", "retrieve", "generate")):
         pipeline: Pipeline = candidate
         return pipeline
@@ -145,7 +172,16 @@ def as_pipeline(candidate: Any, *, timeout: float | None = None, at_once: int | 
             f"the system under test must be a callable that takes a question, or have a method {methods}; "
             f"got {kind_of(candidate)}"
         )
-    return SystemPipeline(system, timeout=timeout, at_once=at_once)
+    return SystemPipeline(system, timeout=timeout, at_once=at_once, owned=candidate if owned else None)
+
+
+async def close_pipeline(pipeline: Pipeline) -> None:
+    """Give back what a pipeline holds, where it has a method ``close`` for that."""
+    close = getattr(pipeline, "close", None)
+    if callable(close):
+        closing = close()
+        if inspect.isawaitable(closing):
+            await closing
 
 
 def repeats_itself(answering: Generator | Pipeline) -> bool:

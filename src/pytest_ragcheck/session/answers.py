@@ -11,12 +11,13 @@ from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.model import Failure, Result
-from pytest_ragcheck.rag.pipeline import as_pipeline, repeats_itself
+from pytest_ragcheck.rag.pipeline import as_pipeline, close_pipeline, repeats_itself
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
+from pytest_ragcheck.session.systems import keeping_answers, own_system
 from pytest_ragcheck.session.variants import variant_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class LiveAnswers:
         """What the user should know of how the questions were asked."""
         self._done = 0
         self._to_open: list[Suite] = []
+        self._to_close: list[Pipeline] = []
         self._progress = Progress(session.config, self._state)
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
@@ -152,13 +154,17 @@ class LiveAnswers:
         await self._progress.close()
         for batch in self._batches.values():
             await batch.close()
+        for pipeline in self._to_close:
+            await close_pipeline(pipeline)
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
             self.plans += await gateways.plans()
             await gateways.close()
 
     def _batch(self, name: str, candidate: Any) -> _Batch:
-        entries = [entry for item, entry in selected_items(self._session) if self.batch_of(item) == name]
+        selected = [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == name]
+        entries = [entry for _, entry in selected]
+        system = next((self._pipelines.variant(item).long for item, _ in selected), "")
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
@@ -166,7 +172,7 @@ class LiveAnswers:
             suite.gateways.run_clock = self._slots.clock.now
             suite.gateways.sharing = self._sharing
             try:
-                jobs += self._jobs(suite, own, candidate)
+                jobs += self._jobs(suite, own, candidate, system)
             except Exception as problem:  # noqa: BLE001 (each item tells it as its own error)
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
@@ -187,18 +193,9 @@ class LiveAnswers:
         snapshots = self.suites[0].gateways.snapshots() if self.suites else []
         return self._done, sum(len(batch) for batch in self._batches.values()), snapshots
 
-    def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any) -> list[Job]:
+    def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> list[Job]:
         self.suites.append(suite)
-        pipeline: Pipeline
-        if isinstance(candidate, ConfiguredPipeline):
-            pipeline = suite.pipeline
-            suite.set_up([entry.question for entry in entries])
-        elif self._options.plan:
-            pipeline = PlannedPipeline()
-            self.unforeseen += len(entries)
-        else:
-            at_once = self._sharing.calls(self._cap(suite))
-            pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
+        pipeline = self._pipeline(suite, entries, candidate, system)
         if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
             self._to_open.append(suite)
         trials = self._trials(suite, pipeline)
@@ -210,10 +207,35 @@ class LiveAnswers:
                 metrics=suite.metrics,
                 thresholds=suite.thresholds(entry.question),
                 trials=trials,
+                contexts_needed_by=suite.contexts_needed_by,
                 stops_when_settled=self._options.stop_trials,
             )
             for entry in entries
         ]
+
+    def _pipeline(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> Pipeline:
+        """What answers a suite's questions: what the configuration says, or the user's ``candidate``."""
+        is_configured = isinstance(candidate, ConfiguredPipeline)
+        if is_configured and not suite.has_own_system:
+            suite.set_up([entry.question for entry in entries])
+            return suite.pipeline
+        if is_configured and suite.settings.answers is not None:
+            return suite.recorded
+        if self._options.plan:
+            self.unforeseen += len(entries)
+            return PlannedPipeline()
+        at_once = self._sharing.calls(self._cap(suite))
+        if is_configured:
+            seats = self._sharing.seats(self._cap(suite))
+            rate = self._sharing.rate(suite.settings.requests_per_minute, seats=seats)
+            pipeline = own_system(suite.settings, at_once=at_once, requests_per_minute=rate)
+        else:
+            pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
+        pipeline, notice = keeping_answers(pipeline, suite, self._options, system=system, is_configured=is_configured)
+        if notice is not None and notice not in self.notices:
+            self.notices.append(notice)
+        self._to_close.append(pipeline)
+        return pipeline
 
     def _trials(self, suite: Suite, pipeline: Pipeline) -> int:
         """As many as wanted, but one where all would be the same."""

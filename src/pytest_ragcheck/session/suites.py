@@ -15,7 +15,9 @@ from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckErr
 from pytest_ragcheck.metrics.judged.kinds import KINDS, judging_digest
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.metrics.stored import AnswerMetric
+from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
+from pytest_ragcheck.session import systems
 from pytest_ragcheck.session.config import find_configuration, load_settings
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
@@ -34,15 +36,13 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.embedding import CachedEmbedder
     from pytest_ragcheck.rag.index import Index
     from pytest_ragcheck.rag.pipeline import Generator, Pipeline
+    from pytest_ragcheck.rag.recorded import RecordedAnswers
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.planning import PlannedGenerator
 
 __all__ = ["Suite", "SuiteCatalog"]
-
-EXTRACTIVE = "extractive"
-ANTHROPIC = "anthropic"
 
 
 class Suite:
@@ -84,6 +84,7 @@ class Suite:
         self._configured = self._chosen(configured)
         self._check_metrics()
         self._check_access()
+        self._check_system()
         if self.corpus is not None and is_import_path(settings.embedder):
             _ = self.embedder  # tells at once what is wrong with it
 
@@ -136,14 +137,26 @@ class Suite:
             f"{self.name}: {among}; it found {self.index.recall:.1%} of what an exact one finds (exact_search_up_to)"
         ]
 
+    @property
+    def has_own_system(self) -> bool:
+        """Whether the configuration names a system of the user's in place of the reference pipeline."""
+        return systems.is_own_system(self.settings)
+
+    @cached_property
+    def recorded(self) -> RecordedAnswers:
+        """The recorded answers that the configuration names."""
+        return systems.read_recorded(self.settings, self.written)
+
     @cached_property
     def pipeline(self) -> Pipeline:
         """The reference pipeline: retrieve from the index, answer with the configured generator."""
         from pytest_ragcheck.rag.offline import OfflineGenerator
         from pytest_ragcheck.rag.pipeline import ReferencePipeline
 
-        generator: Generator
-        if self._options.plan:
+        generator: Generator | None
+        if self.settings.generator == systems.NONE:
+            generator = None
+        elif self._options.plan:
             generator = self._planned_generator
         elif self.model_generator is None:
             generator = OfflineGenerator(self.index, self.store, reads_store=self._options.cache != "refresh")
@@ -163,15 +176,12 @@ class Suite:
     @cached_property
     def model_generator(self) -> ClaudeGenerator | None:
         """The configured model behind the gateway; None where no model is configured."""
-        provider, _, model = self.settings.generator.partition(":")
-        if provider == ANTHROPIC and model:
-            return self._model_generator(model)
-        if self.settings.generator == EXTRACTIVE:
+        if self.has_own_system or self.settings.generator in {systems.EXTRACTIVE, systems.NONE}:
             return None
-        raise ConfigurationError(
-            f'{self.settings.origin}: generator = {self.settings.generator!r} is not known; use "{EXTRACTIVE}", '
-            f'"{ANTHROPIC}:MODEL", or override the fixture ragcheck_pipeline with your own system'
-        )
+        provider, _, model = self.settings.generator.partition(":")
+        if provider == systems.ANTHROPIC and model:
+            return self._model_generator(model)
+        raise systems.unknown_generator(self.settings)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -238,7 +248,7 @@ class Suite:
     def set_up(self, questions: Sequence[Question]) -> None:
         """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all."""
         self.is_set_up = True
-        self.index.make_ready([question.question for question in questions], self.settings.top_k)
+        self.index.make_ready([search_text(question) for question in questions], self.settings.top_k)
 
     def thresholds(self, question: Question) -> Mapping[str, float]:
         """The least values for one question, by metric."""
@@ -249,7 +259,12 @@ class Suite:
     def fingerprints(self) -> Mapping[str, str]:
         """A digest of each thing that makes two runs comparable."""
         questions = digest(*(repr(question) for question in self.questions)).hex()
-        prints = {"questions": questions, "generator": self.settings.generator, "top_k": str(self.settings.top_k)}
+        generator = systems.without_secrets(self.settings)
+        prints = {"questions": questions, "generator": generator, "top_k": str(self.settings.top_k)}
+        if self.settings.answers is not None:
+            prints["generator"] = f"recorded answers {self.recorded.fingerprint}"
+        if systems.is_endpoint(self.settings):
+            prints["generation"] = digest(self.settings.generator, repr(self.settings.endpoint)).hex()
         if self.model_generator is not None:
             prints["generation"] = digest(*map(repr, _asked_with(self.model_generator))).hex()
         if self.corpus is not None:
@@ -275,10 +290,9 @@ class Suite:
                 measured.setdefault(name, None)
         if not measured:
             # Nobody asked for an embedding model to be loaded, or a judge to be paid.
+            unasked = {"embedder", "judge", *(["answer"] if self._generates_nothing else [])}
             cheap = [
-                name
-                for name in metric_names()
-                if not {"embedder", "judge"} & required_inputs(name) and not is_import_path(name)
+                name for name in metric_names() if not unasked & required_inputs(name) and not is_import_path(name)
             ]
             measured = dict.fromkeys(name for name in cheap if self._has_inputs(name))
         if self._options.metrics is not None:
@@ -304,17 +318,41 @@ class Suite:
                     f"{self.settings.origin}: metric {name!r} needs {missing}, and no question of {self.name} has any; "
                     f"add {missing} to the questions or leave the metric out"
                 )
+            if "answer" in required_inputs(name) and self._generates_nothing:
+                raise ConfigurationError(
+                    f'{self.settings.origin}: metric {name!r} needs an answer, and generator = "{systems.NONE}" gives '
+                    "none; leave the metric out, or name a generator"
+                )
             if "embedder" in required_inputs(name):
                 _ = self.embedder  # tells at once what is not installed
             if "judge" in required_inputs(name):
                 self._check_judge(name)
+
+    def _check_system(self) -> None:
+        """What can be known of a system of the user's before it is asked."""
+        if self.settings.answers is not None:
+            _ = self.recorded
+        elif systems.is_endpoint(self.settings):
+            endpoint = systems.make_endpoint(self.settings)
+            systems.check_history(endpoint, self.written)
+            if not self._options.plan and self._options.cache != "only":
+                systems.check_environment(endpoint, self.settings)
+
+    @property
+    def _generates_nothing(self) -> bool:
+        return self.settings.answers is None and self.settings.generator == systems.NONE
+
+    @property
+    def contexts_needed_by(self) -> frozenset[str]:
+        """The metrics that look at contexts."""
+        return frozenset(name for name in self._configured if "contexts" in required_inputs(name))
 
     def _check_judge(self, name: str) -> None:
         from pytest_ragcheck.metrics.judged.library import check_installed
 
         if self.settings.judge is None:
             raise ConfigurationError(
-                f'{self.settings.origin}: metric {name!r} needs a judge; set `judge = "{ANTHROPIC}:MODEL"` there, '
+                f'{self.settings.origin}: metric {name!r} needs a judge; set `judge = "anthropic:MODEL"` there, '
                 "or leave the metric out"
             )
         if name in KINDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.rag.recorded import RecordedAnswers
     from pytest_ragcheck.session.config import Settings
-    from pytest_ragcheck.store import Store
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.suites import Suite
 
 __all__ = [
     "ANTHROPIC",
     "EXTRACTIVE",
     "NONE",
+    "check_environment",
+    "check_history",
     "is_endpoint",
     "is_named_object",
     "is_own_system",
     "keeping_answers",
     "make_endpoint",
-    "make_named_object",
+    "own_system",
     "read_recorded",
     "unknown_generator",
     "without_secrets",
@@ -71,27 +74,58 @@ def without_secrets(settings: Settings) -> str:
     return settings.generator.partition("?")[0] if is_endpoint(settings) else settings.generator
 
 
-def make_endpoint(settings: Settings, questions: Sequence[Question], *, concurrency: int | None) -> HttpEndpoint:
-    """The endpoint; ConfigurationError, or DatasetError for a question that it cannot be asked."""
+def own_system(settings: Settings, *, at_once: int | None, requests_per_minute: float | None) -> Pipeline:
+    """The pipeline of an address or of an object; ConfigurationError where there can be none."""
+    from pytest_ragcheck.rag.pipeline import as_pipeline
+
+    if is_endpoint(settings):
+        return make_endpoint(settings, concurrency=at_once, requests_per_minute=requests_per_minute)
+    made = make_named_object(settings)
+    try:
+        return as_pipeline(made, timeout=settings.answer_timeout, at_once=at_once, owned=True)
+    except ConfigurationError as problem:
+        raise ConfigurationError(f"{settings.origin}: generator = {settings.generator!r}: {problem}") from None
+
+
+def make_endpoint(
+    settings: Settings, *, concurrency: int | None = None, requests_per_minute: float | None = None
+) -> HttpEndpoint:
+    """The endpoint; ConfigurationError for what cannot be sent or read."""
     from pytest_ragcheck.rag.endpoint import HttpEndpoint
 
+    said = {field.name: getattr(settings.endpoint, field.name) for field in fields(settings.endpoint)}
     try:
-        endpoint = HttpEndpoint(
+        return HttpEndpoint(
             settings.generator,
-            **{name: getattr(settings.endpoint, name) for name in asdict(settings.endpoint) if name != "headers"},
-            headers=settings.endpoint.headers,
+            **said,
             timeout=settings.answer_timeout,
             concurrency=concurrency,
-            requests_per_minute=settings.requests_per_minute,
+            requests_per_minute=requests_per_minute,
         )
     except ConfigurationError as problem:
-        place = "generator: " if str(problem).startswith("url: ") else "endpoint."
-        raise ConfigurationError(f"{settings.origin}: {place}{str(problem).removeprefix('url: ')}") from None
-    with_turns = next((question for question in questions if question.history), None)
-    if with_turns is not None and not endpoint.takes_history:
-        remedy = 'put "$history" into [endpoint] request'
-        raise DatasetError(with_turns.dataset, with_turns.line, f"history: the endpoint would not get it; {remedy}")
-    return endpoint
+        raise _about_endpoint(settings, problem) from None
+
+
+def check_history(endpoint: HttpEndpoint, questions: Sequence[Question]) -> None:
+    """Raise DatasetError for a question with earlier turns that the endpoint would not get."""
+    question = next((question for question in questions if question.history), None)
+    if question is not None and not endpoint.takes_history:
+        problem = 'history: the endpoint would not get it; put "$history" into [endpoint] request'
+        raise DatasetError(question.dataset, question.line, problem)
+
+
+def check_environment(endpoint: HttpEndpoint, settings: Settings) -> None:
+    """Raise ConfigurationError where the environment lacks what the endpoint needs."""
+    try:
+        endpoint.check()
+    except ConfigurationError as problem:
+        raise _about_endpoint(settings, problem) from None
+
+
+def _about_endpoint(settings: Settings, problem: ConfigurationError) -> ConfigurationError:
+    key, _, text = str(problem).partition(": ")
+    place = "generator" if key == "url" else f"endpoint.{key}"
+    return ConfigurationError(f"{settings.origin}: {place}: {text}")
 
 
 def make_named_object(settings: Settings) -> Any:
@@ -137,23 +171,28 @@ def read_recorded(settings: Settings, questions: Sequence[Question]) -> Recorded
 
 
 def keeping_answers(
-    pipeline: Pipeline, settings: Settings, store: Store, *, system: str, since: float | None, only: bool
+    pipeline: Pipeline, suite: Suite, options: Options, *, system: str, is_configured: bool
 ) -> tuple[Pipeline, str | None]:
     """The pipeline behind the store, if the configuration says what tells its versions apart; and a notice.
 
-    ``system`` names the pipeline among those that share a configuration.
-    Raises ConfigurationError where ``fingerprint`` cannot be used.
+    ``system`` names the pipeline among those of a session. Raises ConfigurationError where ``fingerprint`` cannot be
+    used.
     """
     from pytest_ragcheck.rag.fingerprints import UNCOMMITTED, version_of_system
     from pytest_ragcheck.rag.kept import KeptAnswers
 
-    if settings.fingerprint is None:
-        return pipeline, None
-    try:
-        version = version_of_system(settings.fingerprint, settings.root)
-    except ConfigurationError as problem:
-        raise ConfigurationError(f"{settings.origin}: {problem}") from None
-    if version is None:
-        return pipeline, f"{settings.origin}: {UNCOMMITTED}"
-    whole = digest(system, settings.generator, repr(settings.endpoint), version).hex()
-    return KeptAnswers(pipeline, store, version=whole, since=since, only=only), None
+    settings = suite.settings
+    only = options.cache == "only"
+    version, notice = None, None
+    if settings.fingerprint is not None and options.cache != "off":
+        try:
+            version = version_of_system(settings.fingerprint, settings.root)
+        except ConfigurationError as problem:
+            raise ConfigurationError(f"{settings.origin}: {problem}") from None
+        notice = f"{settings.origin}: {UNCOMMITTED}" if version is None else None
+    if version is None and not (only and is_configured and is_endpoint(settings)):
+        return pipeline, notice
+    since = suite.gateways.run_started if options.cache == "refresh" else None
+    configured = [settings.generator, repr(settings.endpoint)] if is_configured else []
+    whole = digest(system, *configured, version or "").hex()
+    return KeptAnswers(pipeline, suite.store, version=whole, since=since, only=only), notice

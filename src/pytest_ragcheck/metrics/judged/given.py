@@ -60,7 +60,7 @@ class Given:
     @property
     def needs(self) -> frozenset[str]:
         """As in :attr:`~pytest_ragcheck.metrics.registry.MetricSpec.needs`."""
-        return (self.kind.needs - {"answer"}) | ({"judge"} if self.asks_judge else frozenset())
+        return self.kind.needs | ({"judge"} if self.asks_judge else frozenset())
 
 
 def is_deepevals(thing: Any) -> bool:
