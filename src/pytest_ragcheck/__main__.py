@@ -7,14 +7,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.commands import cache, calibrate, compare, doctor, gate, init, lint, report
+from pytest_ragcheck.commands import cache, calibrate, compare, doctor, gate, init, lint, questions, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (init, doctor, lint, report, compare, gate, calibrate, cache)
+COMMANDS = (init, doctor, lint, questions, report, compare, gate, calibrate, cache)
 USAGE_ERROR = 4
 """pytest's exit code for the same."""
 INTERRUPTED = 130
