@@ -8,7 +8,9 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from pytest_ragcheck.model import Score
 
 __all__ = ["Bar", "area", "histogram", "occupancy"]
 
@@ -26,18 +28,25 @@ class Bar:
     count: int
     height: float
     """Share of the highest bar."""
+    below: float
+    """Share of this bar that is below its threshold."""
 
 
-def histogram(values: Sequence[float]) -> list[Bar]:
-    """Ten bars of equal width from 0 to 1; the last one holds 1 too."""
-    counts = [0] * _BINS
-    for value in values:
-        counts[min(max(int(value * _BINS), 0), _BINS - 1)] += 1
-    highest = max(counts) or 1
-    return [
-        Bar(index / _BINS, (index + 1) / _BINS, count, max(count / highest, _LEAST_SHARE) if count else 0.0)
-        for index, count in enumerate(counts)
-    ]
+def histogram(scores: Iterable[Score]) -> list[Bar]:
+    """Ten bars of equal width from 0 to 1; the last one holds 1 too. What was not measured stands in none."""
+    bins: list[list[Score]] = [[] for _ in range(_BINS)]
+    for score in scores:
+        if score.value is not None:
+            bins[min(max(int(score.value * _BINS), 0), _BINS - 1)].append(score)
+    highest = max(map(len, bins)) or 1
+    return [_bar(index / _BINS, held, highest) for index, held in enumerate(bins)]
+
+
+def _bar(low: float, scores: Sequence[Score], highest: int) -> Bar:
+    count = len(scores)
+    height = max(count / highest, _LEAST_SHARE) if count else 0.0
+    below = sum(score.below_threshold for score in scores)
+    return Bar(low, low + 1 / _BINS, count, height, below / max(count, 1))
 
 
 def occupancy(spans: Sequence[tuple[float, float]], end: float, steps: int) -> list[float]:

@@ -110,7 +110,7 @@ def _score(score: Score, change: ScoreChange | None) -> dict[str, Any]:
         "status": status(score),
         "value": score.value,
         "threshold": score.threshold,
-        "shown": against_threshold(score),
+        "shown": against_threshold(score).replace(">=", "≥"),
         "reason": score.reason,
         "error": None if score.error is None else _failure(score.error),
         "findings": [[finding.kind.value, finding.text, finding.remark] for finding in findings(score)],

@@ -132,7 +132,7 @@ def _card(summary: MetricSummary, results: Iterable[Result], comparison: Compari
     thresholds = {score.threshold for score in scores if score.measured}
     return Card(
         summary=summary,
-        bars=histogram([score.value for score in scores if score.value is not None]),
+        bars=histogram(scores),
         threshold=thresholds.pop() if len(thresholds) == 1 else None,
         change=None if comparison is None else comparison.metrics.get(summary.metric),
     )

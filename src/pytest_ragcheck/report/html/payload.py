@@ -37,8 +37,6 @@ def payload(run: Run, comparison: Comparison | None) -> dict[str, Any]:
         # Those with a threshold first: where there is room for some, for them.
         "metrics": [one.metric for one in sorted(summaries, key=lambda one: one.judged == 0)],
         "compared": comparison is not None,
-        "mode": run.mode,
-        "wall": run.wall,
     }
 
 

@@ -21,7 +21,7 @@ __all__ = ["HEIGHT", "WIDTH", "Chart", "Lane", "Timeline", "timeline"]
 WIDTH, HEIGHT = 800, 64
 """Of a lane's drawing, in its own units."""
 _STEPS = 240
-_MOST_TICKS = 6
+_MOST_TICKS = 8
 _PHASES = ("retrieval", "generation", "evaluation")
 
 _Spans = list[tuple[float, float]]
@@ -82,12 +82,12 @@ class Timeline:
 def timeline(run: Run, sequential: Run | None) -> Timeline:
     """The view of ``run``, and beside it of ``sequential``, a run of the same questions one after another."""
     runs = [run] if sequential is None else [run, sequential]
-    end = max((_end(one) for one in runs), default=0.0)
+    length = max(end - start for start, end in map(_extent, runs))
     in_the_way = None if sequential is None else obstacle(sequential, run)
     return Timeline(
         summary=_summary(run),
-        charts=[Chart(_title(one), _lanes(one, end)) for one in runs],
-        ticks=_ticks(end),
+        charts=[Chart(_title(one), _lanes(one, length)) for one in runs],
+        ticks=_ticks(length),
         phases=phase_rows(run),
         compared=[] if sequential is None or in_the_way is not None else comparison_rows(sequential, run),
         obstacle=None if in_the_way is None else in_the_way[0],
@@ -99,8 +99,11 @@ def _title(run: Run) -> str:
     return f"{run.mode.capitalize()}, {figures.seconds(run.wall)}"
 
 
-def _end(run: Run) -> float:
-    return max([run.wall, *(result.timing.finished for result in run.results)])
+def _extent(run: Run) -> tuple[float, float]:
+    """When the first question started and the last one was done; before that the run was set up."""
+    timings = [result.timing for result in run.results if result.timing.finished]
+    starts, ends = (timing.started for timing in timings), (timing.finished for timing in timings)
+    return min(starts, default=0.0), max(ends, default=run.wall)
 
 
 def _calls(run: Run) -> list[Call]:
@@ -122,16 +125,22 @@ def _summary(run: Run) -> str:
     return f"{elapsed}. Of the {took}, {shares}."
 
 
-def _lanes(run: Run, end: float) -> list[Lane]:
+def _lanes(run: Run, length: float) -> list[Lane]:
+    begin, _ = _extent(run)
     asked = [result for result in run.results if result.not_run is None]
     calls = [call for call in _calls(run) if not call.cached]
     if not calls:
-        return [_lane("Questions, by phase", [(phase, _phase_spans(asked, phase)) for phase in _PHASES], end)]
+        return [_lane("Questions, by phase", [(phase, _phase_spans(asked, phase)) for phase in _PHASES], begin, length)]
     waits = [("queued", [_queued(call) for call in calls]), ("backoff", [_backoff(call) for call in calls])]
     return [
-        _lane("Questions under way", [("question", [(one.timing.started, one.timing.finished) for one in asked])], end),
-        _lane("Calls on the wire", [("wire", [_wire(call) for call in calls])], end),
-        _lane("Calls waiting", waits, end),
+        _lane(
+            "Questions under way",
+            [("question", [(one.timing.started, one.timing.finished) for one in asked])],
+            begin,
+            length,
+        ),
+        _lane("Calls on the wire", [("wire", [_wire(call) for call in calls])], begin, length),
+        _lane("Calls waiting", waits, begin, length),
     ]
 
 
@@ -154,10 +163,11 @@ def _wire(call: Call) -> tuple[float, float]:
     return start, start + call.wire
 
 
-def _lane(title: str, kinds: Sequence[tuple[str, _Spans]], end: float) -> Lane:
+def _lane(title: str, kinds: Sequence[tuple[str, _Spans]], begin: float, length: float) -> Lane:
     levels = [[0.0] * _STEPS]
     for _, spans in kinds:
-        levels.append([below + more for below, more in zip(levels[-1], occupancy(spans, end, _STEPS), strict=True)])
+        moved = [(start - begin, end - begin) for start, end in spans]
+        levels.append([below + more for below, more in zip(levels[-1], occupancy(moved, length, _STEPS), strict=True)])
     highest = max(levels[-1])
     areas = [
         (name, area(below, above, highest, WIDTH, HEIGHT))
@@ -168,7 +178,7 @@ def _lane(title: str, kinds: Sequence[tuple[str, _Spans]], end: float) -> Lane:
 
 
 def _ticks(end: float) -> list[tuple[float, str]]:
-    """Round times, at most seven of them."""
+    """Round times, at most nine of them."""
     if end <= 0:
         return []
     power = 10.0 ** math.floor(math.log10(end / _MOST_TICKS))

@@ -38,10 +38,10 @@ function key(names) {
 }
 
 /** A question's phases and calls, one bar for each. */
-function questionTimes(question) {
+function questionTimes(run, question) {
   const from = question.time.started;
   const calls = question.calls.filter((call) => !call.cached);
-  const to = Math.max(question.time.finished, ...question.calls.map(callEnd));
+  const to = Math.max(question.time.finished, ...calls.map(callEnd));
   const phases = question.time.phases.filter(([, start, end]) => start !== null && end !== null);
   if (!phases.length && !question.calls.length) return null;
   const bar = (...pieces) => element("td", {}, element("div", { class: "track" }, pieces));
@@ -55,7 +55,7 @@ function questionTimes(question) {
   return part("Where the time went", question.time.total,
     element("table", { class: "bars" },
       element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "label" }, "For"),
-        element("th", { scope: "col" }, `${seconds(from)} to ${seconds(to)} after the run's start`), figures)),
+        element("th", { scope: "col" }, `${seconds(from - run.started)} to ${seconds(to - run.started)} after the first question's start`), figures)),
       element("tbody", {}, phaseRows, callRows)),
     calls.length ? callDetails(question.calls) : null);
 }

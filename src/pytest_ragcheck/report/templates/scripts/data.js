@@ -20,8 +20,10 @@ class Run {
     this.texts = data.texts;
     this.metrics = data.metrics;
     this.compared = data.compared;
-    this.mode = data.mode;
-    this.wall = data.wall;
+    const asked = data.questions.filter((question) => question.time.finished > 0);
+    /** When the first question started and the last one was done, in seconds; before that the run was set up. */
+    this.started = asked.reduce((first, question) => Math.min(first, question.time.started), Infinity);
+    this.finished = asked.reduce((last, question) => Math.max(last, question.time.finished), 0);
     this.byKey = new Map(data.questions.map((question) => [question.key, question]));
     data.questions.forEach((question, index) => {
       question.index = index;

@@ -46,6 +46,11 @@ function isolated(text, attributes = {}) {
   return element("bdi", attributes, text);
 }
 
+/** A name that may be broken after its underscores. */
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((piece, index) => (index ? [element("wbr"), piece] : [piece]));
+}
+
 function slug(text) {
   return text.replace(/[^a-z0-9]+/g, "-");
 }

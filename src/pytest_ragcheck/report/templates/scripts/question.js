@@ -12,7 +12,7 @@ function showQuestion(place, run, question, neighbours) {
       element("div", {}, metricsPart(run, question), rerunPart(question))),
     changeParts(question),
     trialsPart(run, question),
-    questionTimes(question));
+    questionTimes(run, question));
 }
 
 function pathOf({ back, previous, next, place, total }) {

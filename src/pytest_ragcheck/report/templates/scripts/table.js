@@ -45,7 +45,7 @@ class QuestionList {
       this.select("tag", "Tag", counted(this.run.values("tags")), change),
       this.select("fault", "Fault of", counted(this.run.values("fault")), change),
       this.select("metric", "Metric", this.run.metrics.map((metric) => [metric, metric]), change),
-      this.select("outcome", "Outcome in it", this.outcomes(), change),
+      this.select("outcome", "Metric's outcome", this.outcomes(), change),
       this.run.compared ? this.select("change", "Against the baseline", counted(this.changes()), change) : null,
       this.select("dataset", "Question file", counted(this.run.values("dataset")), change, 2),
       this.select("variant", "Variant", counted(this.run.values("variant")), change),
@@ -148,7 +148,7 @@ class QuestionList {
     fill(this.head, element("tr", {},
       heading("State", "state", { class: "state-column" }),
       heading("Question", "question"),
-      this.metricColumns().map((metric, index) => heading(metric, `metric:${metric}`, { class: this.metricClass(metric, index) })),
+      this.metricColumns().map((metric, index) => heading(breakable(metric), `metric:${metric}`, { class: this.metricClass(metric, index) })),
       this.run.compared ? heading("Change", "change", { class: "change-column" }) : null,
       heading("Time", "time", { class: "time-column number" })));
   }

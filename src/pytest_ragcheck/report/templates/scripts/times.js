@@ -5,7 +5,7 @@ const BARS_AT_ONCE = 100;
 class QuestionBars {
   constructor(run, place) {
     this.asked = run.questions.filter((question) => question.state !== "not run");
-    this.end = Math.max(run.wall, ...this.asked.map((question) => question.time.finished));
+    [this.from, this.to] = [run.started, run.finished];
     this.withCalls = this.asked.some((question) => question.calls.some((call) => !call.cached));
     this.place = place;
     this.shown = 0;
@@ -22,7 +22,7 @@ class QuestionBars {
       element("div", { class: "filters" }, element("div", { class: "field" }, element("label", { for: "bars-order" }, "Order"), order)),
       key(this.withCalls ? STAGES : ["retrieval", "generation", "evaluation"]),
       element("table", { class: "bars", "aria-labelledby": "bars-heading" },
-        element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "label" }, "Question"), element("th", { scope: "col" }, `0 to ${seconds(this.end)}`), element("th", { scope: "col", class: "number figure-column" }, "Time"))),
+        element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "label" }, "Question"), element("th", { scope: "col" }, `0 to ${seconds(this.to - this.from)}`), element("th", { scope: "col", class: "number figure-column" }, "Time"))),
         this.body),
       element("p", { class: "more" }, this.button));
     this.order("start");
@@ -47,7 +47,7 @@ class QuestionBars {
 
   row(question) {
     const calls = question.calls.filter((call) => !call.cached);
-    const pieces = this.withCalls ? this.lanes(calls) : element("div", { class: "track" }, phaseSpans(question, 0, this.end));
+    const pieces = this.withCalls ? this.lanes(calls) : element("div", { class: "track" }, phaseSpans(question, this.from, this.to));
     return element("tr", {}, element("th", { scope: "row" }, element("a", { href: questionAddress(question.key) }, isolated(question.id))),
       element("td", {}, pieces), element("td", { class: "number" }, question.time.total));
   }
@@ -56,7 +56,7 @@ class QuestionBars {
   lanes(calls) {
     const track = element("div", { class: "track" });
     calls.forEach((call, index) => {
-      for (const piece of callSpans(call, 0, this.end)) {
+      for (const piece of callSpans(call, this.from, this.to)) {
         if (piece === null) continue;
         piece.style.top = `${(100 * index) / calls.length}%`;
         piece.style.height = `${100 / calls.length}%`;
