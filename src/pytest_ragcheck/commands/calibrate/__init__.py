@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from pytest_ragcheck.commands.output import complain, say
@@ -64,5 +65,5 @@ def _run(options: argparse.Namespace) -> int:
     if outcome.calibration.metrics:
         place = outcome.root / FILE_NAME
         save_calibration(place, outcome.calibration)
-        say(f"written: {place}; commit it")
+        say(f"written: {os.path.relpath(place)}; commit it")
     return int(bool(outcome.troubles))
