@@ -93,6 +93,14 @@ class Question:
     history: tuple[Turn, ...] = ()
     """What was said before the question, oldest first: user and assistant in turn, the assistant last."""
 
+    @property
+    def transcript(self) -> str:
+        """The question as one text with what was said before, a line for each turn; without earlier turns itself."""
+        if not self.history:
+            return self.question
+        turns = (*self.history, Turn(role="user", text=self.question))
+        return "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.gateway import Gateway
-from pytest_ragcheck.model import Context, Question
+from pytest_ragcheck.model import Context, Question, Turn
 from pytest_ragcheck.rag.claude import (
     DEFAULT_SYSTEM,
     ClaudeGenerator,
@@ -178,3 +178,14 @@ def test_a_client_of_the_users_own_making():
             return SimpleNamespace(content=[SimpleNamespace(type="text", text=f"{model} {max_tokens}")])
 
     assert generate_answer("Why?", "x", client=SimpleNamespace(messages=Messages()), model="m") == "m 1024"
+
+
+def test_earlier_turns_are_earlier_messages():
+    turns = (Turn(role="user", text="How much leave is there?"), Turn(role="assistant", text="25 days."))
+    question = Question(id="q", question="And for directors?", history=turns)
+
+    request = ClaudeGenerator(gateway=None).request(question, CONTEXTS)
+
+    assert [message["role"] for message in request.messages] == ["user", "assistant", "user"]
+    assert [message["content"] for message in request.messages[:2]] == ["How much leave is there?", "25 days."]
+    assert "Question: And for directors?" in request.messages[2]["content"]

@@ -8,7 +8,7 @@ from unicodedata import category, east_asian_width
 
 import pytest
 
-from pytest_ragcheck.model import Answer, Context, Failure, Passage, Question, Result, Score, Timing
+from pytest_ragcheck.model import Answer, Context, Failure, Passage, Question, Result, Score, Timing, Turn
 from pytest_ragcheck.report.question import first_line, question_report
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -367,3 +367,27 @@ def test_a_report_of_megabytes_stays_short_and_costs_linear_work():
     (eighth, _), (whole, report) = work(125_000), work(1_000_000)
     assert report.count("\n") < 100
     assert whole < 32 * max(eighth, 0.01)
+
+
+def test_earlier_turns_stand_before_the_question():
+    turns = (Turn(role="user", text="How long is leave?"), Turn(role="assistant", text="25 days. " * 60))
+    question = Question(id="q", question="And for directors?", history=turns)
+
+    report = question_report(Result(question=question, answer=Answer(text="30.")))
+
+    assert "earlier turns\n  user: How long is leave?\n  assistant: 25 days." in report
+    assert report.index("How long is leave?") < report.index("And for directors?")
+    assert len(report) < 600
+
+
+def test_what_was_not_generated_and_what_was_not_told_is_not_shown_as_empty():
+    question = Question(id="q", question="How long?")
+    retrieved = Answer(text="", contexts=(Context(text="25 days", rank=1),), generated=False)
+
+    only_retrieved = question_report(Result(question=question, answer=retrieved))
+    untold = question_report(Result(question=question, answer=Answer(text="25.", contexts_known=False)))
+
+    assert "answer (" not in only_retrieved
+    assert "25 days" in only_retrieved
+    assert "(the pipeline does not tell which it used)" in untold
+    assert "none were retrieved" not in untold

@@ -13,6 +13,7 @@ from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunE
 from pytest_ragcheck.gateway import Gateway, ModelRequest
 from pytest_ragcheck.gateway.user_client import UserClientWire
 from pytest_ragcheck.model import Answer, Context, Question
+from pytest_ragcheck.rag.adapters.messages import messages_of
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -75,13 +76,14 @@ class ClaudeGenerator:
                 "the prompt template must contain $contexts and $question and no other $name; write a dollar sign as $$"
             )
 
-    def request(self, question: str, contexts: Sequence[Context]) -> ModelRequest:
-        """The call that answers a question."""
-        content = Template(self.template).substitute(contexts=quote_contexts(contexts), question=question)
+    def request(self, question: Question | str, contexts: Sequence[Context]) -> ModelRequest:
+        """The call that answers a question; the turns before it are earlier messages."""
+        text, earlier = (question, []) if isinstance(question, str) else (question.question, messages_of(question))
+        content = Template(self.template).substitute(contexts=quote_contexts(contexts), question=text)
         return ModelRequest(
             model=self.model,
             system=self.system,
-            messages=[{"role": "user", "content": content}],
+            messages=[*earlier, {"role": "user", "content": content}],
             max_tokens=self.max_tokens,
             parameters=self.parameters,
             purpose="generation",
@@ -90,8 +92,7 @@ class ClaudeGenerator:
 
     async def answer(self, question: Question | str, contexts: Sequence[Context]) -> Answer:
         """Answer one question; raises what :meth:`~pytest_ragcheck.gateway.Gateway.complete` raises."""
-        text = question.question if isinstance(question, Question) else question
-        reply = await self.gateway.complete(self.request(text, contexts))
+        reply = await self.gateway.complete(self.request(question, contexts))
         return Answer(
             text=reply.text,
             contexts=tuple(contexts),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Answer
+from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.extractive import EXTRACTIVE_VERSION, ExtractiveGenerator
 from pytest_ragcheck.store import digest
 
@@ -35,12 +36,13 @@ class OfflineGenerator:
 
     async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
         """The best-supporting passages of the contexts, or a refusal."""
-        texts = (question.question, *(context.text for context in contexts))
+        asked = search_text(question)
+        texts = (asked, *(context.text for context in contexts))
         key = digest(str(EXTRACTIVE_VERSION), self._index.fingerprint, *texts)
         stored = self._store.get(_STORE_KIND, key) if self._reads_store else None
         if stored is not None:
             return Answer(contexts=contexts, model=ExtractiveGenerator.name, cached=True, **json.loads(stored))
-        answer = self._generator.answer(question.question, contexts)
+        answer = self._generator.answer(asked, contexts)
         self._store.put(_STORE_KIND, key, json.dumps({"text": answer.text, "refused": answer.refused}).encode())
         return answer
 

@@ -43,7 +43,7 @@ LEAST_WIDTH = 40
 _MESSAGE_COLUMNS = 300
 _ID_COLUMNS = 80
 _NAMED_MISSES = 4
-_QUESTION_LINES, _ANSWER_LINES, _REFERENCE_LINES = 4, 10, 5
+_TURN_LINES, _QUESTION_LINES, _ANSWER_LINES, _REFERENCE_LINES = 2, 4, 10, 5
 _GOLD_LINES, _CONTEXT_LINES, _MISSED_LINES = 4, 2, 3
 _REASON_LINES, _DETAIL_LINES, _ERROR_LINES = 4, 2, 6
 _SHOWN_CONTEXTS, _SHOWN_GOLD, _SHOWN_DETAILS = 8, 8, 3
@@ -68,6 +68,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
     blocks = [
         _head(result, width),
         _block("cause", _cause(result.error, width - 2) if result.error is not None else []),
+        _block("earlier turns", list(_history_lines(result, width - 2))),
         _block(question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
@@ -82,6 +83,15 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
 def question_title(result: Result) -> str:
     """A heading, which says where a refusal is right."""
     return "question" if result.question.answerable else "question (unanswerable: a refusal is right)"
+
+
+def _history_lines(result: Result, width: int) -> Iterator[str]:
+    for turn in result.question.history:
+        yield from _hanging(f"{turn.role}: {turn.text}", width, lines=_TURN_LINES)
+
+
+def _no_contexts(answer: Answer) -> str:
+    return "(none were retrieved)" if answer.contexts_known else "(the pipeline does not tell which it used)"
 
 
 def outcome(result: Result) -> str:
@@ -137,8 +147,8 @@ def _head(result: Result, width: int) -> list[str]:
     return lines + _hanging(fault, width) if fault else lines
 
 
-def _hanging(text: str, width: int) -> list[str]:
-    first, *others = fold(text, width - 2)
+def _hanging(text: str, width: int, *, lines: int | None = None) -> list[str]:
+    first, *others = fold(text, width - 2, lines=lines)
     return [first, *_indented(others)]
 
 
@@ -169,7 +179,7 @@ def _last_lines(text: str, width: int) -> list[str]:
 
 def _answer_block(result: Result, width: int) -> list[str]:
     answer = result.answer
-    if answer is None:
+    if answer is None or not answer.generated:
         return []
     around = keywords(*_unsupported_sentences(result))
     text = fold(answer.text, width - 2, lines=_ANSWER_LINES, around=around, keep_breaks=True) or ["(empty)"]
@@ -275,7 +285,7 @@ def _context_blocks(result: Result, width: int) -> Iterator[list[str]]:
         return
     contexts, gold = result.answer.contexts, gold_ranks(result)
     around = keywords(result.question.question, result.question.reference)
-    lines = list(_context_lines(contexts, gold, around, width - 2)) or ["(none were retrieved)"]
+    lines = list(_context_lines(contexts, gold, around, width - 2)) or [_no_contexts(result.answer)]
     yield _block(_contexts_title(result, contexts, gold), lines)
     missed = missed_gold(result)
     if missed:

@@ -94,14 +94,14 @@ class PlannedGenerator:
     async def known_answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer | None:
         """The answer that the store has."""
         generator = self._generator
-        if generator is None or not self._is_cached(generator.request(question.question, contexts)):
+        if generator is None or not self._is_cached(generator.request(question, contexts)):
             return None
         return await generator.answer(question, contexts)
 
     async def answer(self, question: Question, contexts: tuple[Context, ...]) -> Answer:
         """Note the request; NotRunError."""
         if self._generator is not None:
-            self._requests.append(self._generator.request(question.question, contexts))
+            self._requests.append(self._generator.request(question, contexts))
         raise NotRunError(PLANNED)
 
 

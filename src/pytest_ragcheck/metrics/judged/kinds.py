@@ -48,7 +48,7 @@ class Kind:
 
     def looks_at(self, case: Case) -> Mapping[str, Any]:
         """All of the case that can change the score."""
-        seen: dict[str, Any] = {"question": case.question.question}
+        seen: dict[str, Any] = {"question": case.question.transcript}
         if "answer" in self.needs:
             seen["answer"] = case.answer.text if case.answer is not None else None
         if "reference" in self.needs:

@@ -34,7 +34,7 @@ def test_case_of(case: Case) -> Any:
 
     contexts = [context.text for context in case.contexts]
     return LLMTestCase(
-        input=case.question.question,
+        input=case.question.transcript,
         actual_output=case.answer.text if case.answer is not None else None,
         expected_output=case.question.reference,
         retrieval_context=contexts,

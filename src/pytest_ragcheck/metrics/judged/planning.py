@@ -33,7 +33,7 @@ def planned_requests(kind: Kind, chosen: Mapping[str, Any], judge: Judge, case: 
 
 
 def _prompt(kind: Kind, case: Case, number: int, contexts: list[str]) -> str:
-    parts = [f"{kind.name} {number} of {case.question.id}", PROMPT, case.question.question, *contexts]
+    parts = [f"{kind.name} {number} of {case.question.id}", PROMPT, case.question.transcript, *contexts]
     if kind.needs_answer:
         parts.append(ANSWER if case.answer is None else case.answer.text)
     if "reference" in kind.needs:
