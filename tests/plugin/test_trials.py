@@ -37,8 +37,6 @@ def test_own(ragcheck_result, ragcheck_answer):
     ragcheck_result.assert_passed()
 """
 JUDGED = """
-import itertools
-
 import pytest_ragcheck
 
 
@@ -176,7 +174,12 @@ class ModelProject:
             *(["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []),
             warnings="\n    error\n    ignore:Module already imported:pytest.PytestAssertRewriteWarning",
         )
-        project.configure(generator="anthropic:claude-haiku-5-5", metrics={"hit_rate": 1.0})
+        project.configure(
+            generator="anthropic:claude-haiku-5-5",
+            judge="anthropic:claude-sonnet-5-5",
+            metrics={"hit_rate": 1.0, "polite": 0.5},
+        )
+        project.write("conftest.py", JUDGED)
         project.questions(
             [
                 {"id": f"q{n}", "question": f"How many days of leave, number {n}?", "gold": ["docs/leave.md"]}
@@ -184,21 +187,15 @@ class ModelProject:
             ]
         )
 
-    def judge(self):
-        self.project.configure(
-            generator="anthropic:claude-haiku-5-5", judge="anthropic:claude-sonnet-5-5", metrics={"polite": 0.5}
-        )
-        self.project.write("conftest.py", JUDGED)
-
     def run(self, *arguments, **options):
         environment = {"ANTHROPIC_BASE_URL": self.api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-trials-0123456789"}
         return self.project.run(*arguments, environment=environment, **options)
 
-    def calls(self):
-        """The calls since the last look."""
-        calls = [line for line in self.api.stats.log if line.path == MESSAGES_PATH]
+    def new_calls(self):
+        """How many answers and judgements were asked for since the last look."""
+        models = [line.model for line in self.api.stats.log if line.path == MESSAGES_PATH]
         self.api.reset_stats()
-        return calls
+        return models.count("claude-haiku-5-5"), models.count("claude-sonnet-5-5")
 
     def trials(self):
         return {one["question"]["id"]: one["trials"] for one in last_run(self.project)["results"]}
@@ -234,54 +231,37 @@ def texts(trials):
     return {id_: [trial["answer"]["text"] for trial in own] for id_, own in trials.items()}
 
 
-def test_each_trial_is_called_once_and_kept(model):
+def test_each_answer_and_each_judgement_is_called_once_and_kept(model):
     model.run().assert_outcomes(passed=2)
     first = {one["question"]["id"]: one["answer"]["text"] for one in last_run(model.project)["results"]}
-    assert len(model.calls()) == 2
+    assert model.new_calls() == (2, 2)
 
     plan = model.run("--ragcheck-plan", "--ragcheck-trials", 3)
-    plan.stdout.fnmatch_lines(["  4 model calls to make, 2 from the cache"])
-    assert model.calls() == []
+    plan.stdout.fnmatch_lines(["  8 model calls to make, 4 from the cache"])
+    assert model.new_calls() == (0, 0)
 
     model.run("--ragcheck-trials", 3).assert_outcomes(passed=2)
     trials = model.trials()
-    assert model.api.stats.peak_in_flight == 4
-    calls = model.calls()
-    assert len(calls) == 4  # the first trials are there already
-    assert len({line.digest for line in calls}) == 2  # what is sent does not tell the trials apart
+    assert model.api.stats.peak_in_flight >= 4
+    calls = model.api.stats.log
+    assert model.new_calls() == (4, 4)  # the first trials are there already, judgements of the same text included
+    assert len({line.digest for line in calls if line.path == MESSAGES_PATH}) == 4  # nothing of the trials is sent
     assert {id_: own[0] for id_, own in texts(trials).items()} == first
     assert len({text for own in texts(trials).values() for text in own}) == 6
-    assert [[call["cached"] for call in trial["calls"]] for trial in trials["q0"]] == [[True], [False], [False]]
+    assert [{call["cached"] for call in trial["calls"]} for trial in trials["q0"]] == [{True}, {False}, {False}]
 
     model.run("--ragcheck-trials", 3, "--ragcheck-cache", "only").assert_outcomes(passed=2)
-    assert model.calls() == []
+    assert model.new_calls() == (0, 0)
     assert texts(model.trials()) == texts(trials)
 
     model.run("--ragcheck-trials", 4, "--ragcheck-cache", "only").assert_outcomes(skipped=2)
-    assert model.calls() == []
+    assert model.new_calls() == (0, 0)
     assert "1 of 4 trials: claude-haiku-5-5: the reply is not in the store" in _skipped(model)["test_handbook[q0]"]
 
 
 def _skipped(model):
     cases = model.project.test_cases().items()
     return {name: element.get("message") for name, case in cases for element in case.iter("skipped")}
-
-
-@NEEDS_XDIST
-def test_judgements_are_samples_too_and_workers_share_them(model):
-    model.judge()
-
-    model.run("--ragcheck-trials", 3, "-n", "2").assert_outcomes(passed=2)
-
-    calls = model.calls()
-    assert len([line for line in calls if "haiku" in line.model]) == 6
-    assert len([line for line in calls if "sonnet" in line.model]) == 6  # although each asks the same
-    run = last_run(model.project)
-    assert run["model_calls"]["asked"] == 12
-    assert all(len(one["calls"]) == 6 and len(one["trials"]) == 3 for one in run["results"])
-
-    model.run("--ragcheck-trials", 3).assert_outcomes(passed=2)
-    assert model.calls() == []
 
 
 def test_a_call_that_fails_is_one_trials_error(model):
@@ -292,7 +272,7 @@ def test_a_call_that_fails_is_one_trials_error(model):
     result.assert_outcomes(passed=1, deselected=1)
     states = [(trial["answer"] is None, trial["error"] and trial["error"]["kind"]) for trial in model.trials()["q0"]]
     assert sorted(states) == [(False, None), (False, None), (True, "api-error")]
-    assert len(model.calls()) == 3
+    assert model.new_calls() == (3, 3)
     result.stdout.fnmatch_lines(
         [
             "trials (3)",
@@ -302,8 +282,4 @@ def test_a_call_that_fails_is_one_trials_error(model):
     )
 
     model.run("--ragcheck-trials", 3, "-k", "q0").assert_outcomes(passed=1, deselected=1)
-    assert len(model.calls()) == 1  # what failed is asked again, and nothing else
-
-    model.run("--ragcheck-trials", 5, "--ragcheck-max-cost", "0.000001").assert_outcomes(skipped=2)
-    assert model.calls() == []
-    assert "budget spent" in _skipped(model)["test_handbook[q1]"]
+    assert model.new_calls() == (1, 0)  # what failed is asked again, and nothing else
