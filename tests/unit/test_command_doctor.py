@@ -112,7 +112,7 @@ def test_a_failing_server_is_told_as_it_says(doctor, monkeypatch):
     [
         ('questions = "q.yaml"\n', "q.yaml: no such file; check the path of the question file"),
         ('documents = ["*.md"]\n', "ragcheck.toml: documents: '*.md' matches no document below"),
-        ('generator = "openai:gpt"\n', "ragcheck.toml: generator = 'openai:gpt' is not known; use"),
+        ('judge = "gpt"\n', "ragcheck.toml:1: judge = 'gpt' is not known; use"),
         ("top_k = \n", "ragcheck.toml:1: not valid TOML: Invalid value"),
         ("[metrics]\nrecall = 80\n", "ragcheck.toml:2: metrics.recall: a least value is a number from 0 to 1, got 80"),
     ],

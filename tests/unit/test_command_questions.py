@@ -236,6 +236,7 @@ def test_model_and_documents_may_be_configured(draft, folder, serve):
 
 
 def test_what_is_missing_is_asked_for(draft, folder):
+    (folder / "ragcheck.toml").write_text('judge = "my.models:Judge"\n')
     assert draft(code=4)[1] == ["no model: name one, as in --model anthropic:claude-sonnet-5-5"]
     assert draft(*HAIKU, documents=(), code=4)[1][0].startswith("no documents: name some")
 

@@ -50,12 +50,15 @@ class Patient:
     @property
     def models(self) -> tuple[str, ...]:
         """The models that the configuration asks, each once."""
+        from pytest_ragcheck.metrics.judged.settings import is_own_judge
+
         settings = self.usable_settings
         if settings is None:
             return ()
         provider, _, model = settings.generator.partition(":")
         generator = model if provider == ANTHROPIC else ""
-        return tuple(dict.fromkeys(name for name in (generator, settings.judge) if name))
+        judge = "" if settings.judge is None or is_own_judge(settings.judge) else settings.judge
+        return tuple(dict.fromkeys(filter(None, (generator, judge))))
 
     @cached_property
     def pytest_start(self) -> PytestStart:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_ragcheck.commands.doctor.findings import Finding, failed, fine, skipped
-from pytest_ragcheck.commands.doctor.patient import ANTHROPIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.config import Settings
 
 __all__ = ["check_configuration", "check_store"]
-
-EXTRACTIVE = "extractive"
 
 
 def check_configuration(patient: Patient) -> Iterator[Finding]:
@@ -42,6 +39,7 @@ def _content(settings: Settings) -> Iterator[str]:
     """What there is to run; raises the RagcheckError that a run would."""
     from pytest_ragcheck.dataset import load_questions
     from pytest_ragcheck.errors import ConfigurationError
+    from pytest_ragcheck.metrics.judged.settings import named_judge
     from pytest_ragcheck.rag.ingestion import find_documents
     from pytest_ragcheck.report.figures import plural
 
@@ -52,15 +50,9 @@ def _content(settings: Settings) -> Iterator[str]:
         yield plural(len(find_documents(settings.documents, settings.root)), "document")
     except ConfigurationError as problem:
         raise ConfigurationError(f"{settings.origin}: {problem}") from None
-    provider, _, model = settings.generator.partition(":")
-    if settings.generator != EXTRACTIVE and not (provider == ANTHROPIC and model):
-        raise ConfigurationError(
-            f'{settings.origin}: generator = {settings.generator!r} is not known; use "{EXTRACTIVE}" or '
-            f'"{ANTHROPIC}:MODEL"'
-        )
     yield f"generator {settings.generator}"
     if settings.judge is not None:
-        yield f"judge {ANTHROPIC}:{settings.judge}"
+        yield f"judge {named_judge(settings.judge)}"
 
 
 def check_store(patient: Patient) -> Iterator[Finding]:

@@ -136,8 +136,9 @@ def _documents(settings: Settings, named: Sequence[str]) -> list[Document]:
 
 def _configured_model(settings: Settings) -> str:
     from pytest_ragcheck.errors import ConfigurationError
+    from pytest_ragcheck.metrics.judged.settings import named_judge
 
-    for said in (settings.generator, f"{_ANTHROPIC}:{settings.judge or ''}"):
+    for said in (settings.generator, named_judge(settings.judge or "")):
         provider, _, model = said.partition(":")
         if provider == _ANTHROPIC and model:
             return model
