@@ -131,11 +131,11 @@ def _drifted(one: Decision) -> str:
 
 
 def _inconclusive(change: MetricChange) -> str:
+    moved = _moved(change, "fell" if change.difference < 0 else "rose") if change.difference else change.metric
     compared = figures.plural(change.questions, "question")
     if change.smallest_visible_drop is None:
-        return f"{change.metric}: {compared} cannot tell"
-    least = figures.value(change.smallest_visible_drop)
-    return f"{change.metric}: {compared} would show a drop of {least} or more, not a smaller one"
+        return f"{moved}: {compared} cannot tell that from chance"
+    return f"{moved}: {compared} show a drop only from {figures.value(change.smallest_visible_drop)} on"
 
 
 def _not_measured_any_more(comparison: Comparison) -> Iterator[str]:

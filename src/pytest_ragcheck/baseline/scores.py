@@ -23,6 +23,8 @@ __all__ = ["Compared", "compared", "incomparable", "metrics_of", "name_in_statis
 
 OFFLINE = "extractive"
 """The generator that gives the same answer again."""
+NO_THRESHOLD = 0.0
+"""No score is below it."""
 REFERENCE_PIPELINE = "embedder"
 """The part of a fingerprint that is there where the reference pipeline answered."""
 
@@ -65,7 +67,7 @@ def run_trials(result: Result, metric: str) -> tuple[float, ...]:
 def paired_scores(
     metric: str, scores: Sequence[Compared], now: Mapping[str, Setup], *, practical_minimum: float
 ) -> MetricScores:
-    """As the statistics take them."""
+    """As the statistics take them. By a metric that is only reported no single question breaks, but its mean counts."""
     clusters = clusters_of({one.pair.key: one.pair.result.question for one in scores})
     return MetricScores(
         metric=metric,
@@ -79,7 +81,7 @@ def paired_scores(
                 baseline=one.baseline,
                 run=one.run,
                 cluster=str(clusters[one.pair.key]),
-                threshold=one.threshold,
+                threshold=NO_THRESHOLD if one.threshold is None else one.threshold,
             )
             for one in scores
         ),
