@@ -23,7 +23,7 @@ JSON = {"content-type": "application/json"}
 CHARACTERS_PER_TOKEN = 4.0
 """For models that do not tell their tokens: a guess, for the accounts."""
 OK, UNAUTHORIZED, TOO_MANY = 200, 401, 429
-_SECRET = re.compile(r"key|token|secret|password|credential|authorization", re.IGNORECASE)
+_SECRET = re.compile(r"key(?!word)|token(?!s)|secret|password|credential|authorization", re.IGNORECASE)
 _TRANSIENT = re.compile(r"timeout|timedout|connect|unavailable|overloaded|ratelimit|throttl", re.IGNORECASE)
 """In the name of an exception's class: trouble of the moment, where no status tells."""
 _FENCED = re.compile(r"[\[{].*[\]}]", re.DOTALL)
@@ -35,22 +35,19 @@ def fingerprint(model: Any) -> str:
 
     Attributes that look like keys or tokens are left out, as are private ones and objects.
     """
-    settings = {
-        name: value
-        for name, value in getattr(model, "__dict__", {}).items()
-        if not name.startswith("_") and not _SECRET.search(name) and _is_plain(value)
-    }
     kind = type(model)
-    told = json.dumps(settings, sort_keys=True)
+    told = json.dumps(_settings(getattr(model, "__dict__", {})), sort_keys=True)
     return digest(f"{kind.__module__}.{kind.__qualname__}", str(model.get_model_name()), told).hex()[:32]
 
 
-def _is_plain(value: Any) -> bool:
+def _settings(value: Any) -> Any:
+    """The value as plain JSON, without what is secret or no setting."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and not _SECRET.search(key) and _is_plain(one) for key, one in value.items())
+        names = [name for name in value if isinstance(name, str) and not name.startswith("_")]
+        return {name: _settings(value[name]) for name in names if not _SECRET.search(name)}
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int | float | bool)
+        return [_settings(one) for one in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else "an object"
 
 
 class UserModelWire:
@@ -131,10 +128,11 @@ class UserModelWire:
     def _reply_of(self, error: Exception) -> WireReply:
         """The server's own answer where the error has one; else trouble of the moment, or an error for good."""
         cause = _cause(error)
-        told = self._secrets.scrub(" ".join(f"{type(cause).__name__}: {cause}".split()))[:_LONGEST_CAUSE]
+        message = self._secrets.scrub(" ".join(str(cause).split()))[:_LONGEST_CAUSE]
+        told = f"{type(cause).__name__}: {message}"
         status = _status(cause)
         if status is not None and status not in {OK, UNAUTHORIZED}:
-            body = {"error": {"type": type(cause).__name__, "message": told}}
+            body = {"error": {"type": type(cause).__name__, "message": message}}
             return WireReply(status=status, headers=JSON | _retry_headers(cause), body=json.dumps(body).encode())
         if status is None and (isinstance(cause, OSError) or _TRANSIENT.search(type(cause).__name__)):
             raise WireTrouble(told, timed_out=isinstance(cause, TimeoutError))
