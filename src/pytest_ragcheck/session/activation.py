@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.session.collection import check_arguments
+from pytest_ragcheck.session.gate import Gate, check_baselines
 from pytest_ragcheck.session.judge_header import JudgeHeader
 from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.painted_failures import PaintedFailures
@@ -14,6 +15,7 @@ from pytest_ragcheck.session.selection import CATALOG
 from pytest_ragcheck.session.suites import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
+from pytest_ragcheck.session.workers_progress import WorkersProgress
 
 if TYPE_CHECKING:
     import pytest
@@ -32,10 +34,14 @@ def activate(config: pytest.Config) -> None:
     plugins = config.pluginmanager
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
+        check_baselines(options, catalog, config.invocation_params.dir)
+        plugins.register(Gate(config, options, recorder, catalog), "ragcheck-gate")
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
         plugins.register(JudgeHeader(options), "ragcheck-judge-header")
         plugins.register(TerminalFacts(config), "ragcheck-terminal-facts")
         plugins.register(PaintedFailures(), "ragcheck-painted-failures")
+        if config.getoption("dist", "no") != "no":
+            plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
         if options.reports:
             _activate_reports(config, options, recorder, catalog)
     if plugins.hasplugin("asyncio"):

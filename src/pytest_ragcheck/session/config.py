@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_ragcheck.baseline.settings import GateSettings
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings, judge_model
 from pytest_ragcheck.rag.limits import EXACT_UP_TO
@@ -93,6 +94,7 @@ class Settings:
     judge: str | None
     """The judge's model; None where nothing is judged."""
     judging: JudgeSettings
+    gate: GateSettings
     prices: Mapping[str, Mapping[str, float]]
     """US dollars per million tokens by model and kind of tokens."""
 
@@ -254,6 +256,16 @@ def _schema() -> type[BaseModel]:
             None, ge=1, description="For `faithfulness`: most facts that the judge takes out of the contexts."
         )
 
+    class Gate(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        minimum: float = Field(
+            0.02, ge=0, le=1, description="A drop of a metric's mean that is not larger is no regression."
+        )
+        minimums: dict[str, float] = Field({}, description="The same for single metrics: `faithfulness = 0.05`.")
+        coverage: float = Field(
+            0.95, gt=0, le=1, description="Least share of the scores that must have been measured for a verdict."
+        )
+
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         questions: str | None = Field(None, description="The question file.")
@@ -303,6 +315,7 @@ def _schema() -> type[BaseModel]:
         generation: Asking = Asking()  # type: ignore[call-arg]  # the defaults of Field
         judge: str | None = Field(None, description='The model behind judged metrics: `"anthropic:MODEL"`.')
         judging: Judging = Judging()  # type: ignore[call-arg]  # the defaults of Field
+        gate: Gate = Gate()  # type: ignore[call-arg]  # the defaults of Field
         prices: dict[str, dict[str, float]] = Field(
             {},
             description="US dollars per million tokens for a model: `input`, `output`, and if they differ from "
@@ -352,6 +365,11 @@ def _validated(file: ConfigurationFile) -> Settings:
         ),
         judge=_judge(file, table.judge),
         judging=_judging(table.judging),
+        gate=GateSettings(
+            practical_minimum=table.gate.minimum,
+            minimums=MappingProxyType(table.gate.minimums),
+            coverage=table.gate.coverage,
+        ),
         prices=MappingProxyType(table.prices),
     )
 

@@ -69,7 +69,7 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
         pytest.skip(_ragcheck_result.not_run or "")
     if _ragcheck_result.state is State.ERROR:
         pytest.fail(describe(_ragcheck_result), pytrace=False)
-    return ItemResult.of(_ragcheck_result, describe)
+    return ItemResult.of(_ragcheck_result, describe, _excuse(request.config))
 
 
 @pytest.fixture
@@ -183,6 +183,15 @@ def _describe(request: pytest.FixtureRequest) -> Callable[[Result], str]:
         return question_report(result, width=report_width(config), rerun=_rerun_command(config, nodeid))
 
     return describe
+
+
+def _excuse(config: pytest.Config) -> Callable[[Result], str | None]:
+    """Under ``--ragcheck-fail-on regression`` a question below its threshold is what the gate decides about."""
+    from pytest_ragcheck.report.question import first_line
+
+    if config.getoption("ragcheck_fail_on") != "regression":
+        return lambda _: None
+    return lambda result: f"{first_line(result)}; whether that is a regression, the gate says"
 
 
 def _rerun_command(config: pytest.Config, nodeid: str) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.report.files import report_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 __all__ = ["Options", "add_options"]
 
 CACHE_MODES = ("use", "refresh", "off", "only")
+FAIL_ON = ("threshold", "regression", "both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,17 @@ class Options:
     strict_evidence: bool = False
     reports: tuple[Path, ...] = ()
     """Files to write, as they were named."""
+    baseline: Path | None = None
+    """The baseline's file; None: beside each question file."""
+    update_baseline: bool = False
+    require_baseline: bool = False
+    fail_on: str = "threshold"
+    """What makes a run fail: ``threshold``, ``regression`` or ``both``."""
+
+    @property
+    def gates(self) -> bool:
+        """Whether a regression fails the run."""
+        return self.fail_on != "threshold"
 
     @classmethod
     def read(cls, config: pytest.Config) -> Options:
@@ -53,6 +64,10 @@ class Options:
             plan=config.getoption("ragcheck_plan"),
             strict_evidence=config.getoption("ragcheck_strict_evidence"),
             reports=tuple(dict.fromkeys(config.getoption("ragcheck_report"))),
+            baseline=config.getoption("ragcheck_baseline"),
+            update_baseline=config.getoption("ragcheck_update_baseline"),
+            require_baseline=config.getoption("ragcheck_require_baseline"),
+            fail_on=config.getoption("ragcheck_fail_on"),
             verbose=config.getoption("verbose", 0) > 0,  # no such option under -p no:terminal
         )
 
@@ -135,6 +150,32 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="PATH",
         help="Write a report of the run; its kind by the suffix: .html, .md, .json. May be given often.",
+    )
+    group.addoption(
+        "--ragcheck-baseline",
+        type=Path,
+        default=None,
+        metavar="PATH",
+        help="Compare with this baseline (default: ragcheck-baseline.json beside the question file, if it is there).",
+    )
+    group.addoption(
+        "--ragcheck-update-baseline",
+        action="store_true",
+        default=False,
+        help="Write what this run measured as the baseline; questions that it did not ask keep what they had.",
+    )
+    group.addoption(
+        "--ragcheck-require-baseline",
+        action="store_true",
+        default=False,
+        help="End with an error where there is no baseline to compare with (for CI).",
+    )
+    group.addoption(
+        "--ragcheck-fail-on",
+        choices=FAIL_ON,
+        default="threshold",
+        help="threshold (default): an item below its threshold fails. regression: the run fails where it is worse than "
+        "the baseline, beyond noise; items below their thresholds are reported as xfailed. both: either.",
     )
 
 

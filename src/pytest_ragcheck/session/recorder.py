@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,6 +103,11 @@ class Recorder:
         """What the user should know of the run's file."""
         self.lost: Sequence[str] = ()
         """Items that should have run and never reported, although the session was not stopped early."""
+
+    @property
+    def question_files(self) -> dict[str, Path]:
+        """The question file of each dataset that was asked."""
+        return {name: Path(path) for facts in self._facts for name, path in facts["question_files"].items()}
 
     @property
     def plans(self) -> list[Planned]:
@@ -205,6 +211,7 @@ class Recorder:
             "notices": [] if self.live is None else self.live.notices,
             "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
             "gate": self._gate_facts(),
+            "question_files": {suite.name: str(suite.settings.questions) for suite in self._answered_suites()},
         }
 
     def _gate_facts(self) -> dict[str, Any]:

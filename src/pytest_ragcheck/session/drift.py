@@ -1,0 +1,117 @@
+"""Judging stored answers of the baseline anew, to tell a judge that moved from a system that did."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.comparison import Verdict
+from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
+from pytest_ragcheck.metrics.base import Case
+from pytest_ragcheck.report.figures import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_ragcheck.baseline.drift import Drift, Rejudged, StoredAnswer
+    from pytest_ragcheck.baseline.file import Baseline
+    from pytest_ragcheck.comparison import Comparison
+    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.model import Run
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.suites import SuiteCatalog
+
+__all__ = ["judged_changes", "rejudge"]
+
+_MOVED = frozenset({Verdict.REGRESSED, Verdict.BETTER})
+
+
+def judged_changes(comparison: Comparison) -> list[str]:
+    """Metrics under which the run moved, or a question broke, and that a judge measures."""
+    from pytest_ragcheck.metrics.registry import metric_names, required_inputs
+
+    moved = [name for name, change in comparison.metrics.items() if change.verdict in _MOVED]
+    moved += [name for change in comparison.broken for name in change.broke]
+    known = set(metric_names())
+    return [name for name in dict.fromkeys(moved) if name in known and "judge" in required_inputs(name)]
+
+
+def rejudge(
+    run: Run, baseline: Baseline, names: Sequence[str], *, options: Options, places: Mapping[str, Path]
+) -> tuple[Drift | None, str]:
+    """What today's judge says of some answers of the baseline, and a line about it.
+
+    None where no stored answer is at hand with its contexts, or none could be judged. Asks the judge past the store,
+    within what is left of ``--ragcheck-max-cost``. ``places``: the question file of each dataset.
+    """
+    from pytest_ragcheck.baseline.changes import context_texts
+    from pytest_ragcheck.baseline.drift import Drift, stored_answers
+
+    stored = stored_answers(baseline, run, metrics=names, texts=context_texts(run.results))
+    if not stored:
+        return None, "whether the judge moved is not known: of no stored answer are all contexts at hand"
+    scores: list[Rejudged] = []
+    for dataset, answers in _by_dataset(stored).items():
+        if dataset in places:
+            scores += _judged_anew(places[dataset], answers, names, _afresh(options, run))
+    if not scores:
+        return None, "whether the judge moved is not known: no stored answer could be judged again"
+    judged = plural(len({score.key for score in scores}), "stored answer")
+    return Drift(scores=tuple(scores)), f"{judged} of the baseline were judged again, to tell whether the judge moved"
+
+
+def _afresh(options: Options, run: Run) -> Options:
+    """Past the store, and with what is left of the budget."""
+    spent = run.model_calls.cost if run.model_calls is not None else 0.0
+    left = None if options.max_cost is None else max(0.0, options.max_cost - spent)
+    return replace(options, cache="refresh", max_cost=left, trials=1, verbose=False, metrics=None)
+
+
+def _by_dataset(stored: Collection[StoredAnswer]) -> dict[str, list[StoredAnswer]]:
+    found: dict[str, list[StoredAnswer]] = {}
+    for answer in stored:
+        found.setdefault(answer.key[0], []).append(answer)
+    return found
+
+
+def _judged_anew(
+    questions: Path, answers: Sequence[StoredAnswer], names: Sequence[str], options: Options
+) -> list[Rejudged]:
+    from pytest_ragcheck.session.suites import SuiteCatalog
+
+    catalog = SuiteCatalog(options, questions.parent)
+    try:
+        suite = catalog.suite(questions.parent, questions=questions, metrics=dict.fromkeys(names))
+        # With a loop factory the Runner leaves the thread's current event loop alone.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(_all_scores(catalog, suite.metrics, answers))
+    except RagcheckError:
+        return []
+    finally:
+        catalog.close()
+
+
+async def _all_scores(
+    catalog: SuiteCatalog, metrics: Sequence[Metric], answers: Sequence[StoredAnswer]
+) -> list[Rejudged]:
+    wanted = [(metric, answer) for answer in answers for metric in metrics if metric.name in answer.scores]
+    try:
+        scores = await asyncio.gather(*(_score(metric, answer) for metric, answer in wanted))
+    finally:
+        await catalog.gateways.close()
+    return [score for score in scores if score is not None]
+
+
+async def _score(metric: Metric, stored: StoredAnswer) -> Rejudged | None:
+    from pytest_ragcheck.baseline.drift import Rejudged
+
+    case = Case(question=stored.question, contexts=stored.answer.contexts, answer=stored.answer)
+    try:
+        score = await metric.measure(case)
+    except (MeasurementError, NotRunError):
+        return None
+    if score.value is None:
+        return None
+    return Rejudged(key=stored.key, metric=metric.name, baseline=stored.scores[metric.name], value=score.value)

@@ -1,0 +1,215 @@
+"""The gate in a session: which baseline counts, whether the run is worse, and what becomes of the exit status."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ragcheck.errors import ConfigurationError, RagcheckError
+from pytest_ragcheck.session.terminal import summary_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_ragcheck.baseline.file import Baseline
+    from pytest_ragcheck.baseline.settings import GateSettings
+    from pytest_ragcheck.comparison import Comparison
+    from pytest_ragcheck.model import Run
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.recorder import Recorder
+    from pytest_ragcheck.session.suites import SuiteCatalog
+
+__all__ = ["BASELINE_NAME", "Gate", "check_baselines"]
+
+BASELINE_NAME = "ragcheck-baseline.json"
+BROKEN_SHOWN = 5
+"""Question reports of broken questions where these do not stand among the failures already."""
+
+
+def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> None:
+    """UsageError for a baseline that could not be compared with at the session's end, as far as it is known now."""
+    from pytest_ragcheck.baseline.file import load_baseline
+
+    named = [folder / options.baseline] if options.baseline is not None else []
+    beside = [_beside(suite.settings.questions) for suite in catalog.suites if suite.settings.questions is not None]
+    for path in dict.fromkeys(named or beside):
+        if not path.exists() and options.require_baseline and not options.update_baseline:
+            raise pytest.UsageError(f"ragcheck: {_shortened(_absent(path))}")
+        try:
+            _ = path.exists() and load_baseline(path)
+        except ConfigurationError as problem:
+            raise pytest.UsageError(f"ragcheck: {_shortened(str(problem))}") from None
+
+
+class Gate:
+    """A plugin that compares the recorder's run with its baseline, or makes it the baseline."""
+
+    def __init__(self, config: pytest.Config, options: Options, recorder: Recorder, catalog: SuiteCatalog) -> None:
+        self._config = config
+        self._options = options
+        self._recorder = recorder
+        self._catalog = catalog
+        self._notices: list[str] = []
+        self._problems: list[str] = []
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Decide, and let a run that does not pass fail."""
+        run = self._recorder.run
+        if run is None or self._options.plan:
+            return
+        try:
+            if self._options.update_baseline:
+                self._update(run)
+            else:
+                self._compare(run)
+        except RagcheckError as problem:
+            self._problems.append(_shortened(str(problem)))
+        if self._problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Broken questions, where they do not stand among the failures, and what became of the baseline."""
+        comparison = self._recorder.comparison
+        if comparison is not None and self._options.fail_on == "regression":
+            self._write_broken(terminalreporter, comparison)
+        for notice in self._notices:
+            terminalreporter.write_line(f"ragcheck: {notice}")
+        for problem in self._problems:
+            terminalreporter.write_line(f"ragcheck: {problem}", red=True)
+
+    # ---- Comparing
+
+    def _compare(self, run: Run) -> None:
+        from pytest_ragcheck.baseline.gate import compare, passes
+
+        found = {path: self._loaded(path) for path in self._places()}
+        there = {path: baseline for path, baseline in found.items() if baseline is not None}
+        absent = [path for path, baseline in found.items() if baseline is None]
+        if absent and self._options.require_baseline:
+            raise ConfigurationError(_absent(absent[0]))
+        if absent and (self._options.gates or self._config.get_verbosity() >= 0):
+            self._tell_absent(absent[0])
+        if not there:
+            return
+        if not run.complete:
+            self._notices.append("not compared with the baseline: the run was interrupted or stopped early")
+            return
+        name = ", ".join(map(_shown, there))
+        baseline, settings = _merged(there), self._settings()
+        comparison = compare(run, baseline, name=name, settings=settings)
+        comparison = self._without_drift(comparison, run, baseline, name, settings)
+        self._recorder.comparison = comparison
+        if self._options.gates and not passes(comparison.verdict):
+            self._problems.append(f"the gate is closed: {comparison.verdict} ({_first(comparison.reasons)})")
+
+    def _without_drift(
+        self, comparison: Comparison, run: Run, baseline: Baseline, name: str, settings: GateSettings
+    ) -> Comparison:
+        """The comparison with the judge's own movement taken into account, where a judged metric moved."""
+        from pytest_ragcheck.baseline.gate import compare
+        from pytest_ragcheck.session.drift import judged_changes, rejudge
+
+        names = judged_changes(comparison)
+        if not names or self._options.cache in {"only", "off"}:
+            return comparison
+        drift, told = rejudge(run, baseline, names, options=self._options, places=self._recorder.question_files)
+        again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
+        return replace(again, notes=(*again.notes, told))
+
+    def _loaded(self, path: Path) -> Baseline | None:
+        from pytest_ragcheck.baseline.file import load_baseline
+
+        return load_baseline(path) if path.exists() else None
+
+    def _settings(self) -> GateSettings:
+        from pytest_ragcheck.session.config import load_settings
+
+        folder = self._config.invocation_params.dir
+        first = next(iter(self._recorder.question_files.values()), folder / "questions.yaml")
+        return load_settings(first.parent, invocation=folder).gate
+
+    def _tell_absent(self, path: Path) -> None:
+        command = shlex.join(["pytest", *self._config.invocation_params.args, "--ragcheck-update-baseline"])
+        self._notices.append(f"no baseline to compare with ({_shown(path)}); to make one: {command}")
+
+    # ---- Updating
+
+    def _update(self, run: Run) -> None:
+        if not run.complete:
+            raise ConfigurationError("the baseline was not updated: the run was interrupted or stopped early")
+        from pytest_ragcheck.baseline.file import save_baseline, updated
+
+        for path, names in self._places().items():
+            part = replace(run, results=tuple(result for result in run.results if result.question.dataset in names))
+            before = self._loaded(path)
+            baseline = updated(before, part)
+            save_baseline(baseline, path)
+            count = sum(len(dataset.questions) for dataset in baseline.datasets.values())
+            self._notices.append(
+                f"wrote the baseline {_shown(path)}: {count:,} questions, {len(part.results):,} of now"
+            )
+
+    # ---- Places
+
+    def _places(self) -> dict[Path, set[str]]:
+        """Baseline files with the datasets that each holds."""
+        places: dict[Path, set[str]] = {}
+        for dataset, questions in self._recorder.question_files.items():
+            places.setdefault(self._place(questions), set()).add(dataset)
+        return places
+
+    def _place(self, questions: Path) -> Path:
+        if self._options.baseline is not None:
+            return self._config.invocation_params.dir / self._options.baseline
+        return _beside(questions)
+
+    # ---- Telling
+
+    def _write_broken(self, terminalreporter: Any, comparison: Comparison) -> None:
+        from pytest_ragcheck.report.question import question_report
+
+        run = self._recorder.run
+        if run is None or not comparison.broken:
+            return
+        broken = {(change.dataset, change.id, change.variant) for change in comparison.broken}
+        results = [one for one in run.results if (one.question.dataset, one.question.id, one.variant) in broken]
+        terminalreporter.section("ragcheck: questions that broke")
+        for result in results[:BROKEN_SHOWN]:
+            terminalreporter.write_line(question_report(result, width=summary_width(self._config)))
+            terminalreporter.write_line("")
+        if len(results) > BROKEN_SHOWN:
+            terminalreporter.write_line(f"... and {len(results) - BROKEN_SHOWN:,} more\n")
+
+
+def _merged(baselines: Mapping[Path, Baseline]) -> Baseline:
+    """One baseline of all datasets; the oldest file's date counts."""
+    whole = min(baselines.values(), key=lambda baseline: baseline.created)
+    datasets = {name: dataset for baseline in baselines.values() for name, dataset in baseline.datasets.items()}
+    return replace(whole, datasets=datasets)
+
+
+def _beside(questions: Path) -> Path:
+    return questions.parent / BASELINE_NAME
+
+
+def _absent(path: Path) -> str:
+    return f"{path}: no baseline; write it with --ragcheck-update-baseline and commit it"
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _shortened(message: str) -> str:
+    """Paths below the current folder are told from there."""
+    return message.replace(f"{Path.cwd()}{os.sep}", "")
+
+
+def _first(reasons: Iterable[str]) -> str:
+    return next(iter(reasons), "no reason known")
