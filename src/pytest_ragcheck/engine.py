@@ -69,6 +69,10 @@ class Slots:
     def __init__(self, *, sequential: bool, origin: float | None = None) -> None:
         self.sequential = sequential
         self.clock = _Clock() if origin is None else _Clock(origin)
+        self.answers = 0
+        """Answers that there are so far, those of each trial."""
+        self.scores = 0
+        """Scores that there are so far, or that could not be had."""
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._trials = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
@@ -236,6 +240,7 @@ class Engine:
             generated = await self._slots.step(work)
             answer, stopped = generated.outcome.value, generated.outcome.stopped
             if answer is not None:
+                self._slots.answers += 1
                 late = [metric for metric in job.metrics if metric not in early]
                 scoring += [tasks.create_task(self._measure(job, metric, answer.contexts, answer)) for metric in late]
         scored = {task.result().outcome.metric: task.result() for task in scoring}
@@ -261,6 +266,7 @@ class Engine:
         are_missing = answer is not None and not answer.contexts_known and metric.name in job.contexts_needed_by
         measuring = _without_contexts() if are_missing else _measured(metric, case)
         done = await self._slots.step(_guarded(measuring))
+        self._slots.scores += 1
         threshold = job.thresholds.get(metric.name)
         score, stopped = done.outcome.value, done.outcome.stopped
         if score is None:

@@ -14,7 +14,7 @@ from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import as_pipeline, close_pipeline, repeats_itself
 from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
-from pytest_ragcheck.session.progress import Progress
+from pytest_ragcheck.session.progress import Progress, progress_state
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.systems import keeping_answers, own_system
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_ragcheck.gateway import Snapshot
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.rag.pipeline import Pipeline
+    from pytest_ragcheck.report.progress import ProgressState
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
@@ -189,9 +189,10 @@ class LiveAnswers:
         self._done += 1
         self._on_result(name, entry, result)
 
-    def _state(self) -> tuple[int, int, Sequence[Snapshot]]:
+    def _state(self) -> ProgressState:
         snapshots = self.suites[0].gateways.snapshots() if self.suites else []
-        return self._done, sum(len(batch) for batch in self._batches.values()), snapshots
+        total = sum(len(batch) for batch in self._batches.values())
+        return progress_state(self._done, total, self._slots, snapshots)
 
     def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> list[Job]:
         self.suites.append(suite)

@@ -33,7 +33,7 @@ def summary_width(config: pytest.Config) -> int:
 
 def _columns(config: pytest.Config) -> int:
     if is_worker(config):
-        told: int = config.workerinput[WORKER_INPUT]  # type: ignore[attr-defined]
+        told: int = config.workerinput.get(WORKER_INPUT, 80)  # type: ignore[attr-defined]
         return told
     if config.pluginmanager.hasplugin("terminalreporter"):  # not under -p no:terminal
         return config.get_terminal_writer().fullwidth
