@@ -14,7 +14,7 @@ __all__ = ["Piece", "word_difference"]
 Piece = tuple[str, str]
 """``=``, ``-`` (only in the earlier text) or ``+`` (only in the later one), and the piece of text."""
 
-_WORD = re.compile(r"\s*\S+|\s+")
+_WORD = re.compile(r"\S+\s*|\s+")
 _MOST_COMPARED = 1_000_000
 """Words of the one text times words of the other: beyond that, what lies between the common start and end changed."""
 

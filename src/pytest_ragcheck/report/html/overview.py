@@ -110,13 +110,16 @@ def _headline(run: Run, comparison: Comparison | None) -> tuple[str, str]:
     if comparison is not None:
         return comparison.verdict.value.capitalize(), _TONES[comparison.verdict]
     counts = Counter(result.state for result in run.results)
-    total = figures.plural(len(run.results), "question")
+    count = len(run.results)
+    total = figures.plural(count, "question")
     bad = [f"{counts[state]:,} {word}" for state, word in _BAD if counts[state]]
     if bad:
         return f"{' and '.join(bad)} of {total}", "bad" if counts[State.FAILED] else "unsure"
     if counts[State.NOT_RUN]:
         return f"{counts[State.NOT_RUN]:,} of {total} not run", "unsure"
-    return (f"All of {total} passed", "good") if run.results else ("No question was asked", "unsure")
+    if not count:
+        return "No question was asked", "unsure"
+    return f"All {total} passed" if count > 1 else "The one question passed", "good"
 
 
 _BAD = ((State.FAILED, "failed"), (State.ERROR, "could not be measured"))

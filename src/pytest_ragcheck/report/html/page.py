@@ -18,7 +18,7 @@ from pytest_ragcheck.report.html.encoding import encoded
 from pytest_ragcheck.report.html.overview import overview
 from pytest_ragcheck.report.html.payload import payload
 from pytest_ragcheck.report.html.timeline import HEIGHT, WIDTH, timeline
-from pytest_ragcheck.report.textual import printable
+from pytest_ragcheck.report.textual import printable, shorten
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -117,7 +117,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fragment": _fragment, "slug": _slug}
+    environment.filters |= {"fragment": _fragment, "short": shorten, "slug": _slug}
     environment.globals |= {
         "change": figures.change,
         "favicon": _FAVICON,

@@ -55,7 +55,7 @@ function questionTimes(run, question) {
   return part("Where the time went", question.time.total,
     element("table", { class: "bars" },
       element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "label" }, "For"),
-        element("th", { scope: "col" }, `${seconds(from - run.started)} to ${seconds(to - run.started)} after the first question's start`), figures)),
+        element("th", { scope: "col" }, `From ${seconds(from - run.started)} to ${seconds(to - run.started)} after the first question began`), figures)),
       element("tbody", {}, phaseRows, callRows)),
     calls.length ? callDetails(question.calls) : null);
 }

@@ -65,6 +65,7 @@ function plural(count, noun) {
 
 /** Seconds as people read them, as the reports in the terminal write them. */
 function seconds(duration) {
+  if (duration === 0) return "0 s";
   if (duration < 0.00995) return `${(duration * 1000).toFixed(1)} ms`;
   if (duration < 0.9995) return `${(duration * 1000).toFixed(0)} ms`;
   if (duration < 9.995) return `${duration.toFixed(2)} s`;

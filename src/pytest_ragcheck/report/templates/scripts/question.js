@@ -27,9 +27,9 @@ function askedPart(question) {
   return element("header", { class: "asked" },
     element("div", { class: `diagnosis state-${slug(question.state)}` }, element("p", { class: "first", dir: "auto" }, first), second ? element("p", { dir: "auto" }, second) : null),
     element("h1", { id: "question-heading", tabindex: "-1", dir: "auto" }, clipped(question.question, 600)),
-    element("p", { class: "about" }, stateBadge(question.state), isolated(question.id, { class: "long" }), where ? isolated(where) : null,
+    element("p", { class: "about" }, stateBadge(question.state), isolated(clipped(question.id, 200), { class: "long" }), where ? isolated(where) : null,
       question.variant ? isolated(question.variant) : null, question.title === "question" ? null : element("span", {}, question.title.replace(/^question \((.*)\)$/, "$1")),
-      question.tags.map((tag) => element("a", { class: "chip", href: `#/questions?${formatFilters({ ...parseFilters(""), tag })}` }, isolated(tag)))),
+      question.tags.map((tag) => element("a", { class: "chip", href: `#/questions?${formatFilters({ ...parseFilters(""), tag })}` }, isolated(clipped(tag, 60))))),
     question.question.length > 600 ? element("div", { class: "sheet" }, paragraph(question.question)) : null,
     question.error ? failureBox(question.error) : null);
 }

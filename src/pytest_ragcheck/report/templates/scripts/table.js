@@ -44,7 +44,7 @@ class QuestionList {
       this.stateToggles(change),
       this.select("tag", "Tag", counted(this.run.values("tags")), change),
       this.select("fault", "Fault of", counted(this.run.values("fault")), change),
-      this.select("metric", "Metric", this.run.metrics.map((metric) => [metric, metric]), change),
+      this.select("metric", "Metric", this.run.metrics.map((metric) => [metric, clipped(metric, 60)]), change),
       this.select("outcome", "Metric's outcome", this.outcomes(), change),
       this.run.compared ? this.select("change", "Against the baseline", counted(this.changes()), change) : null,
       this.select("dataset", "Question file", counted(this.run.values("dataset")), change, 2),
@@ -89,7 +89,7 @@ class QuestionList {
       ["question", "id"],
       ["-time", "slowest first"],
       ...(this.run.compared ? [["change", "largest drop first"]] : []),
-      ...this.run.metrics.map((metric) => [`metric:${metric}`, `${metric}, lowest first`]),
+      ...this.run.metrics.map((metric) => [`metric:${metric}`, `${clipped(metric, 60)}, lowest first`]),
     ];
   }
 
@@ -148,7 +148,7 @@ class QuestionList {
     fill(this.head, element("tr", {},
       heading("State", "state", { class: "state-column" }),
       heading("Question", "question"),
-      this.metricColumns().map((metric, index) => heading(breakable(metric), `metric:${metric}`, { class: this.metricClass(metric, index) })),
+      this.metricColumns().map((metric, index) => heading(breakable(clipped(metric, 40)), `metric:${metric}`, { class: this.metricClass(metric, index) })),
       this.run.compared ? heading("Change", "change", { class: "change-column" }) : null,
       heading("Time", "time", { class: "time-column number" })));
   }
@@ -201,7 +201,7 @@ class QuestionList {
       element("td", { class: "state-column" }, stateBadge(question.state)),
       element("th", { scope: "row" },
         element("a", { href: questionAddress(question.key), dir: "auto" }, clipped(question.question, 200)),
-        element("p", { class: "beneath" }, isolated(question.id, { class: "id" }), question.tags.map((tag) => isolated(tag, { class: "chip" }))),
+        element("p", { class: "beneath" }, isolated(clipped(question.id, 100), { class: "id" }), question.tags.map((tag) => isolated(clipped(tag, 40), { class: "chip" }))),
         question.state === "passed" ? null : element("p", { class: "beneath fault", dir: "auto" }, clipped(question.diagnosis ?? question.outcome, 240))),
       columns.map((metric, place) => this.scoreCell(question.byMetric.get(metric), this.metricClass(metric, place))),
       this.run.compared ? this.changeCell(question) : null,
@@ -217,14 +217,14 @@ class QuestionList {
 
   changeCell(question) {
     const change = changeOf(question);
-    const words = { broke: `broke ${question.change?.broke.join(", ")}`, moved: "moved", changed: question.change?.cause, new: "new", same: "same" };
+    const words = { broke: clipped(`broke ${question.change?.broke.join(", ")}`, 80), moved: "moved", changed: question.change?.cause, new: "new", same: "same" };
     return element("td", { class: `change-column ${change === "broke" ? "score-failed" : change === "same" ? "none" : ""}` }, words[change]);
   }
 }
 
 /** Values with how often they occur, for a choice. */
 function counted(counts) {
-  return [...counts].map(([value, count]) => [value, `${value} (${count.toLocaleString("en")})`]);
+  return [...counts].map(([value, count]) => [value, `${clipped(value, 60)} (${count.toLocaleString("en")})`]);
 }
 
 function clipped(text, length) {

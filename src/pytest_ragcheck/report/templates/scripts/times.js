@@ -48,7 +48,7 @@ class QuestionBars {
   row(question) {
     const calls = question.calls.filter((call) => !call.cached);
     const pieces = this.withCalls ? this.lanes(calls) : element("div", { class: "track" }, phaseSpans(question, this.from, this.to));
-    return element("tr", {}, element("th", { scope: "row" }, element("a", { href: questionAddress(question.key) }, isolated(question.id))),
+    return element("tr", {}, element("th", { scope: "row" }, element("a", { href: questionAddress(question.key) }, isolated(clipped(question.id, 100)))),
       element("td", {}, pieces), element("td", { class: "number" }, question.time.total));
   }
 
