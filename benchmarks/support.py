@@ -94,13 +94,13 @@ def child_environment(folder):
     return kept | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder / "plugins")}
 
 
-def with_stopwatch(folder, *arguments):
+def with_stopwatch(folder, *arguments, **environment):
     """Run pytest with the stopwatch; the process and what the stopwatch saw."""
     (folder / "plugins").mkdir(exist_ok=True)
     (folder / "plugins" / "stopwatch.py").write_text(STOPWATCH)
     told = folder / "stopwatch.json"
     told.unlink(missing_ok=True)
-    process = measure((*PYTEST, "-p", "stopwatch", *arguments), folder, RAGCHECK_STOPWATCH=str(told))
+    process = measure((*PYTEST, "-p", "stopwatch", *arguments), folder, RAGCHECK_STOPWATCH=str(told), **environment)
     if not told.exists():
         sys.exit(f"pytest {' '.join(arguments)} ended with {process.status}:\n{process.output}")
     return process, json.loads(told.read_text())

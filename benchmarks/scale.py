@@ -1,0 +1,159 @@
+"""Judged questions by the thousand: throughput, memory and growth, in one process and divided between workers.
+
+``python benchmarks/scale.py [--sizes 100 1000 10000] [--workers 2]``
+
+A pipeline of the user's own that answers at once, three of deepeval's metrics, and the loopback Messages API as the
+judge, without latency, in a process of its own. Each size runs once serially and once with the workers, each time in
+an empty folder; plain parametrised tests of the same number stand beside for what pytest itself takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+from items import PLAIN
+from support import print_table, with_stopwatch
+
+METRICS = ("faithfulness", "answer_relevancy", "contextual_precision")
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        number = question.split()[2]
+        return f"Ship {number} of the fleet carries {number} crates. It sails in May.", [
+            f"The register says that ship {number} of the fleet carries {number} crates of salt. It sails in May.",
+            "Crates are counted twice a year, in spring and in autumn.",
+        ]
+    return ask
+"""
+TEST = "def test_ships(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000], help="numbers of questions")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        for size in options.sizes:
+            rows.append(plain(Path(place) / f"plain-{size}", size))
+            rows += [judged(Path(place) / f"judged-{size}-{n}", size, n) for n in (0, options.workers)]
+    heads = ("", "questions", "wall", "CPU", "a question", "judge calls a CPU second", "collection", "memory a process")
+    print_table(heads, [shown(row) for row in rows])
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        print_growth(kind, [row for row in rows if row["kind"] == kind])
+
+
+def plain(folder, size):
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "test_plain.py").write_text(PLAIN.format(size=size))
+    process, seen = with_stopwatch(folder, "-p", "no:ragcheck")
+    return row("plain", size, process, seen, calls=0)
+
+
+def judged(folder, size, workers):
+    write_project(folder, size)
+    with judge() as url:
+        arguments = ["--ragcheck", *(["-n", str(workers)] if workers else [])]
+        environment = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "any"}
+        process, seen = with_stopwatch(folder, *arguments, **environment)
+        served = asked_of(url)
+    if process.status != 0:
+        sys.exit(f"pytest ended with {process.status}:\n{process.output[-3000:]}")
+    if served["replies"] != served["distinct_bodies"]:
+        sys.exit(f"{served['distinct_bodies']} different requests got {served['replies']} replies")
+    kind = f"judged, -n {workers}" if workers else "judged, serial"
+    return row(kind, size, process, seen, calls=served["replies"])
+
+
+def write_project(folder, size):
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    metrics = "\n".join(f'{name} = "report"' for name in METRICS)
+    (folder / "ragcheck.toml").write_text(
+        f'questions = "questions.json"\njudge = "anthropic:claude-haiku-5-5"\nconcurrency = 32\n[metrics]\n{metrics}\n'
+    )
+    questions = [
+        {"id": f"ship-{number}", "question": f"Does ship {number} carry salt?", "reference": f"{number} crates."}
+        for number in range(size)
+    ]
+    (folder / "questions.json").write_text(json.dumps(questions))
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_ships.py").write_text(TEST)
+
+
+@contextmanager
+def judge():
+    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--port", "0", "--latency", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        found = None
+        while found is None:
+            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        yield found.group()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def asked_of(url):
+    with urllib.request.urlopen(f"{url}/__stats__") as reply:  # noqa: S310 (our own server)
+        return json.load(reply)
+
+
+def row(kind, size, process, seen, *, calls):
+    return {
+        "kind": kind,
+        "size": size,
+        "wall": process.wall,
+        "cpu": process.cpu,
+        "memory": process.memory,
+        "collection": seen["collection"],
+        "calls": calls,
+    }
+
+
+def shown(row):
+    rate = f"{row['calls'] / row['cpu']:.0f}" if row["calls"] else "-"
+    return (
+        row["kind"],
+        f"{row['size']:,}",
+        f"{row['wall']:.1f} s",
+        f"{row['cpu']:.1f} s",
+        f"{1e3 * row['wall'] / row['size']:.1f} ms",
+        rate,
+        f"{row['collection']:.2f} s",
+        f"{row['memory'] / 1e6:.0f} MB",
+    )
+
+
+def print_growth(kind, rows):
+    """How far time and memory are from growing with the questions alone, between the two largest sizes."""
+    if len(rows) < 3:  # noqa: PLR2004
+        return
+    first, second, third = rows[-3:]
+    slope = {name: (third[name] - second[name]) / (third["size"] - second["size"]) for name in ("wall", "memory")}
+    earlier = (second["wall"] - first["wall"]) / (second["size"] - first["size"])
+    growth = f"{slope['wall'] / earlier:.2f} of what it was between {first['size']:,} and {second['size']:,}"
+    print(
+        f"{kind}: a further question takes {1e3 * slope['wall']:.1f} ms, {growth}, and {slope['memory'] / 1e3:.0f} kB"
+    )
+
+
+if __name__ == "__main__":
+    os.environ.pop("ANTHROPIC_BASE_URL", None)
+    main()
