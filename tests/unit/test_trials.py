@@ -15,6 +15,7 @@ from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.scores import Scores
 from pytest_ragcheck.model import Answer, Call, Failure, Question, Result, Run, Score, State, Timing
 from pytest_ragcheck.rag.pipeline import as_pipeline
+from pytest_ragcheck.report.markdown import markdown_report
 from pytest_ragcheck.report.question import first_line, question_report
 from pytest_ragcheck.report.terminal import metrics_table
 from pytest_ragcheck.run_file import dump, load
@@ -314,6 +315,7 @@ def test_the_summary_counts_trials_and_questions():
         "pass^2 0.50 (1 of 2 questions passed in all trials; 1 not known)",
     ]
     assert "trial" not in metrics_table(run(PASS, FAIL))
+    assert "4 of 5 passed, pass@2 1.00 (3 of 3 questions passed in any trial), pass^2 0.50" in markdown_report(whole)
 
 
 # ---- Keys ------------------------------------------------------------------------------------

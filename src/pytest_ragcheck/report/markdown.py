@@ -13,6 +13,7 @@ from pytest_ragcheck.report.markdown_text import code, collapsed, fenced, table
 from pytest_ragcheck.report.question import first_line, question_report
 from pytest_ragcheck.report.rerun import rerun_command
 from pytest_ragcheck.report.timing import timing_table
+from pytest_ragcheck.report.trials import trials_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +38,7 @@ def markdown_report(run: Run, comparison: Comparison | None = None, *, limit: in
     With ``comparison`` the gate's verdict too. Where the text would have more than ``limit``
     characters, questions are left out, those that broke against the baseline last; a note counts them.
     """
-    head = [_title(run), *_gate(comparison, limit), _states(run.results), *_metrics(run)]
+    head = [_title(run), *_gate(comparison, limit), _states(run.results), *_trials(run), *_metrics(run)]
     tail = [_figures(run), _footer(run)]
     room = limit - sum(len(part) + 2 for part in (*head, *tail))
     return "\n\n".join([*head, *_questions(_broken_first(run, comparison), room), *tail]) + "\n"
@@ -63,6 +64,11 @@ def _gate(comparison: Comparison | None, limit: int) -> list[str]:
 def _states(results: Iterable[Result]) -> str:
     counts = Counter(result.state for result in results)
     return ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state] or state is State.PASSED)
+
+
+def _trials(run: Run) -> list[str]:
+    lines = trials_summary(run.results, _WIDTH)
+    return [", ".join(lines)] if lines else []
 
 
 def _metrics(run: Run) -> list[str]:
