@@ -12,12 +12,13 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import as_pipeline, close_pipeline, repeats_itself
-from pytest_ragcheck.session.pipelines import PIPELINE, PipelineNames
+from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress, progress_state
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.systems import keeping_answers, own_system
+from pytest_ragcheck.session.user_metrics import specs_of_fixture
 from pytest_ragcheck.session.variants import variant_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.report.progress import ProgressState
@@ -107,8 +110,9 @@ class LiveAnswers:
         if name not in self._batches:
             self._pipelines.check(request.node)
             candidate = request.getfixturevalue(PIPELINE)
+            given = specs_of_fixture(request.getfixturevalue(METRICS))
             started = time.perf_counter()
-            batch = self._batches[name] = self._batch(name, candidate)
+            batch = self._batches[name] = self._batch(name, candidate, given)
             self.setup += time.perf_counter() - started
             # Finalizers run last in, first out: what is in flight ends before the pipeline's own clients do.
             self._pipelines.owner(request.node).addfinalizer(batch.end)
@@ -161,7 +165,7 @@ class LiveAnswers:
             self.plans += await gateways.plans()
             await gateways.close()
 
-    def _batch(self, name: str, candidate: Any) -> _Batch:
+    def _batch(self, name: str, candidate: Any, given: Sequence[MetricSpec]) -> _Batch:
         selected = [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == name]
         entries = [entry for _, entry in selected]
         system = next((self._pipelines.variant(item).long for item, _ in selected), "")
@@ -172,7 +176,7 @@ class LiveAnswers:
             suite.gateways.run_clock = self._slots.clock.now
             suite.gateways.sharing = self._sharing
             try:
-                jobs += self._jobs(suite, own, candidate, system)
+                jobs += self._jobs(suite, own, candidate, system, given)
             except Exception as problem:  # noqa: BLE001 (each item tells it as its own error)
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
@@ -194,21 +198,25 @@ class LiveAnswers:
         total = sum(len(batch) for batch in self._batches.values())
         return progress_state(self._done, total, self._slots, snapshots)
 
-    def _jobs(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> list[Job]:
+    def _jobs(
+        self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str, given: Sequence[MetricSpec]
+    ) -> list[Job]:
         self.suites.append(suite)
+        own = suite.metrics_of_fixture(given)
+        metrics = (*suite.metrics, *own.metrics)
         pipeline = self._pipeline(suite, entries, candidate, system)
         if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
             self._to_open.append(suite)
-        trials = self._trials(suite, pipeline)
+        trials = self._trials(suite, pipeline, metrics)
         return [
             Job(
                 key=entry.key,
                 question=entry.question,
                 pipeline=pipeline,
-                metrics=suite.metrics,
-                thresholds=suite.thresholds(entry.question),
+                metrics=metrics,
+                thresholds={**own.thresholds, **suite.thresholds(entry.question)},
                 trials=trials,
-                contexts_needed_by=suite.contexts_needed_by,
+                contexts_needed_by=suite.contexts_needed_by | own.contexts_needed_by,
                 stops_when_settled=self._options.stop_trials,
             )
             for entry in entries
@@ -238,10 +246,10 @@ class LiveAnswers:
         self._to_close.append(pipeline)
         return pipeline
 
-    def _trials(self, suite: Suite, pipeline: Pipeline) -> int:
+    def _trials(self, suite: Suite, pipeline: Pipeline, metrics: Sequence[Metric]) -> int:
         """As many as wanted, but one where all would be the same."""
         if self._options.trials == 1 or not (
-            repeats_itself(pipeline) and all(is_deterministic(metric) for metric in suite.metrics)
+            repeats_itself(pipeline) and all(is_deterministic(metric) for metric in metrics)
         ):
             return self._options.trials
         self.notices.append(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, ENTRY, OFF_REASON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_ragcheck.model import Answer, Question, Result
     from pytest_ragcheck.rag.index import Index
@@ -131,6 +131,35 @@ def ragcheck_pipeline() -> ConfiguredPipeline:
     from pytest_ragcheck.session.answers import ConfiguredPipeline
 
     return ConfiguredPipeline()
+
+
+@pytest.fixture(scope="session")
+def ragcheck_metrics() -> Sequence[Any]:
+    """Override it to measure with metrics of yours beside the configured ones: return a list of them.
+
+    Each is a metric object or class of deepeval's, a function that makes such an object from ``model`` (the judge), or
+    a function or class as for ``pytest_ragcheck.metric``. It is called by its own name. The ``threshold`` of a deepeval
+    metric is its least value; an object is copied for each question. Keep the fixture's scope ``session``.
+    """
+    return ()
+
+
+@pytest.fixture(scope="session")
+def ragcheck_judge(request: pytest.FixtureRequest) -> Any:
+    """The configured judge, as the metrics of deepeval take it: ``GEval(..., model=ragcheck_judge)``.
+
+    A ``DeepEvalBaseLLM`` for the objects that ``ragcheck_metrics`` returns. It answers while they measure a question.
+    """
+    from pytest_ragcheck.errors import RagcheckError
+    from pytest_ragcheck.metrics.judged.library import Library
+    from pytest_ragcheck.metrics.judged.models import stand_in
+
+    _run_nothing_unasked(request)
+    try:
+        Library().load()
+    except RagcheckError as problem:
+        raise pytest.fail.Exception(str(problem), pytrace=False) from None
+    return stand_in()
 
 
 @pytest.fixture

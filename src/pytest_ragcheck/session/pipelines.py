@@ -1,4 +1,4 @@
-"""Which ``ragcheck_pipeline`` an item sees: items that see the same one are answered in one batch."""
+"""Which ``ragcheck_pipeline`` and ``ragcheck_metrics`` an item sees: items that see the same are one batch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pytest_ragcheck.session.variants import Variant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PIPELINE", "PipelineNames"]
+__all__ = ["METRICS", "PIPELINE", "PipelineNames"]
 
 PIPELINE = "ragcheck_pipeline"
+METRICS = "ragcheck_metrics"
 
 
 class PipelineNames:
@@ -34,32 +35,31 @@ class PipelineNames:
     def of(self, item: pytest.Item) -> str:
         """The name of the item's pipeline."""
         if item.parent not in self._of_parents:
-            definitions = self._definitions(PIPELINE, item)
-            home = definitions[-1].baseid if definitions else ""
-            self._of_parents[item.parent] = home, frozenset(self._used(item))
+            homes = [self._home(name, item) for name in (PIPELINE, METRICS)]
+            self._of_parents[item.parent] = "|".join(filter(None, homes)), frozenset(self._used(item))
         home, used = self._of_parents[item.parent]
         chosen = [f"{name}={index}" for name, index in sorted(_indices(item).items()) if name in used]
         return f"{home}[{','.join(chosen)}]" if chosen else home
 
     def variant(self, item: pytest.Item) -> Variant:
         """The pipeline in a word or two: its parameters' ids, and where it overrides another override its place."""
-        definitions = self._definitions(PIPELINE, item)
-        home = definitions[-1].baseid if definitions else ""
+        home = self._home(PIPELINE, item)
         indices = _indices(item)
         used = {name: self._definitions(name, item) for name in self._used(item) if name in indices}
         ids = [parameter_id(item, name, found[-1] if found else None) for name, found in sorted(used.items())]
-        overrides_another = len(definitions) > 2  # noqa: PLR2004 (the plugin's own, and one override)
-        short = [*ids, home] if overrides_another else ids
-        return Variant(", ".join(short), ", ".join(filter(None, [*ids, home])))
+        short = [*ids, *(self._home(name, item) for name in (PIPELINE, METRICS) if self._overrides_another(name, item))]
+        long = [*ids, home, self._home(METRICS, item)]
+        return Variant(", ".join(short), ", ".join(filter(None, long)))
 
     def check(self, item: pytest.Item) -> None:
-        """ConfigurationError where the item's pipeline cannot answer a whole batch."""
-        definition = self._definitions(PIPELINE, item)[-1]
-        if not _outlives_its_items(definition):
-            raise ConfigurationError(
-                f'fixture {PIPELINE} in {definition.baseid or "the root"} has scope "{definition.scope}", but answers '
-                'the questions of several tests at once; write @pytest.fixture(scope="session")'
-            )
+        """ConfigurationError where the item's pipeline or metrics cannot serve a whole batch."""
+        for name in (PIPELINE, METRICS):
+            definition = self._definitions(name, item)[-1]
+            if not _outlives_its_items(definition):
+                raise ConfigurationError(
+                    f'fixture {name} in {definition.baseid or "the root"} has scope "{definition.scope}", but serves '
+                    'the questions of several tests at once; write @pytest.fixture(scope="session")'
+                )
         for name in self._used(item):
             used = self._definitions(name, item)
             if used and used[-1].params is not None and name not in _indices(item):
@@ -79,12 +79,20 @@ class PipelineNames:
         kind = kinds.get(self._definitions(PIPELINE, item)[-1].scope, pytest.Session)
         return item.getparent(kind) or item.session
 
+    def _home(self, name: str, item: pytest.Item) -> str:
+        """Where the fixture is defined that the item sees; empty for the plugin's own."""
+        definitions = self._definitions(name, item)
+        return str(definitions[-1].baseid) if definitions else ""
+
+    def _overrides_another(self, name: str, item: pytest.Item) -> bool:
+        return len(self._definitions(name, item)) > 2  # noqa: PLR2004 (the plugin's own, and one override)
+
     def _definitions(self, name: str, item: pytest.Item) -> Sequence[Any]:
         return self._manager.getfixturedefs(name, item) or ()
 
     def _used(self, item: pytest.Item) -> list[str]:
-        """The pipeline's fixture and all that it uses."""
-        names = [PIPELINE]
+        """The pipeline's fixture, that of the metrics, and all that they use."""
+        names = [PIPELINE, METRICS]
         for name in names:
             for definition in reversed(self._definitions(name, item)):
                 names += [other for other in definition.argnames if other not in names]

@@ -22,7 +22,7 @@ from pytest_ragcheck.session.config import find_configuration, load_settings
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.session.judges import Judges
-from pytest_ragcheck.session.user_metrics import register_named
+from pytest_ragcheck.session.user_metrics import made_for, register_named
 from pytest_ragcheck.store import Store, digest, state_folder
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
+    from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.claude import ClaudeGenerator
     from pytest_ragcheck.rag.corpus import Corpus
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.planning import PlannedGenerator
+    from pytest_ragcheck.session.user_metrics import FixtureMetrics
 
 __all__ = ["Suite", "SuiteCatalog"]
 
@@ -70,6 +72,7 @@ class Suite:
         self.store = store
         self._options = options
         self.gateways = gateways
+        self._fixture_judges = False
         self.is_set_up = False
         """Whether the reference pipeline was used."""
         self.name = _relative(settings.questions, settings.root)
@@ -204,7 +207,7 @@ class Suite:
     def _planned(self, metrics: Iterable[Metric]) -> tuple[Metric, ...]:
         from pytest_ragcheck.session.planning import PlannableMetric, PlannedMetric
 
-        requests = self.judges.planned if self._judged else []
+        requests = self.judges.planned if self._judged or self._fixture_judges else []
         known_answer = self._planned_generator.known_answer
         return tuple(
             PlannedMetric(metric, requests, known_answer) if isinstance(metric, PlannableMetric) else metric
@@ -245,6 +248,13 @@ class Suite:
         """The door to the models of this suite."""
         return self.gateways.of(self.settings, self.store)
 
+    def metrics_of_fixture(self, given: Sequence[MetricSpec]) -> FixtureMetrics:
+        """What the fixture gave, made for this suite; ConfigurationError where one needs a judge and there is none."""
+        wanted = [spec for spec in given if self._options.metrics is None or spec.name in self._options.metrics]
+        self._fixture_judges = self._fixture_judges or any("judge" in spec.needs for spec in wanted)
+        made = made_for(wanted, self.judges, top_k=self.settings.top_k)
+        return made if not self._options.plan else replace(made, metrics=self._planned(made.metrics))
+
     def set_up(self, questions: Sequence[Question]) -> None:
         """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all."""
         self.is_set_up = True
@@ -274,7 +284,7 @@ class Suite:
             prints["embedder"] = self.embedder.fingerprint
         if self.model_generator is not None:
             prints["prompt"] = digest(repr(self.settings.generation)).hex()
-        if self._judged:
+        if self._judged or self._fixture_judges:
             prints["judge"] = f"{self.settings.judge}"
             prints["judging"] = judging_digest(self.settings.judging)
         return prints

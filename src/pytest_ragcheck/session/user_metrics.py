@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
@@ -11,12 +11,15 @@ from pytest_ragcheck.metrics.own import spec_of
 from pytest_ragcheck.rag.importing import import_object, is_import_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.metrics.registry import MetricSpec
+    from pytest_ragcheck.session.judges import Judges
 
-__all__ = ["register_named", "specs_of_fixture"]
+__all__ = ["FixtureMetrics", "made_for", "register_named", "specs_of_fixture"]
 
 
 def register_named(names: Iterable[str], root: Path) -> None:
@@ -37,6 +40,37 @@ def specs_of_fixture(given: Any) -> tuple[MetricSpec, ...]:
             raise ConfigurationError(f"ragcheck_metrics: a metric named {spec.name!r} exists already; rename this one")
         specs[spec.name] = spec
     return tuple(specs.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixtureMetrics:
+    """Metrics of the fixture, made."""
+
+    metrics: tuple[Metric, ...]
+    thresholds: Mapping[str, float]
+    """Their own least values."""
+    contexts_needed_by: frozenset[str]
+    """Names of those that look at contexts."""
+
+
+def made_for(specs: Sequence[MetricSpec], judges: Judges, *, top_k: int) -> FixtureMetrics:
+    """Make the metrics; ConfigurationError for one that needs a judge where none is configured."""
+    least = {spec.name: spec.threshold for spec in specs if spec.threshold is not None}
+
+    def heeding(judging: Judging) -> Judging:
+        return replace(judging, thresholds={**judging.thresholds, **least})
+
+    needs_judge = any("judge" in spec.needs for spec in specs) and judges.settings.judge is not None
+    parts = registry.MetricParts(
+        top_k=top_k,
+        judging=heeding(judges.configured) if needs_judge else None,
+        judging_by=lambda model: heeding(judges.by(model)),
+    )
+    return FixtureMetrics(
+        metrics=tuple(spec.make(parts) for spec in specs),
+        thresholds=least,
+        contexts_needed_by=frozenset(spec.name for spec in specs if "contexts" in spec.needs),
+    )
 
 
 def _at_path(name: str, root: Path) -> MetricSpec:
