@@ -27,9 +27,10 @@ class Verdict(StrEnum):
 
     BETTER = "better"
     SAME = "same"
+    """A drop of the mean by 0.05, or by the practical minimum where that is larger, is excluded."""
     REGRESSED = "regressed"
     INCONCLUSIVE = "inconclusive"
-    """Too little was measured to tell no change from a drop as large as the practical minimum."""
+    """Too little was measured to tell no change from such a drop."""
     JUDGE_DRIFTED = "judge drifted"
     """Stored answers of the baseline got other scores today: the judge moved, not the system."""
     NOT_COMPARABLE = "not comparable"
@@ -84,7 +85,7 @@ class ScoreChange:
     value: float | None
     threshold: float | None = None
     noise: float = 0.0
-    """A difference within this is the question's own noise."""
+    """A fall within this can be the question's own noise; at 1 any can."""
     broke: bool = False
     """It passed in the baseline, and is now below its threshold by more than its own noise."""
     known: bool = False

@@ -26,8 +26,8 @@ __all__ = ["score_changes"]
 CHANCE = 1e-6
 """A fall that normal noise exceeds with at least this probability is noise. Far less than a normal tail needs, because
 scores have longer ones."""
-RISE_MULTIPLE = 2.0
-"""So is a fall that is not this much larger than every rise."""
+RISE_MULTIPLE, LONG_TAILED_MULTIPLE = 2.0, 3.0
+"""So is a fall that is not so many times as large as every rise; with long tails the second."""
 LEAST_FALL = 0.1
 """And one that is not larger than this, where scores are not repeatable."""
 COMPLETE_FALL = 0.97
@@ -44,6 +44,8 @@ FEW_QUESTIONS, FEW_LEVEL = 10, 0.2
 """With fewer questions no picture is unlikely enough; then this level holds."""
 ALIKE = 0.8
 """Moves and spreads of at least this share of a fall are as large as it."""
+_UP, _MOVE, _DOWN = 7 / 12, 1 / 6, 1 / 12
+"""A coin with probability p, uniform from 1/2 to 1, is up both times (E p^2), falls (E p(1-p)), is down both times."""
 _MAD_TO_DEVIATION = 1.4826
 """Of a normal distribution: standard deviation over median absolute deviation."""
 
@@ -52,7 +54,7 @@ def score_changes(scores: MetricScores) -> dict[str, ScoreChange]:
     """Each question's change, its noise, and whether it broke, by the question's name.
 
     A question broke where its mean over trials reached the threshold in the baseline and does not now, and fell by more
-    than its noise; without a threshold the fall alone counts.
+    than its noise; without a threshold there is nothing that it could break.
     """
     noise = _Noise(scores.pairs)
     return {pair.question: _change(scores, pair, noise) for pair in scores.pairs}
@@ -61,15 +63,16 @@ def score_changes(scores: MetricScores) -> dict[str, ScoreChange]:
 def _change(scores: MetricScores, pair: PairedScores, noise: _Noise) -> ScoreChange:
     within = 0.0 if scores.repeatable else noise.of(pair)
     before, now, least = pair.baseline_mean, pair.run_mean, pair.threshold
-    fell_below = now < before if least is None else now < least <= before
+    passed_before = least is not None and before >= least
+    fails_now = least is not None and now < least
     return ScoreChange(
         metric=scores.metric,
         baseline=before,
         value=now,
         threshold=least,
         noise=within,
-        broke=fell_below and before - now > within,
-        known=least is not None and before < least and now < least and before - now <= within,
+        broke=passed_before and fails_now and before - now > within,
+        known=fails_now and not passed_before and before - now <= within,
     )
 
 
@@ -82,7 +85,7 @@ class _Noise:
     def of(self, pair: PairedScores) -> float:
         """The largest fall of this question that noise can explain; 1 where it can explain any."""
         fall = -pair.difference
-        limit = max(LEAST_FALL, self._multiple * self._deviation(pair), RISE_MULTIPLE * self._largest_rise)
+        limit = max(LEAST_FALL, self._multiple * self._deviation(pair), self._rise_multiple * self._largest_rise)
         if limit > COMPLETE_FALL and self._complete_falls_count:
             limit = COMPLETE_FALL
         if fall > limit and not self._is_steady(pair):
@@ -123,6 +126,10 @@ class _Noise:
     @cached_property
     def _largest_rise(self) -> float:
         return max(self._rises, default=0.0)
+
+    @cached_property
+    def _rise_multiple(self) -> float:
+        return LONG_TAILED_MULTIPLE if self._has_long_tails else RISE_MULTIPLE
 
     @cached_property
     def _rise_deviation(self) -> float:
@@ -173,18 +180,23 @@ class _Noise:
         """Whether the other questions are too steady for this fall to be one of many flips to and fro."""
         if len(pair.baseline) == len(pair.run) == 1:
             return self._steady_between(pair)
-        fall = -pair.difference
-        flaky = sum(_widest_spread(one) >= ALIKE * fall for one in self.pairs if one is not pair)
+        alike = ALIKE * -pair.difference
+        flaky = len(self._spreads) - bisect_left(self._spreads, alike) - (_widest_spread(pair) >= alike)
         return flaky * _missed_for_each_seen(len(pair.baseline), len(pair.run)) <= STEADY_LEVEL
+
+    @cached_property
+    def _spreads(self) -> list[float]:
+        return sorted(map(_widest_spread, self.pairs))
 
     def _steady_between(self, pair: PairedScores) -> bool:
         """With one trial each only baseline and run tell: few others fell as far, and few were down there before."""
-        fall = -pair.difference
-        lowest = pair.baseline_mean - ALIKE * fall
-        fallen = sum(-one.difference >= ALIKE * fall for one in self.pairs)
-        low = sum(max(one.baseline_mean, one.run_mean) <= lowest for one in self.pairs)
         count = len(self.pairs)
         level = STEADY_LEVEL if count >= FEW_QUESTIONS else FEW_LEVEL
+        if (1 - _MOVE) ** count <= level:
+            return True  # So many coins do not all fail to rise.
+        alike = ALIKE * -pair.difference
+        fallen = sum(-one.difference >= alike for one in self.pairs)
+        low = sum(max(one.baseline_mean, one.run_mean) <= pair.baseline_mean - alike for one in self.pairs)
         return _chance_of_steady_coins(count, count - fallen - low) <= level
 
 
@@ -217,15 +229,12 @@ def _missed_for_each_seen(baseline: int, run: int) -> float:
     return max(ratio(0.5 + step / 200) for step in range(100))
 
 
-@cache
 def _chance_of_steady_coins(count: int, high: int) -> float:
     """How likely ``count`` coins look so: none rises, at least one falls, and at least ``high`` are up both times.
 
-    Each coin has its own probability p of being up, all from 1/2 to 1 equally likely (a suite passes more often than
-    not): up both times with E p^2 = 7/12, falling and rising with E p(1-p) = 1/6 each, down both times with 1/12.
+    Each coin has its own probability of being up, all from 1/2 to 1 equally likely: a suite passes more often than not.
     """
-    up, fall, down = 7 / 12, 1 / 6, 1 / 12
     return math.fsum(
-        math.comb(count, ups) * up**ups * ((fall + down) ** (count - ups) - down ** (count - ups))
+        math.comb(count, ups) * _UP**ups * ((_MOVE + _DOWN) ** (count - ups) - _DOWN ** (count - ups))
         for ups in range(high, count + 1)
     )

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SwapTest", "sign_flips", "swap_test"]
 
-MOST_ENUMERATED = 14
+MOST_ENUMERATED = 15
 """Up to so many clusters that differ all 2^n choices are looked at."""
 DRAWN = 9_999
 """Choices that are drawn where there are more; with the observed one 10,000."""
 MOST_DRAWN = 200
 """With more clusters the sum is taken as normal (its central limit)."""
 SEED = 20_240_901
-_ROUNDING = 1e-6
-"""Sums that differ by less than this share of the largest one are equal."""
+_UNITS = 2**24 - 2 * MOST_DRAWN
+"""All values together, as whole numbers: single precision adds these exactly, in any order and on any machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +97,13 @@ def sign_flips(clusters: Sequence[Sequence[float]]) -> SwapTest:
     return SwapTest(drop=float(ndtr(z)), rise=float(ndtr(-z)), method="swaps, normal limit")
 
 
-def _counted(values: list[float], signs: Any, *, drawn: bool) -> SwapTest:
+def _counted(values: Sequence[float], signs: Any, *, drawn: bool) -> SwapTest:
     import numpy as np
 
-    sums = np.asarray(values, dtype=signs.dtype) @ signs
-    observed = math.fsum(values)
-    rounding = _ROUNDING * math.fsum(map(abs, values))
+    scale = _UNITS / math.fsum(map(abs, values))
+    units = np.rint(np.asarray(values) * scale).astype(signs.dtype)
+    sums = units @ signs
+    observed, rounding = float(units.sum()), len(values)
     low = int(np.count_nonzero(sums <= observed + rounding))
     high = int(np.count_nonzero(sums >= observed - rounding))
     count = signs.shape[1]
@@ -119,7 +120,7 @@ def _all_signs(n: int) -> Any:
     """Every choice of n signs, one in each column."""
     import numpy as np
 
-    return np.where(np.arange(2**n)[None, :] >> np.arange(n)[:, None] & 1, -1.0, 1.0)
+    return 1 - 2 * (np.arange(2**n)[None, :] >> np.arange(n)[:, None] & 1).astype(np.float32)
 
 
 @cache
