@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.baseline.comparability import setups_now
 from pytest_ragcheck.baseline.drift import movement, weighed
-from pytest_ragcheck.baseline.scores import compared, incomparable, metrics_of, name_in_statistics, paired_scores
+from pytest_ragcheck.baseline.scores import compared, incomparable, metrics_of, paired_scores
 from pytest_ragcheck.baseline.statistics import decide
 from pytest_ragcheck.comparison import Verdict
 
@@ -70,15 +70,7 @@ def _tested(
         paired_scores(metric, found, now, practical_minimum=settings.minimum(metric))
         for metric, found in scores.items()
     ]
-    return {
-        one.change.metric: Decision(change=one.change, scores=_with_thresholds(one.scores, scores[one.change.metric]))
-        for one in decide(paired)
-    }
-
-
-def _with_thresholds(changes: Mapping[str, ScoreChange], found: Sequence[Compared]) -> dict[str, ScoreChange]:
-    thresholds = {name_in_statistics(one.pair.key): one.threshold for one in found}
-    return {name: replace(change, threshold=thresholds[name]) for name, change in changes.items()}
+    return {one.change.metric: Decision(change=one.change, scores=one.scores) for one in decide(paired)}
 
 
 def _with_drift(one: Decision, drift: Drift | None) -> Decision:

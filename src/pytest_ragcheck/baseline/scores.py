@@ -23,8 +23,6 @@ __all__ = ["Compared", "compared", "incomparable", "metrics_of", "name_in_statis
 
 OFFLINE = "extractive"
 """The generator that gives the same answer again."""
-NO_THRESHOLD = 0.0
-"""No score is below it."""
 REFERENCE_PIPELINE = "embedder"
 """The part of a fingerprint that is there where the reference pipeline answered."""
 
@@ -81,7 +79,7 @@ def paired_scores(
                 baseline=one.baseline,
                 run=one.run,
                 cluster=str(clusters[one.pair.key]),
-                threshold=NO_THRESHOLD if one.threshold is None else one.threshold,
+                threshold=one.threshold,
             )
             for one in scores
         ),
