@@ -257,6 +257,14 @@ def test_waits_for_another_process_that_writes(path):
         assert store.get("reply", KEYS[0]) == b"value"
 
 
+def test_waits_for_another_process_that_makes_the_file(path):
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, lambda: other.execute("ROLLBACK")).start()
+        with Store(path) as store:
+            store.put("reply", KEYS[0], b"value")
+
+
 def test_state_folder_ignores_itself(tmp_path):
     assert state_folder(tmp_path) == state_folder(tmp_path) == tmp_path / ".ragcheck"
     assert (tmp_path / ".ragcheck" / ".gitignore").read_text() == "*\n"

@@ -170,8 +170,21 @@ def _check(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"the file is damaged ({verdict.splitlines()[0]})")
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Two that open a new file at once are in each other's way here, and SQLite does not wait for the change."""
+    end = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or time.monotonic() > end:
+                raise
+        time.sleep(0.005)
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     # In WAL mode NORMAL outlives the end of the process; only a power cut can lose the last commits.
     connection.execute("PRAGMA synchronous = NORMAL")
     with closing(connection.cursor()) as cursor:
