@@ -159,6 +159,9 @@ def _migrated(path: Path, plain: Any) -> dict[str, Any]:
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     if not isinstance(version, int) or isinstance(version, bool):
         raise BaselineError(path, "it is no baseline of pytest-ragcheck (no schema_version)")
+    if "results" in plain:
+        remedy = "to make a baseline of a run, run with --ragcheck-update-baseline"
+        raise BaselineError(path, "it is a run, not a baseline", remedy=remedy)
     if version > SCHEMA_VERSION:
         known = f"schema version {version}, this one reads up to {SCHEMA_VERSION}"
         problem = f"it was written by a newer pytest-ragcheck ({known})"

@@ -133,6 +133,7 @@ def _rest(comparison: Comparison, width: int) -> list[str]:
     if known := known_failures(comparison):
         lines += _hanging(known, width)
     for title, names in (
+        ("without a result", comparison.missing),
         ("could not be measured", comparison.unmeasured),
         ("reworded, not compared", comparison.reworded),
         ("new, not in the baseline", comparison.new),

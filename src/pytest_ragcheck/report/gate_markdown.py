@@ -120,6 +120,7 @@ def _dropped(comparison: Comparison) -> str:
 def _rest(comparison: Comparison) -> str:
     known = known_failures(comparison)
     lists = (
+        ("without a result", comparison.missing),
         ("could not be measured", comparison.unmeasured),
         ("reworded, not compared", comparison.reworded),
         ("new, not in the baseline", comparison.new),
