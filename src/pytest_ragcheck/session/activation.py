@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.gate import Gate, check_baselines
+from pytest_ragcheck.session.github import GitHub, is_on_github
 from pytest_ragcheck.session.judge_header import JudgeHeader
 from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.painted_failures import PaintedFailures
@@ -42,6 +43,8 @@ def activate(config: pytest.Config) -> None:
         plugins.register(PaintedFailures(), "ragcheck-painted-failures")
         if config.getoption("dist", "no") != "no":
             plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
+        if is_on_github():
+            plugins.register(GitHub(config, options, recorder), "ragcheck-github")
         if options.reports:
             _activate_reports(config, options, recorder, catalog)
     if plugins.hasplugin("asyncio"):

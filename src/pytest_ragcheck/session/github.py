@@ -1,0 +1,100 @@
+"""What GitHub Actions shows beside its log: annotations at a question's line, and the step's summary."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ragcheck.model import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_ragcheck.model import Result, Run
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.recorder import Recorder
+
+__all__ = ["GitHub", "is_on_github"]
+
+MOST_ANNOTATIONS = 10
+"""GitHub shows no more of one step."""
+LARGEST_SUMMARY = 1_000_000
+"""Characters; GitHub takes a MiB."""
+
+
+def is_on_github() -> bool:
+    """Whether the run is a step of GitHub Actions."""
+    return os.environ.get("GITHUB_ACTIONS") == "true" or bool(os.environ.get("GITHUB_STEP_SUMMARY"))
+
+
+class GitHub:
+    """A plugin that writes both once the session has ended."""
+
+    def __init__(self, config: pytest.Config, options: Options, recorder: Recorder) -> None:
+        self._config = config
+        self._options = options
+        self._recorder = recorder
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Annotations are lines of the log that the runner takes out of it."""
+        run = self._recorder.run
+        if run is None or self._options.plan:
+            return
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in self._annotations(run):
+                terminalreporter.write_line(line)
+        if (problem := self._write_summary(run)) is not None:
+            terminalreporter.write_line(f"ragcheck: {problem}", yellow=True)
+
+    def _write_summary(self, run: Run) -> str | None:
+        """Append to the step's summary; what went wrong."""
+        from pytest_ragcheck.report.markdown import markdown_report
+
+        place = os.environ.get("GITHUB_STEP_SUMMARY")
+        if not place:
+            return None
+        try:
+            with Path(place).open("a", encoding="utf-8") as summary:
+                summary.write(markdown_report(run, self._recorder.comparison, limit=LARGEST_SUMMARY))
+        except OSError as problem:
+            return f"the step's summary was not written: {place}: {problem.strerror}"
+        return None
+
+    def _annotations(self, run: Run) -> Iterator[str]:
+        from pytest_ragcheck.report.question import first_line
+
+        for result in [result for result in run.results if self._counts(result)][:MOST_ANNOTATIONS]:
+            place = {"file": self._shown(result), "line": str(result.question.line or 1), "title": "ragcheck"}
+            properties = ",".join(f"{name}={_property(value)}" for name, value in place.items())
+            yield f"::error {properties}::{_message(first_line(result))}"
+
+    def _counts(self, result: Result) -> bool:
+        """Whether the result makes the run fail."""
+        if result.state is State.ERROR:
+            return True
+        if self._options.fail_on != "regression":
+            return result.state is State.FAILED
+        comparison = self._recorder.comparison
+        key = result.question.dataset, result.question.id, result.variant
+        return comparison is not None and any(
+            key == (change.dataset, change.id, change.variant) for change in comparison.broken
+        )
+
+    def _shown(self, result: Result) -> str:
+        """The question file as the repository knows it."""
+        path = self._recorder.question_files.get(result.question.dataset, Path(result.question.dataset))
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or self._config.rootpath)
+        return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _message(text: str) -> str:
+    """As the runner's commands want it, so that no text of a dataset or a model starts another command."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
