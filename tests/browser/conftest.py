@@ -99,7 +99,7 @@ class Visit:
 
 
 @pytest.fixture
-def expect(chromium):  # noqa: ARG001 (nothing is expected without it)
+def expect(chromium):
     """Playwright's assertions, which wait until they hold."""
     from playwright.sync_api import expect
 
@@ -107,7 +107,7 @@ def expect(chromium):  # noqa: ARG001 (nothing is expected without it)
 
 
 @pytest.fixture(scope="session")
-def axe(chromium):  # noqa: ARG001
+def axe(chromium):
     """Deque's checks of accessibility."""
     try:
         from axe_playwright_python.sync_playwright import Axe
