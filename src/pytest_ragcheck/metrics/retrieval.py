@@ -15,6 +15,7 @@ the functions take the hits in the order of the contexts' ranks, cut at k.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,13 +25,14 @@ from pytest_ragcheck.lexical import content_words, fold
 from pytest_ragcheck.model import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_ragcheck.metrics.base import Case
-    from pytest_ragcheck.model import Context, GoldGroup, Passage
+    from pytest_ragcheck.model import Context, GoldGroup, Passage, Question
 
 __all__ = [
     "RETRIEVAL_MEASURES",
+    "Deeper",
     "Hits",
     "RetrievalMetric",
     "average_precision",
@@ -43,6 +45,9 @@ __all__ = [
     "recall",
     "reciprocal_rank",
 ]
+
+Deeper = Callable[["Question"], Awaitable["Sequence[Context]"]]
+"""Gives of a question what a retriever ranks, further down than the contexts go."""
 
 Hits = tuple[frozenset[int], ...]
 """Of each context, best first, the gold groups that it matches."""
@@ -204,12 +209,15 @@ class RetrievalMetric:
 
     Does not apply to questions without gold or without an answer in the documents. ``details``:
     ``gold_ranks`` (the ranks of the contexts that hold gold), ``group_ranks`` (of each gold group the rank at
-    which it was found, or None), ``missed`` (of each group not found its first passage).
+    which it was found, or None), ``missed`` (of each group not found its first passage). Where ``deeper`` gives more
+    of what the retriever ranks, best first, ``missed`` tells the ``rank`` of each, or None, and ``searched``, how many
+    were looked at; no value depends on it.
     """
 
     name: str
     top_k: int
     needs_answer: bool = False
+    deeper: Deeper | None = None
     deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
@@ -223,7 +231,12 @@ class RetrievalMetric:
         contexts = sorted(case.contexts, key=lambda context: context.rank)[: self.top_k]
         hits = judge(contexts, gold)
         value = RETRIEVAL_MEASURES[self.name](hits, len(gold), self.top_k)
-        return Score(metric=self.name, value=value, reason=_reason(hits, gold), details=_details(contexts, hits, gold))
+        details = _details(contexts, hits, gold)
+        if details["missed"] and self.deeper is not None:
+            below = await self.deeper(question)
+            if below:
+                details["missed"] = _with_ranks(details["missed"], _missed_groups(hits, gold), below)
+        return Score(metric=self.name, value=value, reason=_reason(hits, gold), details=details)
 
 
 def _reason(hits: Hits, gold: Sequence[GoldGroup]) -> str:
@@ -238,8 +251,21 @@ def _details(contexts: Sequence[Context], hits: Hits, gold: Sequence[GoldGroup])
     return {
         "gold_ranks": [context.rank for context, hit in zip(contexts, hits, strict=True) if hit],
         "group_ranks": [contexts[found[index] - 1].rank if index in found else None for index in range(len(gold))],
-        "missed": [_shown(group[0]) for index, group in enumerate(gold) if index not in found],
+        "missed": [_shown(group[0]) for group in _missed_groups(hits, gold)],
     }
+
+
+def _missed_groups(hits: Hits, gold: Sequence[GoldGroup]) -> list[GoldGroup]:
+    found = first_ranks(hits)
+    return [group for index, group in enumerate(gold) if index not in found]
+
+
+def _with_ranks(
+    missed: Sequence[dict[str, Any]], groups: Sequence[GoldGroup], below: Sequence[Context]
+) -> list[dict[str, Any]]:
+    found = first_ranks(judge(below, groups))
+    ranks = [below[found[index] - 1].rank if index in found else None for index in range(len(groups))]
+    return [{**entry, "rank": rank, "searched": len(below)} for entry, rank in zip(missed, ranks, strict=True)]
 
 
 def _shown(passage: Passage) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from pytest_ragcheck.model import Answer, Result, Score
+    from pytest_ragcheck.report.gold import Missed
 
 __all__ = ["diagnose"]
 
@@ -162,11 +163,18 @@ def _names(scores: Iterable[Score]) -> str:
 
 
 def _places(result: Result) -> str:
-    sources = dict.fromkeys(missed.passage.source for missed in missed_gold(result) if missed.passage.source)
-    if not sources:
+    placed = {missed.passage.source: missed for missed in reversed(missed_gold(result)) if missed.passage.source}
+    if not placed:
         return ""
-    first, *others = sources
-    return f" ({shorten_left(first, _NAME_COLUMNS)}{f' and {len(others)} more' if others else ''})"
+    *others, first = placed
+    shown = f"{shorten_left(first, _NAME_COLUMNS)}{_depth(placed[first])}"
+    return f" ({shown}{f' and {len(others)} more' if others else ''})"
+
+
+def _depth(missed: Missed) -> str:
+    if missed.rank is not None:
+        return f" at rank {missed.rank:,}"
+    return "" if missed.searched is None else f" beyond rank {missed.searched:,}"
 
 
 def _unmeasured(result: Result) -> str | None:

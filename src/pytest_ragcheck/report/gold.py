@@ -21,6 +21,8 @@ class Missed:
 
     passage: Passage
     rank: int | None = None
+    searched: int | None = None
+    """How many were looked at to find it; None: nobody looked."""
 
 
 def gold_ranks(result: Result) -> frozenset[int]:
@@ -80,7 +82,7 @@ def _missed(entry: Mapping[str, Any]) -> Missed:
         end=_typed(entry.get("end"), int),
         text=_typed(entry.get("text"), str),
     )
-    return Missed(passage, _typed(entry.get("rank"), int))
+    return Missed(passage, _typed(entry.get("rank"), int), _typed(entry.get("searched"), int))
 
 
 def _typed(value: Any, kind: type[Any]) -> Any:

@@ -339,10 +339,16 @@ def _place(source: str | None, start: int | None, end: int | None, width: int) -
     return shorten_left(known + span, width)
 
 
+def _missed_rank(missed: Missed) -> str:
+    if missed.rank is not None:
+        return f"rank {missed.rank:,}  "
+    return "" if missed.searched is None else f"beyond rank {missed.searched:,}  "
+
+
 def _missed_lines(missed: Sequence[Missed], around: frozenset[str], width: int) -> Iterator[str]:
     for entry in missed[:_SHOWN_GOLD]:
         passage = entry.passage
-        rank = f"rank {entry.rank:,}  " if entry.rank is not None else ""
+        rank = _missed_rank(entry)
         yield rank + _place(passage.source, passage.start, passage.end, width - len(rank))
         yield from _indented(fold(passage.text or "", width - 3, lines=_MISSED_LINES, around=around), by=3)
     if len(missed) > _SHOWN_GOLD:

@@ -11,7 +11,8 @@ from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.model import Failure, Result
-from pytest_ragcheck.rag.pipeline import as_pipeline, close_pipeline, repeats_itself
+from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, close_pipeline, repeats_itself
+from pytest_ragcheck.session.depth import looking_deeper
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress, progress_state
@@ -207,6 +208,8 @@ class LiveAnswers:
         pipeline = self._pipeline(suite, entries, candidate, system)
         if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
             self._to_open.append(suite)
+        if isinstance(pipeline, ReferencePipeline):
+            metrics = looking_deeper(metrics, suite.index)
         trials = self._trials(suite, pipeline, metrics)
         return [
             Job(
