@@ -6,6 +6,8 @@ In a page a code block may follow one of these comments:
 - ``<!-- run: example -->`` or ``<!-- run: example; needs: faiss xdist -->``: a console block. Each command is run in a
   copy of the example, the commands of a page one after another in the same copy; the lines under it stand in its
   output in that order. Times may differ; ``...`` on a line of its own stands for any lines, ``…`` for any text.
+- ``<!-- edit: example/name -->``: a diff block. Its removed lines stand in that file of the copy, one after another, and
+  are replaced by the added ones before the commands that follow.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import sys
 import tomllib
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +39,12 @@ TEXT_PAGES = [*(page for page in PAGES if EXAMPLES not in page.parents), ROOT / 
 BLOCK = re.compile(
     r"(?:^<!-- (?P<about>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-NEEDED_MODULES = {"anthropic": "anthropic", "faiss": "faiss", "xdist": "xdist"}
+NEEDED_MODULES = {
+    "anthropic": "anthropic",
+    "faiss": "faiss",
+    "sentence-transformers": "sentence_transformers",
+    "xdist": "xdist",
+}
 
 
 class Block(NamedTuple):
@@ -65,11 +73,11 @@ BLOCKS = blocks()
 
 
 def sessions():
-    """The console blocks of each page and example, in the page's order."""
+    """The console and diff blocks of each page and example, in the page's order."""
     grouped = {}
     for block in BLOCKS:
-        if block.kind == "run":
-            grouped.setdefault((block.page, block.argument), []).append(block)
+        if block.kind in {"run", "edit"}:
+            grouped.setdefault((block.page, block.argument.partition("/")[0]), []).append(block)
     return grouped
 
 
@@ -213,9 +221,22 @@ def test_commands_print_what_the_page_quotes(page, example, tmp_path, warm_pytes
     shutil.copytree(EXAMPLES / example, folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for block in sessions()[page, example]:
         for module in block.needs:
-            pytest.importorskip(NEEDED_MODULES[module])
+            if find_spec(NEEDED_MODULES[module]) is None:
+                pytest.skip(f"needs {module}")
+        if block.kind == "edit":
+            edit(folder / block.argument.partition("/")[2], block.code)
+            continue
         for command, quoted in commands(block.code):
             assert_quoted(quoted, run(command, folder, warm_pytest))
+
+
+def edit(path, diff):
+    """Make the change that a diff block shows."""
+    lines = diff.splitlines(keepends=True)
+    removed, added = ("".join(line[1:] for line in lines if line[0] == mark) for mark in "-+")
+    text = path.read_text(encoding="utf-8")
+    assert text.count(removed) == 1, f"not once in {path.name}:\n{removed}"
+    path.write_text(text.replace(removed, added), encoding="utf-8")
 
 
 def commands(code):
@@ -231,7 +252,9 @@ def commands(code):
 def run(command, folder, warm_pytest):
     program, *arguments = shlex.split(command)
     if program == "python":
-        return subprocess.check_output([sys.executable, *arguments], cwd=folder, text=True).splitlines()
+        done = subprocess.run([sys.executable, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+        assert done.returncode in {0, 1}  # 1: a command found something
+        return done.stdout.splitlines()
     assert program == "pytest"
     environment = {
         "COLUMNS": "100",
@@ -240,7 +263,7 @@ def run(command, folder, warm_pytest):
         "PYTEST_ADDOPTS": "-p no:deepeval",
         "PYTEST_DEBUG_TEMPROOT": str(folder.parent),
     }
-    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=60)
+    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=180)
     return [*result.outlines, *result.errlines]
 
 

@@ -1,0 +1,2 @@
+def test_rows(ragcheck_result):
+    ragcheck_result.assert_passed()
