@@ -73,6 +73,7 @@ def variants(own_system):
         found = {}
         for result in run["results"]:
             found.setdefault(result["variant"], []).append(result["question"]["id"])
+        assert run["selected"] == {"questions.json": found}
         return found
 
     return read

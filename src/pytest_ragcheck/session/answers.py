@@ -20,7 +20,7 @@ from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.systems import keeping_answers, own_system
 from pytest_ragcheck.session.user_metrics import specs_of_fixture
-from pytest_ragcheck.session.variants import variant_of
+from pytest_ragcheck.session.variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
-    from pytest_ragcheck.session.variants import Variant
 
 __all__ = ["ConfiguredPipeline", "LiveAnswers"]
 
@@ -70,6 +69,7 @@ class LiveAnswers:
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
         self._pipelines = PipelineNames(session)
+        self._variants = Variants(session, self._pipelines)
         self.setup = 0.0
         """Seconds spent on reading, building and loading before questions could be asked."""
         self.suites: list[Suite] = []
@@ -97,9 +97,9 @@ class LiveAnswers:
         """The name of the item's batch, the same in every process."""
         return self._pipelines.of(item)
 
-    def variant_of(self, item: pytest.Item, entry: Entry) -> Variant:
+    def variant_of(self, item: pytest.Item, entry: Entry) -> str:
         """What tells the item's result apart from others for its question."""
-        return variant_of(item, entry, self._pipelines.variant(item))
+        return self._variants.of(item, entry)
 
     def open_batch(self, request: pytest.FixtureRequest, entry: Entry) -> None:
         """Make the requesting item's batch ready to start.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,8 @@ def _ragcheck_result(
     except ConfigurationError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
     key = (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key)
-    variant = ragcheck_answers.variant_of(request.node, _ragcheck_entry)
-    result = record(request.node, result, key, variant)
+    result = replace(result, variant=ragcheck_answers.variant_of(request.node, _ragcheck_entry))
+    record(request.node, result, key)
     stop_if_misconfigured(request.config, result)
     return result
 

@@ -67,7 +67,7 @@ def _selected(session: pytest.Session, live: LiveAnswers) -> dict[str, dict[str,
     found: dict[str, dict[str, dict[str, None]]] = {}
     for item, entry in selected_items(session):
         variants = found.setdefault(entry.suite.name, {})
-        variants.setdefault(live.variant_of(item, entry).name, {})[entry.question.id] = None
+        variants.setdefault(live.variant_of(item, entry), {})[entry.question.id] = None
     return {name: {variant: list(ids) for variant, ids in variants.items()} for name, variants in found.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
+from pytest_ragcheck.report.textual import one_line
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
-from pytest_ragcheck.session.variants import Variant, told_apart
 from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORDER", "Recorder", "record"]
 
-RESULT = pytest.StashKey[tuple[Result, tuple[str, ...], Variant]]()
+RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
 RECORDER = pytest.StashKey["Recorder"]()
 CRASHED = "???"
 """When, in the one report that pytest-xdist makes for the item that a worker died with."""
@@ -35,21 +35,19 @@ MISCONFIGURED = frozenset({"ConfigurationError", "MissingExtraError", "DocumentE
 """Kinds of failures that the user mends once, not question by question."""
 
 
-def record(item: pytest.Item, result: Result, key: tuple[str, ...], variant: Variant) -> Result:
-    """Keep an item's result for the run, and its scores for JUnit and other reports; gives it with its variant.
+def record(item: pytest.Item, result: Result, key: tuple[str, ...]) -> None:
+    """Keep an item's result for the run, and its scores for JUnit and other reports.
 
     ``key`` is the same for all items that share the result, and for no other.
     """
-    result = replace(result, variant=variant.name)
-    item.stash[RESULT] = result, key, variant
+    item.stash[RESULT] = result, key
     _drop_properties(item)  # of an earlier try
     item.user_properties.append(("ragcheck.state", str(result.state)))
     if (trials := tally(result)) is not None and trials.pass_rate is not None:
         item.user_properties.append(("ragcheck.pass_rate", trials.pass_rate))
     for score in result.scores.values():
         if score.value is not None:
-            item.user_properties.append((f"ragcheck.{score.metric}", float(score.value)))
-    return result
+            item.user_properties.append((f"ragcheck.{one_line(score.metric)}", float(score.value)))
 
 
 def stop_if_misconfigured(config: pytest.Config, result: Result) -> None:
@@ -86,8 +84,7 @@ class Recorder:
         self._catalog = catalog
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._results: dict[tuple[str, ...], tuple[Result, str]] = {}
-        """With the long form of each result's variant."""
+        self._results: dict[tuple[str, ...], Result] = {}
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
@@ -124,13 +121,13 @@ class Recorder:
         """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
         report = yield
         if report.when == "setup" and RESULT in item.stash:
-            result, key, variant = item.stash[RESULT]
+            result, key = item.stash[RESULT]
             if is_worker(self._config):
                 from pytest_ragcheck.run_file import dump
 
-                report.ragcheck = {"key": list(key), "result": dump(result), "variant": variant.long}
+                report.ragcheck = {"key": list(key), "result": dump(result)}
             else:
-                self._results[key] = result, variant.long
+                self._results[key] = result
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -147,7 +144,7 @@ class Recorder:
         result = load(Result, measured["result"])
         misconfigured = _misconfigured(result)
         if misconfigured is None:
-            self._results[tuple(measured["key"])] = result, measured["variant"]
+            self._results[tuple(measured["key"])] = result
         else:
             self._stop(f"ragcheck: {misconfigured}")
 
@@ -238,7 +235,7 @@ class Recorder:
         return tuple(sorted(name for name, is_cached in cached.items() if is_cached))
 
     def _make_run(self, *, complete: bool) -> Run:
-        results = told_apart(self._results)
+        results = tuple(self._results.values())
         spans = [result.timing for result in results if result.timing.finished]
         wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
         fingerprints: dict[str, Mapping[str, str]] = {}

@@ -9,23 +9,26 @@ two modules, both say more.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import replace
+from collections import Counter, defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ragcheck.session.config import find_configuration
-from pytest_ragcheck.session.selection import marked
+from pytest_ragcheck.session.selection import marked, selected_items
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pytest
 
-    from pytest_ragcheck.model import Result
+    from pytest_ragcheck.session.pipelines import PipelineNames
     from pytest_ragcheck.session.selection import Entry
 
-__all__ = ["Variant", "told_apart", "variant_of"]
+__all__ = ["Variant", "Variants"]
+
+Key = tuple[str, ...]
+"""Pipeline, suite and question: the same for all items that share a result, and for no others."""
 
 
 class Variant(NamedTuple):
@@ -35,7 +38,50 @@ class Variant(NamedTuple):
     long: str
 
 
-def variant_of(item: pytest.Item, entry: Entry, pipeline: Variant) -> Variant:
+class Variants:
+    """Names the variant of each item's result, the same in every process."""
+
+    def __init__(self, session: pytest.Session, pipelines: PipelineNames) -> None:
+        self._session = session
+        self._pipelines = pipelines
+
+    def of(self, item: pytest.Item, entry: Entry) -> str:
+        """The variant's name."""
+        name = self._names.get(self._key(item, entry))
+        return self._own(item, entry).name if name is None else name
+
+    def _key(self, item: pytest.Item, entry: Entry) -> Key:
+        return self._pipelines.of(item), *entry.key
+
+    def _own(self, item: pytest.Item, entry: Entry) -> Variant:
+        return _with_marks(item, entry, self._pipelines.variant(item))
+
+    @cached_property
+    def _names(self) -> Mapping[Key, str]:
+        questions: dict[tuple[str, str], dict[Key, Variant]] = defaultdict(dict)
+        for item, entry in selected_items(self._session):
+            key = self._key(item, entry)
+            of_question = questions[entry.suite.name, entry.question.id]
+            if key not in of_question:
+                of_question[key] = self._own(item, entry)
+        return {
+            key: name
+            for of_question in questions.values()
+            for key, name in zip(of_question, _told_apart([*of_question.values()]), strict=True)
+        }
+
+
+def _told_apart(variants: Sequence[Variant]) -> Iterator[str]:
+    """A name for each of one question's variants; the long one where the other is not its alone."""
+    count = Counter(variant.name for variant in variants)
+    names = [variant.name if count[variant.name] == 1 else variant.long for variant in variants]
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name} ({seen[name]})".lstrip()
+
+
+def _with_marks(item: pytest.Item, entry: Entry, pipeline: Variant) -> Variant:
     """The variant of an item's result; ``pipeline`` is what its pipeline contributes."""
     said = marked(item)
     short, long = [pipeline.name], [pipeline.long]
@@ -52,22 +98,3 @@ def variant_of(item: pytest.Item, entry: Entry, pipeline: Variant) -> Variant:
             short += patterns
         long += patterns
     return Variant(", ".join(filter(None, short)), ", ".join(filter(None, long)))
-
-
-def told_apart(results: Mapping[tuple[str, ...], tuple[Result, str]]) -> tuple[Result, ...]:
-    """The results, each with its long variant; that stands in only for names that are not one result's alone."""
-    names = Counter(_identity(result) for result, _ in results.values())
-    named = [
-        result if names[_identity(result)] == 1 else replace(result, variant=long) for result, long in results.values()
-    ]
-    seen: Counter[Hashable] = Counter()
-    apart = []
-    for result in named:
-        seen[_identity(result)] += 1
-        number = seen[_identity(result)]
-        apart.append(result if number == 1 else replace(result, variant=f"{result.variant} ({number})".lstrip()))
-    return tuple(apart)
-
-
-def _identity(result: Result) -> Hashable:
-    return result.question.dataset, result.question.id, result.variant

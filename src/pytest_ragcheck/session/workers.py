@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
-    from pytest_ragcheck.session.variants import Variant
 
 __all__ = ["SharedAnswers"]
 
@@ -71,7 +70,7 @@ class SharedAnswers:
         """The name of the item's batch."""
         return self.live.batch_of(item)
 
-    def variant_of(self, item: pytest.Item, entry: Entry) -> Variant:
+    def variant_of(self, item: pytest.Item, entry: Entry) -> str:
         """What tells the item's result apart from others for its question."""
         return self.live.variant_of(item, entry)
 
