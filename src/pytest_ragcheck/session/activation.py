@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.gate import Gate, check_baselines
 from pytest_ragcheck.session.github import GitHub, is_on_github
+from pytest_ragcheck.session.html_extras import HtmlExtras, wants_html
 from pytest_ragcheck.session.judge_header import JudgeHeader
 from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.painted_failures import PaintedFailures
@@ -47,6 +48,8 @@ def activate(config: pytest.Config) -> None:
             plugins.register(GitHub(config, options, recorder), "ragcheck-github")
         if options.reports:
             _activate_reports(config, options, recorder, catalog)
+    if wants_html(config):
+        plugins.register(HtmlExtras(), "ragcheck-html-extras")
     if plugins.hasplugin("asyncio"):
         from pytest_ragcheck.session import live_asyncio
 
