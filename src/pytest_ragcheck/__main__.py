@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 COMMANDS = (init, doctor, lint, questions, report, compare, gate, calibrate, cache)
+_ABOUT = "Set up, check and look after RAG tests. `pytest --ragcheck` runs them; start with `init`."
 USAGE_ERROR = 4
 """pytest's exit code for the same."""
 INTERRUPTED = 130
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pytest_ragcheck", description="What is done beside test runs.")
+    parser = argparse.ArgumentParser(prog="python -m pytest_ragcheck", description=_ABOUT)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
