@@ -1,0 +1,178 @@
+"""Questions divided between workers of pytest-xdist: the same results, each call once, and nothing lost by a kill.
+
+``python benchmarks/workers.py [--questions 60] [--kills 20]``
+
+The reference pipeline with Claude as the generator, against a loopback Messages API with latency; an embedder that
+costs nothing. Then a run with two workers again and again, one of them killed (SIGKILL) at a random moment, and the
+same run once more: it must end well and pay at most again for what was in flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from os import kill
+from pathlib import Path
+
+from support import PYTEST, child_environment, print_table
+
+from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
+from pytest_ragcheck.testing.stats import MESSAGES_PATH
+
+CONCURRENCY = 8
+EMBEDDER = '''
+import zlib
+import numpy as np
+
+class Embedder:
+    """Words to places in a vector: cheap, the same everywhere."""
+    fingerprint = "words 1"
+    def load(self): pass
+    def embed(self, texts):
+        rows = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in zip(rows, texts):
+            row[0] = 0.1
+            for word in text.lower().split():
+                row[1 + zlib.crc32(word.encode()) % 63] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+'''
+TEST = "def test_all(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--kills", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        print_table(
+            ("run", "questions", "calls", "made twice", "results as in serial", "wall"), divided(place, options)
+        )
+        print()
+        heads = ("kill", "after", "killed run: reported", "second run", "calls", "made again", "in flight at most")
+        print_table(heads, killed(place, options))
+
+
+def divided(place, options):
+    """Serial, two workers, four workers: each in an empty folder."""
+    rows, reference = [], None
+    for label, arguments in (("serial", []), ("-n 2", ["-n", "2"]), ("-n 4", ["-n", "4"])):
+        with MessagesApi(Behaviour(latency=0.2)) as api:
+            folder = project(place / label.replace(" ", ""), options.questions)
+            started = time.perf_counter()
+            done = run(folder, api, *arguments)
+            wall = time.perf_counter() - started
+            if done.returncode:
+                sys.exit(done.stdout.decode())
+            measured = results(folder)
+            reference = reference or measured
+            stats = api.stats
+        again = stats.replies - stats.distinct_bodies
+        rows.append((label, len(measured), stats.replies, again, measured == reference, f"{wall:.1f} s"))
+        if again or measured != reference:
+            sys.exit(f"{label}: {again} calls were made twice, same results: {measured == reference}")
+    return rows
+
+
+def killed(place, options):
+    draw = random.Random(7)
+    for number in range(1, options.kills + 1):
+        with MessagesApi(Behaviour(latency=0.2)) as api:
+            folder = project(place / f"killed-{number}", options.questions)
+            wait = draw.uniform(0.0, 1.2)
+            ended = run_and_kill_one(folder, api, wait, draw)
+            second = run(folder, api, "-n", "2")
+            stats = api.stats
+        asked = [line.digest for line in stats.log if line.path == MESSAGES_PATH]
+        again = len(asked) - len(set(asked))
+        row = (number, f"{wait:.2f} s", ended, second.returncode, stats.replies, again, CONCURRENCY)
+        yield row
+        if second.returncode or again > CONCURRENCY or len(results(folder)) != options.questions:
+            sys.exit(f"kill {number}: {row}\n{second.stdout.decode()[-2000:]}")
+
+
+def run(folder, api, *arguments):
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=environment(folder, api), capture_output=True, check=False
+    )
+
+
+def run_and_kill_one(folder, api, wait, draw):
+    """The run's exit code, after one of its workers was killed ``wait`` seconds after the first call."""
+    process = subprocess.Popen(command("-n", "2"), cwd=folder, env=environment(folder, api), stdout=subprocess.PIPE)
+    while not api.stats.requests and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(wait)
+    workers = children(process.pid)
+    if workers:
+        kill(draw.choice(workers), signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    if b"never reported" in output:
+        sys.exit(output.decode())
+    return f"exit {process.returncode}"
+
+
+def children(pid):
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def project(folder, questions):
+    folder.mkdir(parents=True)
+    (folder / "docs").mkdir()
+    for number in range(12):
+        text = f"# Page {number}\n\nShip {number} carries {number * 7} crates of salt and sails in May.\n"
+        (folder / "docs" / f"page-{number}.md").write_text(text)
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\npythonpath = .\n")
+    (folder / "ragcheck.toml").write_text(
+        'questions = "questions.json"\ndocuments = ["docs"]\nembedder = "words:Embedder"\n'
+        f'generator = "anthropic:claude-haiku-5-5"\nconcurrency = {CONCURRENCY}\n[metrics]\nhit_rate = "report"\n'
+        'reference_coverage = "report"\n'
+    )
+    (folder / "questions.json").write_text(
+        json.dumps(
+            [
+                {
+                    "id": f"q{number}",
+                    "question": f"How many crates does ship {number % 12} carry, asked as number {number}?",
+                    "reference": f"{number % 12 * 7} crates",
+                    "gold": [f"docs/page-{number % 12}.md"],
+                }
+                for number in range(questions)
+            ]
+        )
+    )
+    (folder / "words.py").write_text(EMBEDDER)
+    (folder / "test_all.py").write_text(TEST)
+    return folder
+
+
+def command(*arguments):
+    return [*PYTEST, "-p", "no:cacheprovider", "--ragcheck", *arguments]
+
+
+def environment(folder, api):
+    return child_environment(folder) | {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "any"}
+
+
+def results(folder):
+    """What the newest run measured, without what depends on time."""
+    paths = (folder / ".ragcheck" / "runs").glob("*.json")
+    run = json.loads(max(paths, key=lambda path: path.stat().st_mtime_ns).read_text())
+    return sorted(
+        (one["question"]["id"], one["answer"]["text"], json.dumps(one["scores"], sort_keys=True))
+        for one in run["results"]
+    )
+
+
+if __name__ == "__main__":
+    main()
