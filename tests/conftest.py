@@ -172,7 +172,7 @@ class Project:
         metrics = values.pop("metrics", {"hit_rate": 1.0})
         settings = {"questions": "questions.json", "documents": ["docs/*.md"], "embedder": "embedder:Embedder"} | values
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if value is not None]
-        lines += ["[metrics]", *(f"{name} = {json.dumps(least)}" for name, least in metrics.items())]
+        lines += ["[metrics]", *(f"{json.dumps(name)} = {json.dumps(least)}" for name, least in metrics.items())]
         return self.write("ragcheck.toml", "\n".join(lines) + "\n")
 
     def run(self, *arguments, ragcheck=True, cache=False, folder=".", environment=None, timeout=60):

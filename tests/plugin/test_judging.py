@@ -8,8 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
-from pytest_ragcheck.testing.stats import MESSAGES_PATH
+from pytest_ragcheck.testing.messages_api import Behaviour
 
 pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
 
@@ -24,21 +23,6 @@ RAG_METRICS = (
 EARLY = {"contextual_precision", "contextual_recall", "contextual_relevancy"}
 CONTEXTS = 5
 
-CONFTEST = """
-import pytest
-
-
-@pytest.fixture(scope="session")
-def ragcheck_pipeline():
-    async def ask(question):
-        number = question.split()[-1].rstrip("?")
-        if number == "3":
-            return " ", ["a context"]
-        contexts = [f"Page {page} tells of item {number}. It has colour {page}." for page in range(%d)]
-        return f"Item {number} has colour 0.", contexts
-
-    return ask
-"""
 WATCHER = '''
 """Writes down every connection, look-up and file that is opened for writing, and the modules there were at the end."""
 import atexit, json, os, sys
@@ -89,76 +73,6 @@ def all_pass(params):
         count = CONTEXTS if "Retrieval Context" in prompt and "node" in prompt else 1
         return {"verdicts": [{"statement": "a colour", "verdict": "yes", "reason": "it is so"}] * count}
     return {"reason": "the judge's own words"}
-
-
-class Judged:
-    """A project that is judged, and the judge."""
-
-    def __init__(self, project, api):
-        self.project = project
-        self.api = api
-
-    def configure(self, metrics, *, judge=f"anthropic:{MODEL}", **values):
-        """``judging`` is a table."""
-        judging = values.pop("judging", {})
-        path = self.project.configure(documents=None, embedder=None, metrics=metrics, judge=judge, **values)
-        lines = ["[judging]", *(f"{name} = {json.dumps(value)}" for name, value in judging.items())]
-        path.write_text(path.read_text() + "\n".join(lines) + "\n")
-
-    def ask(self, count, **fields):
-        rows = [{"id": f"q{n}", "question": f"Colour of item {n}?", "reference": f"Colour {n}."} for n in range(count)]
-        self.project.questions([row | fields for row in rows])
-
-    def run(self, *arguments, **options):
-        environment = {"ANTHROPIC_BASE_URL": self.api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-judging-0123456789"}
-        return self.project.run(*arguments, environment=environment, **options)
-
-    def calls(self):
-        return [line for line in self.api.stats.log if line.path == MESSAGES_PATH]
-
-    def last_run(self):
-        paths = (self.project.path / ".ragcheck" / "runs").glob("*.json")
-        return json.loads(max(paths, key=lambda path: path.stat().st_mtime_ns).read_text())
-
-    def scores(self):
-        """The scores of the last run, by question and metric."""
-        return {result["question"]["id"]: result["scores"] for result in self.last_run()["results"]}
-
-
-@pytest.fixture(scope="module")
-def warm_deepeval(warm_pytest):
-    """Forks from a process that has imported deepeval: seconds of each run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "1")
-        patch.setenv("DEEPEVAL_DISABLE_DOTENV", "1")
-        warm = type(warm_pytest)("anthropic", "genai_prices", "aiohttp", "deepeval.metrics")
-    yield warm
-    warm.close()
-
-
-@pytest.fixture
-def api():
-    with MessagesApi() as api:
-        yield api
-
-
-@pytest.fixture
-def cold(bare_project, api):
-    """A judged project whose pytest has imported neither deepeval nor the SDK."""
-    judged = Judged(bare_project, api)
-    bare_project.write("conftest.py", CONFTEST % CONTEXTS)
-    bare_project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
-    judged.ask(3)
-    return judged
-
-
-@pytest.fixture
-def judged(cold, warm_deepeval):
-    cold.project._warm = warm_deepeval
-    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
-    ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-    cold.project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
-    return cold
 
 
 def passing(api):
@@ -222,7 +136,7 @@ def test_a_judged_run_speaks_to_the_judge_alone_and_writes_nothing_of_deepevals(
     assert [path for path in written if "deepeval" in path.lower()] == []
     assert not list(cold.project.path.rglob(".deepeval*"))
     output = ran.stdout.str() + ran.stderr.str()
-    assert "deepeval" not in output.lower()
+    assert "deepeval" not in output.replace("no:deepeval", "").lower()  # the command line may be repeated
     assert "Confident" not in output
 
 
@@ -231,7 +145,7 @@ def test_a_changed_answer_is_judged_anew_but_not_its_contexts(judged):
     judged.configure(dict.fromkeys(RAG_METRICS, 0.5))
     judged.run().assert_outcomes(passed=3)
     judged.api.reset_stats()
-    judged.project.write("conftest.py", CONFTEST.replace("has colour 0.", "is of colour 0.") % CONTEXTS)
+    judged.answer(said="is of colour 0.")
 
     judged.run().assert_outcomes(passed=3)
 
@@ -342,7 +256,7 @@ def test_an_empty_answer_is_an_error_before_a_call_is_paid(judged):
 
 def test_without_contexts_nothing_is_paid(judged):
     passing(judged.api)
-    judged.project.write("conftest.py", CONFTEST % 0)
+    judged.answer(contexts=0)
     judged.configure({**dict.fromkeys(EARLY, 0.5), "hallucination": 0.5})
     judged.run().assert_outcomes(failed=3)
     assert judged.calls() == []

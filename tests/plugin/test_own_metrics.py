@@ -206,3 +206,49 @@ async def polite(question, answer, judge):
         asked = api.stats.requests
         metrics_of("", {"polite": "report"}, judge=model, environment=environment).assert_outcomes(passed=4)
         assert api.stats.requests == asked
+
+
+FIXTURE = """
+def polite(answer):
+    return "please" in answer.text
+
+
+async def asked(question, contexts):
+    return 1.0 if contexts and question.question else 0.0
+
+
+@pytest.fixture(scope="session")
+def ragcheck_metrics():
+    return [polite, asked]
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_metrics_from_a_fixture_are_measured_beside_the_configured_ones(own_system, workers):
+    if workers and find_spec("xdist") is None:
+        pytest.skip("needs pytest-xdist")
+    conftest = own_system.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + FIXTURE)
+    other = "import pytest\n\n@pytest.fixture(scope='module')\ndef ragcheck_metrics():\n    return []\n\n"
+    own_system.write("test_other.py", other + (own_system.path / "test_own.py").read_text().replace("own", "other"))
+    own_system.run(*workers).assert_outcomes(passed=8)
+    run = json.loads(max((own_system.path / ".ragcheck" / "runs").glob("*.json")).read_text())
+    measured = sorted(tuple(result["scores"]) for result in run["results"])
+    assert measured == [("reference_coverage",)] * 4 + [("reference_coverage", "polite", "asked")] * 4
+    assert len({(result["question"]["id"], result["variant"]) for result in run["results"]}) == 8
+    own_system.run("--ragcheck-metrics", "reference_coverage", *workers).assert_outcomes(passed=8)
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ("polite", "ragcheck_metrics must return a list of metrics, not function"),
+        ("[3]", "metric '3' must be a function, or a class with a method `measure`"),
+        ("[polite, polite]", "ragcheck_metrics: a metric named 'polite' exists already; rename this one"),
+    ],
+)
+def test_what_a_fixture_cannot_return(own_system, returned, told):
+    conftest = own_system.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + FIXTURE.replace("[polite, asked]", returned))
+    own_system.run("-k", "q0").assert_outcomes(errors=1)
+    assert told in own_system.messages()["test_own[q0]"]

@@ -16,7 +16,7 @@ from pytest_ragcheck.metrics.judged import evidence, library
 from pytest_ragcheck.metrics.judged.judge import Judge
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.judged.scores import Judged, Scores
-from pytest_ragcheck.metrics.judged.settings import JudgeSettings, judge_model
+from pytest_ragcheck.metrics.judged.settings import JudgeSettings, is_own_judge, judge_model, named_judge
 from pytest_ragcheck.metrics.registry import create_metrics, required_inputs
 from pytest_ragcheck.model import Answer, Call, Context, Question, Usage
 from pytest_ragcheck.store import Store
@@ -109,7 +109,7 @@ async def test_another_shape_is_an_error_without_the_text(text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("said", ["", "anthropic", "anthropic:", "openai:gpt", "claude"])
+@pytest.mark.parametrize("said", ["", "anthropic", "anthropic:", "openai:gpt-4", "mine: judge", "claude"])
 def test_a_judge_that_is_not_known(said):
     with pytest.raises(ConfigurationError, match='use "anthropic:MODEL"'):
         judge_model(said)
@@ -117,6 +117,9 @@ def test_a_judge_that_is_not_known(said):
 
 def test_a_judge_by_name():
     assert judge_model(f"anthropic:{MODEL}") == MODEL
+    assert judge_model("mine.judges:local") == "mine.judges:local"
+    assert [is_own_judge(judge) for judge in (MODEL, "mine.judges:local")] == [False, True]
+    assert [named_judge(judge) for judge in (MODEL, "mine:local")] == [f"anthropic:{MODEL}", "mine:local"]
 
 
 def test_without_deepeval_the_extra_is_named(monkeypatch):

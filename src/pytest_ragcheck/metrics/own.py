@@ -87,7 +87,7 @@ def _register(candidate: T, name: str | None) -> T:
     chosen = name or _own_name(candidate)
     if is_deepevals(candidate):  # making one is left until it is asked for
         raise ConfigurationError(
-            f"{_shown(origin)}: metric {chosen!r} is deepeval's; name it in [metrics] by its import path "
+            f"{_at(origin)}metric {chosen!r} is deepeval's; name it in [metrics] by its import path "
             f'("module:{chosen}" = 0.7), or return it from the fixture ragcheck_metrics'
         )
     spec = _spec(candidate, chosen, origin)
@@ -96,13 +96,13 @@ def _register(candidate: T, name: str | None) -> T:
     try:
         registry.register(spec)
     except ConfigurationError as problem:
-        raise ConfigurationError(f"{_shown(origin)}: {problem}") from None
+        raise ConfigurationError(f"{_at(origin)}{problem}") from None
     _origins[chosen] = origin
     return candidate
 
 
 def _own_name(candidate: Any) -> str:
-    return str(getattr(candidate, "name", None) or getattr(candidate, "__name__", ""))
+    return str(getattr(candidate, "name", None) or getattr(candidate, "__name__", repr(candidate)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +173,7 @@ def _score(name: str, returned: Any) -> Score:
 
 def _parameters(candidate: Any, name: str, origin: tuple[str, int]) -> tuple[str, ...]:
     if not callable(candidate) or (inspect.isclass(candidate) and not callable(getattr(candidate, "measure", None))):
-        raise ConfigurationError(
-            f"{_shown(origin)}: metric {name!r} must be a function, or a class with a method `measure`"
-        )
+        raise ConfigurationError(f"{_at(origin)}metric {name!r} must be a function, or a class with a method `measure`")
     function: Any = getattr(candidate, "measure") if inspect.isclass(candidate) else candidate  # noqa: B009
     taken = list(inspect.signature(function).parameters.values())
     if inspect.isclass(candidate):
@@ -183,7 +181,7 @@ def _parameters(candidate: Any, name: str, origin: tuple[str, int]) -> tuple[str
     for parameter in taken:
         if parameter.name not in PARAMETERS and parameter.default is parameter.empty:
             told = did_you_mean(parameter.name, PARAMETERS)
-            raise ConfigurationError(f"{_shown(origin)}: metric {name!r}: unknown parameter {parameter.name!r}{told}")
+            raise ConfigurationError(f"{_at(origin)}metric {name!r}: unknown parameter {parameter.name!r}{told}")
     return tuple(parameter.name for parameter in taken if parameter.name in PARAMETERS)
 
 
@@ -194,5 +192,7 @@ def _origin(candidate: Any) -> tuple[str, int]:
         return str(getattr(candidate, "__module__", "?")), 0
 
 
-def _shown(origin: tuple[str, int]) -> str:
-    return f"{origin[0]}:{origin[1]}" if origin[1] else origin[0]
+def _at(origin: tuple[str, int]) -> str:
+    """The beginning of a message; empty for what was written nowhere."""
+    file, line = origin
+    return f"{file}:{line}: " if line else ""
