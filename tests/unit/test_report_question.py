@@ -3,7 +3,6 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
-from pathlib import Path
 from unicodedata import category, east_asian_width
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from pytest_ragcheck.model import Answer, Context, Failure, Passage, Question, Result, Score, Timing, Turn
 from pytest_ragcheck.report.question import first_line, question_report
 
-SNAPSHOTS = Path(__file__).parent / "snapshots"
 RERUN = "pytest --ragcheck 'evals/test_shop.py::test_shop[sale-returns]'"
 FILLER = "The shop was founded in 1998 and has moved twice since. "
 
@@ -113,9 +111,8 @@ def sale_returns(**changes) -> Result:
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_the_report_of_a_failed_question(width):
-    expected = (SNAPSHOTS / f"question_{width}.txt").read_text()
-    assert question_report(sale_returns(), width=width, rerun=RERUN) + "\n" == expected
+def test_the_report_of_a_failed_question(width, snapshot):
+    snapshot(f"question_{width}.txt", question_report(sale_returns(), width=width, rerun=RERUN))
 
 
 def test_the_report_of_a_question_without_an_answer():

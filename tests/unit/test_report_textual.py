@@ -280,3 +280,18 @@ def test_a_comparison_shows_as_many_decimals_as_it_needs():
     assert figures.comparison(0.699, 0.7) == "0.699 < 0.700"
     assert figures.comparison(0.7, 0.7) == "0.70 >= 0.70"
     assert figures.comparison(0.7 - 1e-12, 0.7) == "just < 0.70"
+
+
+def test_words_without_blanks_break_where_readers_expect_it():
+    japanese = "翌年に繰り越せるのは5日までで、3月31日に失効します。"
+    for width in range(12, 56):
+        lines = fold(japanese * 3, width)
+        assert "".join(lines) == japanese * 3
+        assert all(columns(line) <= width for line in lines)
+        assert not any(line[0] in "、。" for line in lines)
+        assert not any(one[-1].isdigit() and two[0].isdigit() for one, two in pairwise(lines))
+    flags = "\U0001f1ea\U0001f1fa" * 40
+    for width in range(12, 30):
+        assert all(len(line) % 2 == 0 for line in fold(flags, width))
+    assert "".join(fold("1" * 500, 20)) == "1" * 500
+    assert "".join(fold("。" * 500, 20)) == "。" * 500

@@ -331,8 +331,36 @@ _LONGEST_CHARACTER = 12
 """Code points of a character with its marks that are kept together."""
 
 
+_NEVER_FIRST = frozenset(
+    "、。，．・：；？！ー々ゝゞヽヾ）］｝」』】〉》〕〗〙〛ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
+)
+"""What no line of Japanese or Chinese begins with."""
+_FLAG_LETTERS = ("\U0001f1e6", "\U0001f1ff")
+
+
 def _character_boundary(word: str, start: int, position: int) -> int:
     for cut in range(position, max(start, position - _LONGEST_CHARACTER), -1):
-        if _char_columns(word[cut]) and word[cut] != "\ufe0f" and word[cut - 1] != "\u200d":
+        if _may_begin(word[cut]) and word[cut - 1] != "\u200d" and not _belong_together(word, start, cut):
             return cut
     return position
+
+
+def _may_begin(char: str) -> bool:
+    return _char_columns(char) > 0 and char != "\ufe0f" and char not in _NEVER_FIRST
+
+
+def _belong_together(word: str, start: int, cut: int) -> bool:
+    """Whether the characters on both sides of ``cut`` are digits of one number, or the letters of one flag."""
+    before, after = word[cut - 1], word[cut]
+    if before.isdigit() and after.isdigit():
+        return True
+    if not (_is_flag_letter(before) and _is_flag_letter(after)):
+        return False
+    letters = next(
+        (count for count, char in enumerate(reversed(word[start:cut])) if not _is_flag_letter(char)), cut - start
+    )
+    return letters % 2 == 1
+
+
+def _is_flag_letter(char: str) -> bool:
+    return _FLAG_LETTERS[0] <= char <= _FLAG_LETTERS[1]
