@@ -11,6 +11,7 @@ from pytest_ragcheck.metrics.judged import evidence
 from pytest_ragcheck.metrics.judged.settings import DEFAULT_CRITERIA, JudgeSettings
 from pytest_ragcheck.metrics.text import refused
 from pytest_ragcheck.model import Score
+from pytest_ragcheck.trials import ANSWER_DEPENDENT
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Kind:
 
     def _without_contexts(self, case: Case) -> Score:
         if case.answer is not None and refused(case.answer):
-            return Score(metric=self.name, reason=f"{NO_CONTEXTS}, and the answer is a refusal: it claims nothing")
+            reason = f"{NO_CONTEXTS}, and the answer is a refusal: it claims nothing"
+            return Score(metric=self.name, reason=reason, details={ANSWER_DEPENDENT: True})
         return Score(metric=self.name, value=0.0, reason=NO_CONTEXTS)
 
 
