@@ -11,8 +11,8 @@ from pytest_ragcheck.metrics.judged import evidence
 from pytest_ragcheck.metrics.judged.settings import DEFAULT_CRITERIA, JudgeSettings
 from pytest_ragcheck.metrics.text import refused
 from pytest_ragcheck.model import Score
-from pytest_ragcheck.trials import ANSWER_DEPENDENT
 from pytest_ragcheck.store import digest
+from pytest_ragcheck.trials import ANSWER_DEPENDENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
