@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_ragcheck.calls import overheard_calls, record_call, recorded_calls
+from pytest_ragcheck.model import Call
+
+
+def call(model):
+    return Call(purpose="judging", model=model, started=0.0)
+
+
+def test_calls_that_are_overheard_are_recorded_all_the_same():
+    with recorded_calls() as outer:
+        record_call(call("before"))
+        with overheard_calls() as inner:
+            record_call(call("within"))
+        record_call(call("after"))
+
+    assert [one.model for one in inner] == ["within"]
+    assert [one.model for one in outer] == ["before", "within", "after"]
+
+
+def test_calls_are_not_lost_where_what_made_them_fails():
+    with recorded_calls() as outer, pytest.raises(ValueError, match="no JSON"), overheard_calls():
+        record_call(call("paid"))
+        raise ValueError("no JSON")
+
+    assert [one.model for one in outer] == ["paid"]
+
+
+def test_nobody_need_collect():
+    with overheard_calls() as calls:
+        record_call(call("alone"))
+    record_call(call("unheard"))
+
+    assert [one.model for one in calls] == ["alone"]
