@@ -51,7 +51,7 @@ class Environment:
         self.variables = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PYTEST_", "ANTHROPIC_", "PYTHONPATH", "COV_"))
+            if not name.startswith(("PYTEST_", "ANTHROPIC_", "PYTHONPATH", "COV_", "FORCE_COLOR"))
         } | {"HOME": str(place / "home"), "HF_HUB_OFFLINE": "1"}
 
     def write(self, name, text):

@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     find_configuration.cache_clear()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))  # where the SDK keeps profiles
-    for name in KEYS:
+    for name in (*KEYS, "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -193,6 +193,14 @@ def test_a_check_that_breaks_is_a_finding(folder):
         fine("one", "works"),
         failed("disk", "could not be checked (OSError: the disk is gone)", "look at what the lines above say"),
     ]
+
+
+def test_verdicts_are_painted_where_there_are_colours(doctor, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    [line] = doctor("--only", "store")
+
+    assert line.startswith("\x1b[32mok       \x1b[0mstore: ")
 
 
 def test_unknown_checks_are_refused(folder, capsys):

@@ -11,16 +11,20 @@ from pytest_ragcheck.report.colour import ansi, plain
 from pytest_ragcheck.report.textual import printable
 
 if TYPE_CHECKING:
-    from pytest_ragcheck.report.colour import Paint
+    from pytest_ragcheck.report.colour import Paint, Style
 
 __all__ = ["complain", "paint", "say", "width"]
 
 WIDEST = 160
 
 
-def say(line: str) -> None:
-    """Print a line to standard output; what would act on a terminal is shown as its escape."""
-    sys.stdout.write(f"{printable(line)}\n")
+def say(line: str, *, mark: str = "", style: Style | None = None) -> None:
+    """Print a line to standard output, after ``mark`` in its style.
+
+    What would act on a terminal is shown as its escape.
+    """
+    painted = mark if style is None else paint()(mark, style)
+    sys.stdout.write(f"{painted}{printable(line)}\n")
 
 
 def complain(line: str) -> None:

@@ -58,7 +58,8 @@ def _run(options: argparse.Namespace) -> int:
     verdicts = []
     for name in options.only:
         for finding in _made(name, checks[name], patient):
-            say(" ".join(finding.line().split("\n")))
+            line = " ".join(finding.line().split("\n"))
+            say(line, mark=f"{finding.verdict:<8} ", style=finding.verdict.style)
             verdicts.append(finding.verdict)
     say(_summary(verdicts))
     return int(Verdict.FAILED in verdicts)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_ragcheck.report.colour import Style
 
 __all__ = ["Finding", "Verdict", "failed", "fine", "skipped", "warned"]
 
@@ -16,6 +22,14 @@ class Verdict(StrEnum):
     FAILED = "FAILED"
     SKIPPED = "skipped"
 
+    @property
+    def style(self) -> Style | None:
+        """How it is painted."""
+        return _STYLES.get(self)
+
+
+_STYLES: Mapping[Verdict, Style] = {Verdict.FINE: "good", Verdict.WARNED: "unsure", Verdict.FAILED: "bad"}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -27,8 +41,8 @@ class Finding:
     remedy: str = ""
 
     def line(self) -> str:
-        """As it is printed."""
-        told = f"{self.verdict:<8} {self.name}: {self.text}"
+        """What is printed after the verdict."""
+        told = f"{self.name}: {self.text}"
         return f"{told}; {self.remedy}" if self.remedy else told
 
 
