@@ -197,6 +197,7 @@ def test_reasons_are_asked_for_only_where_they_are_read(judged):
     assert failed["value"] == 0.5
     assert failed["reason"] == "the judge's own words"
     assert failed["details"]["rejected"] == [{"claim": "It is old.", "reason": "who asked?"}]
+    assert failed["details"]["judge"] == "claude-haiku-5-5"
     ran.stdout.fnmatch_lines(["*the judge's own words*", '*rejected: "It is old." (who asked?)*'])
 
     judged.api.reset_stats()
