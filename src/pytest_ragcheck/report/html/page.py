@@ -7,6 +7,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
+from importlib import metadata
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures, gate_words
 from pytest_ragcheck.report.gate import STYLES
-from pytest_ragcheck.report.html.encoding import encoded
+from pytest_ragcheck.report.html.encoding import block_of
 from pytest_ragcheck.report.html.overview import overview
 from pytest_ragcheck.report.html.payload import payload
 from pytest_ragcheck.report.html.timeline import HEIGHT, WIDTH, timeline
@@ -47,7 +48,7 @@ def html_report(run: Run, comparison: Comparison | None = None, *, sequential: R
     from markupsafe import Markup
 
     data = payload(run, comparison)
-    block = encoded(data)
+    block = block_of(data.text)
     style, head_script, script = _style(), _script(_HEAD_SCRIPTS), _script(_SCRIPTS)
     identities = [(result.question.dataset, result.question.id, result.variant) for result in run.results]
     # Marked as safe: our own files, and data that holds no character that means anything in HTML.
@@ -61,8 +62,7 @@ def html_report(run: Run, comparison: Comparison | None = None, *, sequential: R
             times=timeline(run, sequential),
             started=_moment(run.started_at),
             links={
-                identity: f"#/question/{_fragment(question['key'])}"
-                for identity, question in zip(identities, data["questions"], strict=True)
+                identity: f"#/question/{_fragment(key)}" for identity, key in zip(identities, data.keys, strict=True)
             },
             data=block,
             data_text=Markup(block.text),  # noqa: S704
@@ -107,8 +107,6 @@ def _file(name: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    import pytest_ragcheck
-
     environment = Environment(
         loader=PackageLoader("pytest_ragcheck.report", "templates"),
         autoescape=True,
@@ -128,7 +126,7 @@ def _environment() -> Environment:
         "states": list(State),
         "styles": STYLES,
         "value": figures.value,
-        "version": pytest_ragcheck.__version__,
+        "version": metadata.version("pytest-ragcheck"),
         "words": gate_words,
     }
     return environment
