@@ -65,3 +65,10 @@ def test_an_item_that_breaks_before_it_has_a_result_makes_the_run_invalid(projec
     comparison = compare(last_run(project), baseline, name="baseline.json")
 
     assert (comparison.verdict, comparison.missing) == (Verdict.INVALID, ("meals",))
+
+
+def test_an_update_with_some_of_the_metrics_would_drop_the_others(project):
+    result = project.run("--ragcheck-update-baseline", "--ragcheck-metrics", "hit_rate")
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: ragcheck: *would drop the other metrics from the baseline; leave one out"])

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["BASELINE_NAME", "Gate", "check_baselines"]
 
 BASELINE_NAME = "ragcheck-baseline.json"
+SOME_METRICS = (
+    "--ragcheck-update-baseline with --ragcheck-metrics would drop the other metrics from the baseline; leave one out"
+)
 BROKEN_SHOWN = 5
 """Question reports of broken questions where these do not stand among the failures already."""
 
@@ -35,6 +38,8 @@ def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> No
     """UsageError for a baseline that could not be compared with at the session's end, as far as it is known now."""
     from pytest_ragcheck.baseline.file import load_baseline
 
+    if options.update_baseline and options.metrics is not None:
+        raise pytest.UsageError(f"ragcheck: {SOME_METRICS}")
     named = [folder / options.baseline] if options.baseline is not None else []
     beside = [_beside(suite.settings.questions) for suite in catalog.suites if suite.settings.questions is not None]
     for path in dict.fromkeys(named or beside):
