@@ -324,6 +324,8 @@ class Result:
     """Tells results of one question in one run apart: which pipeline and which suite; the same in every run."""
     trials: tuple[Result, ...] = ()
     """Each repetition by itself where the question was asked more than once; then ``scores`` holds their means."""
+    expected_failure: bool = False
+    """Its test says that it is known not to pass (pytest's xfail), and it did not."""
     planned_trials: int = 1
     """How many repetitions were wanted; more than there are ``trials`` where the verdict was settled earlier."""
 

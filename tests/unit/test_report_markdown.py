@@ -126,6 +126,20 @@ def test_a_run_without_faults():
     assert "(stopped early)" in markdown_report(run(complete=False)).splitlines()[0]
 
 
+def test_what_is_known_not_to_pass_is_named_apart():
+    text = markdown_report(run(result("new"), result("known", expected_failure=True), result("good", 0.9)))
+
+    assert text.startswith("## RAG: 1 of 3 questions did not pass, beside 1 known not to pass\n")
+    assert text.count("```text") == 2, "the question that is not known, and the figures"
+    assert (
+        "<summary>Known not to pass (xfail)</summary>\n\n- <code>faithfulness 0.41 &#60; 0.70 &#91;known&#93;" in text
+    )
+    many = run(*(result(f"q{number}", expected_failure=True) for number in range(5000)))
+    assert markdown_report(many).startswith("## RAG: 5,000 questions, none failed but 5,000 known not to pass\n")
+    assert len(markdown_report(many)) < MOST_CHARACTERS
+    assert "- and 4,900 more" in markdown_report(many)
+
+
 def test_against_a_baseline_verdict_and_changes_come_first_and_what_broke_before_the_known():
     text = markdown_report(run(result("known"), result("broken")), comparison("broken"))
 

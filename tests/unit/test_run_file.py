@@ -91,6 +91,7 @@ RESULT = Result(
         evaluation_span=(0.3, 0.4),
     ),
     calls=(CALL, dataclasses.replace(CALL, cost=None, request_id=None)),
+    expected_failure=True,
     variant="small-model",
     trials=(Result(question=QUESTION, answer=ANSWER), Result(question=QUESTION, not_run="the budget is spent")),
     planned_trials=2,

@@ -29,7 +29,7 @@ MOST_CHARACTERS = 65_000
 
 _WIDTH = 100
 _NAME_COLUMNS, _ID_COLUMNS, _SUMMARY_COLUMNS = 40, 60, 160
-_SHOWN_METRICS = 60
+_SHOWN_METRICS, _SHOWN_KNOWN = 60, 100
 
 
 def markdown_report(run: Run, comparison: Comparison | None = None, *, limit: int = MOST_CHARACTERS) -> str:
@@ -39,16 +39,26 @@ def markdown_report(run: Run, comparison: Comparison | None = None, *, limit: in
     characters, questions are left out, those that broke against the baseline last; a note counts them.
     """
     head = [_title(run), *_gate(comparison, limit), _states(run.results), *_trials(run), *_metrics(run)]
-    tail = [_figures(run), _footer(run)]
+    tail = [*_known(run), _figures(run), _footer(run)]
     room = limit - sum(len(part) + 2 for part in (*head, *tail))
     return "\n\n".join([*head, *_questions(_broken_first(run, comparison), room), *tail]) + "\n"
 
 
 def _title(run: Run) -> str:
-    bad = sum(result.state in {State.FAILED, State.ERROR} for result in run.results)
+    bad, expected = len(_missed(run, expected=False)), len(_missed(run, expected=True))
     asked = figures.plural(len(run.results), "question")
-    outcome = f"{bad:,} of {asked} did not pass" if bad else f"{asked}, none failed"
+    known = f"{expected:,} known not to pass" if expected else ""
+    if bad:
+        outcome = f"{bad:,} of {asked} did not pass" + (f", beside {known}" if known else "")
+    else:
+        outcome = f"{asked}, none failed" + (f" but {known}" if known else "")
     return f"## RAG: {outcome}" + ("" if run.complete else " (stopped early)")
+
+
+def _missed(run: Run, *, expected: bool) -> list[Result]:
+    """What did not pass, as expected or not."""
+    missed = [result for result in run.results if result.state in {State.FAILED, State.ERROR}]
+    return [result for result in missed if result.expected_failure is expected]
 
 
 def _gate(comparison: Comparison | None, limit: int) -> list[str]:
@@ -98,7 +108,7 @@ def _row(summary: MetricSummary) -> list[str]:
 def _broken_first(run: Run, comparison: Comparison | None) -> list[Result]:
     """What did not pass; what broke against the baseline before what was known."""
     broken = set() if comparison is None else {(one.dataset, one.id, one.variant) for one in comparison.broken}
-    bad = [result for result in run.results if result.state in {State.FAILED, State.ERROR}]
+    bad = _missed(run, expected=False)
     return sorted(bad, key=lambda result: (result.question.dataset, result.question.id, result.variant) not in broken)
 
 
@@ -121,6 +131,16 @@ def _questions(results: Sequence[Result], room: int) -> list[str]:
 def _question(result: Result) -> str:
     report = question_report(result, width=_WIDTH, rerun=rerun_command(result))
     return collapsed(code(first_line(result), _SUMMARY_COLUMNS), fenced(report))
+
+
+def _known(run: Run) -> list[str]:
+    """The ids of the questions that failed as expected."""
+    known = _missed(run, expected=True)
+    if not known:
+        return []
+    lines = [f"- {code(first_line(result), _SUMMARY_COLUMNS)}" for result in known[:_SHOWN_KNOWN]]
+    more = [f"- and {len(known) - _SHOWN_KNOWN:,} more"] if len(known) > _SHOWN_KNOWN else []
+    return [collapsed("Known not to pass (xfail)", "\n".join([*lines, *more]))]
 
 
 def _figures(run: Run) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
 from pytest_ragcheck.report.textual import one_line
+from pytest_ragcheck.session.expected import ExpectedFailures
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
 from pytest_ragcheck.trials import tally
@@ -90,8 +91,7 @@ class Recorder:
         self._reported: set[str] = set()
         self._session: pytest.Session | None = None
         self._misconfigured: str | None = None
-        self.expected_failures = 0
-        """Items that failed and were marked xfail: what they missed is known."""
+        self.expected_failures = ExpectedFailures()
         self.live: LiveAnswers | None = None
         self.run: Run | None = None
         self.comparison: Comparison | None = None
@@ -127,15 +127,14 @@ class Recorder:
 
                 report.ragcheck = {"key": list(key), "result": dump(result)}
             else:
-                self._results[key] = result
+                self._note(item.nodeid, key, result)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect results: several items of a question share one, two pipelines or suites do not."""
         if report.when in {"teardown", CRASHED}:
             self._reported.add(report.nodeid)
-        if report.when == "call" and report.skipped and hasattr(report, "wasxfail"):
-            self.expected_failures += 1
+        self.expected_failures.note_report(report)
         measured = getattr(report, "ragcheck", None)
         if measured is None:
             return
@@ -144,9 +143,13 @@ class Recorder:
         result = load(Result, measured["result"])
         misconfigured = _misconfigured(result)
         if misconfigured is None:
-            self._results[tuple(measured["key"])] = result
+            self._note(report.nodeid, tuple(measured["key"]), result)
         else:
             self._stop(f"ragcheck: {misconfigured}")
+
+    def _note(self, nodeid: str, key: tuple[str, ...], result: Result) -> None:
+        self._results[key] = result
+        self.expected_failures.note_result(nodeid, key)
 
     def _stop(self, misconfigured: str) -> None:
         """End the session for what a worker found."""
@@ -235,7 +238,11 @@ class Recorder:
         return tuple(sorted(name for name, is_cached in cached.items() if is_cached))
 
     def _make_run(self, *, complete: bool) -> Run:
-        results = tuple(self._results.values())
+        expected = self.expected_failures.results()
+        results = tuple(
+            replace(result, expected_failure=True) if key in expected else result
+            for key, result in self._results.items()
+        )
         spans = [result.timing for result in results if result.timing.finished]
         wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
         fingerprints: dict[str, Mapping[str, str]] = {}

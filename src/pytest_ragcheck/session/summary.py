@@ -83,7 +83,7 @@ class Summary:
         return timing_comparison(run, last, width=width)
 
     def _expected(self) -> str:
-        count = self._recorder.expected_failures
+        count = self._recorder.expected_failures.count
         return f"\n{count} failed as expected (xfail)" if count else ""
 
     def _write_questions(self, terminalreporter: Any, run: Run, config: pytest.Config) -> None:
