@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pytest_ragcheck.report.textual import printable
 
-__all__ = ["Block", "decoded", "encoded"]
+__all__ = ["Block", "block_of", "content_of", "json_text"]
 
 _LARGE = 500_000
 """Characters of JSON from which a page holds it compressed; below it can be read and searched in the file."""
@@ -27,20 +27,23 @@ class Block(NamedTuple):
     encoding: str
 
 
-def encoded(data: Any) -> Block:
-    """``data`` as JSON for a ``<script>`` element that is not run.
+def json_text(data: Any) -> str:
+    """``data`` as JSON, in which nothing acts on a screen or hides.
 
-    Texts in it, keys too, become :func:`~pytest_ragcheck.report.textual.printable`: what acts on a screen or
-    hides in a text is shown as its escape, so that no half character is left that UTF-8 cannot write either.
-    Numbers are rounded to six decimals; those that JSON does not know become null.
+    Texts in it, keys too, become :func:`~pytest_ragcheck.report.textual.printable`: so that no half character is left
+    that UTF-8 cannot write either. Numbers are rounded to six decimals; those that JSON does not know become null.
     """
-    text = json.dumps(_sound(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return json.dumps(_sound(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def block_of(text: str) -> Block:
+    """JSON for a ``<script>`` element that is not run: no character of it means anything in HTML."""
     if len(text) < _LARGE:
         return Block(_escaped(text), "json")
     return Block(b64encode(zlib.compress(text.encode("utf-8"))).decode("ascii"), "deflate")
 
 
-def decoded(block: Block) -> Any:
+def content_of(block: Block) -> Any:
     """What a page's script reads from a block."""
     text = zlib.decompress(b64decode(block.text)).decode("utf-8") if block.encoding == "deflate" else block.text
     return json.loads(text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ragcheck.report.aggregate import metric_summaries
 from pytest_ragcheck.report.html.changes import change_entry
+from pytest_ragcheck.report.html.encoding import json_text
 from pytest_ragcheck.report.html.entries import question_entry
 from pytest_ragcheck.report.html.texts import Texts
 from pytest_ragcheck.report.textual import printable
@@ -17,27 +18,32 @@ if TYPE_CHECKING:
     from pytest_ragcheck.comparison import Comparison, QuestionChange
     from pytest_ragcheck.model import Result, Run
 
-__all__ = ["payload"]
+__all__ = ["Payload", "keys_of", "payload"]
 
 _Identity = tuple[str, str, str]
 """Dataset, id and variant."""
 
 
-def payload(run: Run, comparison: Comparison | None) -> dict[str, Any]:
+class Payload(NamedTuple):
+    """The data as JSON, and of each question what its address in the page ends with."""
+
+    text: str
+    keys: list[str]
+
+
+def payload(run: Run, comparison: Comparison | None) -> Payload:
     """``questions`` in the run's order, ``texts`` that they share by number, and what names the table's columns."""
     texts, changes = Texts(), _changes_by_question(comparison)
-    summaries = metric_summaries(run.results)
+    keys = keys_of(run.results)
+    # Each at once: the plain data of ten thousand questions is not to be held at the same time.
     questions = [
-        _question(result, key, texts, changes.get(_identity(result)))
-        for result, key in zip(run.results, _keys(run.results), strict=True)
+        json_text(_question(result, key, texts, changes.get(_identity(result))))
+        for result, key in zip(run.results, keys, strict=True)
     ]
-    return {
-        "questions": questions,
-        "texts": texts.all(),
-        # Those with a threshold first: where there is room for some, for them.
-        "metrics": [one.metric for one in sorted(summaries, key=lambda one: one.judged == 0)],
-        "compared": comparison is not None,
-    }
+    # Those with a threshold first: where there is room for some, for them.
+    metrics = [one.metric for one in sorted(metric_summaries(run.results), key=lambda one: one.judged == 0)]
+    rest = json_text({"texts": texts.all(), "metrics": metrics, "compared": comparison is not None})
+    return Payload(f'{{"questions":[{",".join(questions)}],{rest.removeprefix("{")}', keys)
 
 
 def _question(result: Result, key: str, texts: Texts, change: QuestionChange | None) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def _identity(result: Result) -> _Identity:
     return result.question.dataset, result.question.id, result.variant
 
 
-def _keys(results: Sequence[Result]) -> list[str]:
+def keys_of(results: Sequence[Result]) -> list[str]:
     """What a question's address in the page ends with: its id, so that it stays the same from run to run.
 
     With dataset and variant where the id is not enough.
