@@ -249,6 +249,13 @@ def test_an_answer_that_is_cut_shows_what_is_not_supported():
     assert shown.count("\n") == 10
 
 
+def test_what_the_reason_names_is_not_named_again():
+    details = {"missing": [["14 days"], ["label"]]}
+    score = Score(metric="must_contain", value=0.0, threshold=1.0, reason="not stated: '14 days'", details=details)
+    report = question_report(sale_returns(scores={"must_contain": score}))
+    assert "         not stated: '14 days'\n         missing: label\n" in report
+
+
 def test_details_of_a_wrong_kind_are_passed_over():
     details = {"unsupported": "text", "rejected": [None, 3, {"claim": 4}], "missing": {"a": 1}, "verdicts": ["hidden"]}
     score = Score(metric="faithfulness", value=0.1, threshold=0.6, details=details)

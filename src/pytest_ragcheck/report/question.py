@@ -266,7 +266,8 @@ def _detail_lines(score: Score, width: int) -> Iterator[str]:
     for kind, group in groupby(findings(score), key=attrgetter("kind")):
         found = list(group)
         if kind is FindingKind.MISSING:
-            yield from _labelled(kind, "; ".join(finding.text for finding in found), width)
+            untold = [finding.text for finding in found if finding.text not in score.reason]
+            yield from _labelled(kind, "; ".join(untold), width) if untold else ()
             continue
         for finding in found[:_SHOWN_DETAILS]:
             remark = f" ({finding.remark})" if finding.remark else ""
