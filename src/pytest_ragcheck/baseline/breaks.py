@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.baseline.differences import mean_of
+from pytest_ragcheck.baseline.differences import mean_of, pooled_variance
 from pytest_ragcheck.comparison import ScoreChange
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ __all__ = ["score_changes"]
 CHANCE = 1e-6
 """A fall that normal noise exceeds with at least this probability is noise. Far less than a normal tail needs, because
 scores have longer ones."""
-RISE_MULTIPLE, LONG_TAILED_MULTIPLE = 2.0, 3.0
+RISE_MULTIPLE, LONG_TAILED_MULTIPLE = 2.5, 4.0
 """So is a fall that is not so many times as large as every rise; with long tails the second."""
 LEAST_FALL = 0.1
 """And one that is not larger than this, where scores are not repeatable."""
-COMPLETE_FALL = 0.97
+COMPLETE_FALL = 0.99
 """A fall by more than this, as good as the whole scale, stands out of any noise of ordinary tails."""
-COMPLETE_RISE = 0.85
+COMPLETE_RISE = 0.9
 """But not where questions rise by as much."""
 LONG_TAILS = 0.77
 """Mean over root mean square of moves whose tails are somewhat longer than normal ones."""
@@ -102,22 +102,19 @@ class _Noise:
         """
         from scipy.special import stdtrit
 
-        of_trials = sum(_within_variance(pair)[1] for pair in self.pairs)
+        of_trials = sum(pair.freedom for pair in self.pairs)
         others = sum(pair.difference >= 0 for pair in self.pairs)
         return float(stdtrit(max(1, of_trials or others), 1 - CHANCE))
 
     def _deviation(self, pair: PairedScores) -> float:
         """Standard deviation of a difference under no change: the largest that anything tells."""
-        own = _within_variance(pair)
-        per_trial = max(self._pooled_variance, own[0] / own[1] if own[1] else 0.0)
-        of_trials = math.sqrt(per_trial * (1 / len(pair.baseline) + 1 / len(pair.run)))
+        own = pair.squares_within / pair.freedom if pair.freedom else 0.0
+        of_trials = math.sqrt(max(own, self._pooled_variance) * pair.per_trial)
         return max(of_trials, self._rise_deviation, _MAD_TO_DEVIATION * self._typical_move(pair))
 
     @cached_property
     def _pooled_variance(self) -> float:
-        """Variance of one trial within a question, pooled over all that have several."""
-        squares, freedom = zip(*map(_within_variance, self.pairs), strict=True)
-        return math.fsum(squares) / sum(freedom) if sum(freedom) else 0.0
+        return pooled_variance(self.pairs)
 
     @cached_property
     def _rises(self) -> list[float]:
@@ -198,16 +195,6 @@ class _Noise:
         fallen = sum(-one.difference >= alike for one in self.pairs)
         low = sum(max(one.baseline_mean, one.run_mean) <= pair.baseline_mean - alike for one in self.pairs)
         return _chance_of_steady_coins(count, count - fallen - low) <= level
-
-
-def _within_variance(pair: PairedScores) -> tuple[float, int]:
-    """Sum of squares around the means of baseline and run, and its degrees of freedom."""
-    squares = [
-        (value - mean) ** 2
-        for values, mean in ((pair.baseline, pair.baseline_mean), (pair.run, pair.run_mean))
-        for value in values
-    ]
-    return math.fsum(squares), len(pair.baseline) + len(pair.run) - 2
 
 
 def _widest_spread(pair: PairedScores) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-__all__ = ["Differences", "MetricScores", "PairedScores", "by_cluster", "differences", "mean_of"]
+__all__ = ["Differences", "MetricScores", "PairedScores", "by_cluster", "differences", "mean_of", "pooled_variance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,24 @@ class PairedScores:
     def difference(self) -> float:
         """Run minus baseline, of the means over trials."""
         return self.run_mean - self.baseline_mean
+
+    @cached_property
+    def squares_within(self) -> float:
+        """Sum of the trials' squared deviations from the means of the baseline and of the run."""
+        if not self.freedom:
+            return 0.0
+        sides = ((self.baseline, self.baseline_mean), (self.run, self.run_mean))
+        return math.fsum((value - mean) ** 2 for values, mean in sides for value in values)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of :attr:`squares_within`."""
+        return len(self.baseline) + len(self.run) - 2
+
+    @property
+    def per_trial(self) -> float:
+        """Variance of the difference where that of one trial is 1."""
+        return 1 / len(self.baseline) + 1 / len(self.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +147,12 @@ def by_cluster(pairs: Sequence[PairedScores], values: Sequence[float]) -> list[l
         label = ("question", pair.question) if pair.cluster is None else ("cluster", pair.cluster)
         grouped.setdefault(label, []).append(value)
     return list(grouped.values())
+
+
+def pooled_variance(pairs: Sequence[PairedScores]) -> float:
+    """Variance of one trial within a question, pooled over all that have several; 0 where none has."""
+    freedom = sum(pair.freedom for pair in pairs)
+    return math.fsum(pair.squares_within for pair in pairs) / freedom if freedom else 0.0
 
 
 def mean_of(values: Iterable[float]) -> float:

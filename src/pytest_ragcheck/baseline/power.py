@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.baseline.differences import mean_of
+from pytest_ragcheck.baseline.differences import mean_of, pooled_variance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _trials(pairs: Sequence[PairedScores], error: float, wanted: float) -> int |
     Only the noise of trials shrinks. It is measured where there are several; with one trial each all of the
     differences' spread is taken for it.
     """
-    now = mean_of(1 / len(pair.baseline) + 1 / len(pair.run) for pair in pairs)
+    now = mean_of(pair.per_trial for pair in pairs)
     shared = _share_of_noise(pairs, error)
     needed = wanted**2 - (1 - shared) * error**2
     if needed <= 0 or not shared:
@@ -81,14 +81,7 @@ def _trials(pairs: Sequence[PairedScores], error: float, wanted: float) -> int |
 
 def _share_of_noise(pairs: Sequence[PairedScores], error: float) -> float:
     """Share of the mean difference's variance that is noise of trials."""
-    freedom = sum(len(pair.baseline) + len(pair.run) - 2 for pair in pairs)
-    if not freedom:
+    if not any(pair.freedom for pair in pairs):
         return 1.0
-    squares = math.fsum(
-        (value - mean) ** 2
-        for pair in pairs
-        for values, mean in ((pair.baseline, pair.baseline_mean), (pair.run, pair.run_mean))
-        for value in values
-    )
-    of_one = math.fsum(1 / len(pair.baseline) + 1 / len(pair.run) for pair in pairs) / len(pairs) ** 2
-    return min(1.0, squares / freedom * of_one / error**2)
+    noise = pooled_variance(pairs) * math.fsum(pair.per_trial for pair in pairs) / len(pairs) ** 2
+    return min(1.0, noise / error**2)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
 
-LEVEL = 0.045
+LEVEL = 0.0475
 """One-sided, of the mean's guard over all metrics together. The rest of 5 % is left to the guard of the questions."""
 MEANINGFUL_DROP = 0.05
 """``same`` means that a mean drop as large as this is excluded, or as the practical minimum where that is larger."""
