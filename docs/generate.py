@@ -288,7 +288,9 @@ Each is a number from 0 to 1, higher is better. Only the judged ones call a mode
 NEEDS = """\
 `gold`, `reference` and `must_contain` are fields of the question. To a question without the field the metric does not
 apply: it neither passes nor fails it. A configured metric that applies to no question of the file is an error.
-`embedder` and `judge` are those of the configuration; `contexts` come with the answer."""
+`embedder` and `judge` are those of the configuration. `answer` and `contexts` come from the pipeline: where it gives
+none by design (`generator = "none"`, a retriever), metrics that need an answer are a configuration error; where it
+does not tell its contexts, metrics that need them are errors."""
 
 JUDGED_RULES = """\
 deepeval's metrics, judged by the model that `judge` names; needs `pip install "pytest-ragcheck[deepeval]"`.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from pytest_ragcheck.rag.claude import generate_answer, generate_answer_async, generate_answers_batch_async
+    from pytest_ragcheck.rag.endpoint import HttpEndpoint
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "Failure",
+    "HttpEndpoint",
     "MeasurementError",
     "NotRunError",
     "Passage",
@@ -55,6 +57,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("ConfigurationError", "MeasurementError", "NotRunError", "RagcheckError"), "errors"),
     **dict.fromkeys(("generate_answer", "generate_answer_async", "generate_answers_batch_async"), "rag.claude"),
+    "HttpEndpoint": "rag.endpoint",
     "metric": "metrics.own",
 }
 """Where the names are defined that are not in ``model``."""

@@ -42,6 +42,9 @@ BLOCK = re.compile(
 NEEDED_MODULES = {
     "anthropic": "anthropic",
     "faiss": "faiss",
+    "haystack": "haystack",
+    "langchain": "langchain_text_splitters",
+    "llamaindex": "llama_index",
     "sentence-transformers": "sentence_transformers",
     "xdist": "xdist",
 }

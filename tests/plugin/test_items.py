@@ -246,5 +246,5 @@ def test_a_fixture_that_returns_no_callable_is_one_line(own_system):
     result = own_system.run()
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines(["*ragcheck: ragcheck_pipeline must return a callable*got int*"])
+    result.stdout.fnmatch_lines(["*ragcheck: the system under test must be a callable*got int*"])
     assert "Traceback" not in result.stdout.str()

@@ -150,9 +150,19 @@ class SystemPipeline:
 
     async def _call(self, question: Question) -> Any:
         if self._system.is_async:
-            return await self._system.call(question)
-        returned = await in_daemon_thread(self._system.call, question)
-        return await returned if inspect.isawaitable(returned) else returned
+            returned = await self._system.call(question)
+        else:
+            returned = await in_daemon_thread(self._system.call, question)
+            returned = await returned if inspect.isawaitable(returned) else returned
+        return await _finished(returned)
+
+
+async def _finished(returned: Any) -> Any:
+    """The response of LlamaIndex that a streamed one comes to."""
+    if hasattr(returned, "response_gen") and callable(getattr(returned, "get_response", None)):
+        whole = returned.get_response()
+        return await whole if inspect.isawaitable(whole) else whole
+    return returned
 
 
 def as_pipeline(

@@ -124,10 +124,11 @@ def ragcheck_index(request: pytest.FixtureRequest) -> Index:
 def ragcheck_pipeline() -> ConfiguredPipeline:
     """Override it to test your own system: return a callable ``question -> Answer | (text, contexts)``.
 
-    The callable is sync or async, a function or an object with ``__call__``. It gets the question's text, or the
-    ``pytest_ragcheck.Question`` where its first parameter is annotated with it. Contexts are texts,
-    ``pytest_ragcheck.Context`` or ``pytest_ragcheck.Chunk`` objects, best first. Keep the fixture's scope
-    ``session``. Without an override the reference pipeline answers: the index, then the configured generator.
+    The callable is sync or async, a function or an object with ``__call__``, or a pipeline of LangChain, LlamaIndex
+    or Haystack. It gets the question's text, or the ``pytest_ragcheck.Question`` where its first parameter is
+    annotated with it, and the earlier turns where it has a parameter ``history``. Contexts are texts,
+    ``pytest_ragcheck.Context`` or ``pytest_ragcheck.Chunk`` objects, or documents of a library, best first. Keep the
+    fixture's scope ``session``. Without an override the configuration's ``generator`` answers.
     """
     from pytest_ragcheck.session.answers import ConfiguredPipeline
 

@@ -137,7 +137,9 @@ def _contexts_in(returned: Any) -> tuple[Context, ...] | None:
 
 
 def _only_retrieved(returned: Any, contexts: tuple[Context, ...] | None) -> Answer:
-    others = set(returned) - set(CONTEXT_FIELDS) - _ECHOED if isinstance(returned, Mapping) else set()
+    if not isinstance(returned, Mapping):  # who returns contexts alone needs no object for it
+        raise _not_understood(returned)
+    others = set(returned) - set(CONTEXT_FIELDS) - _ECHOED
     for name in ANSWER_FIELDS:
         if name in others:
             raise wrong_return(f"the pipeline's {name!r} is None, so that there is no answer")

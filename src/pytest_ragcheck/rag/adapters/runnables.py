@@ -37,6 +37,8 @@ class Inputs:
             schema = runnable.get_input_schema().model_json_schema()
         except Exception:  # noqa: BLE001 (of what LangChain cannot describe nothing is known)
             return cls()
+        if "$ref" in schema:  # LangGraph: the state is defined apart
+            schema = schema.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], schema)
         if schema.get("type") != "object" and "properties" not in schema:
             return cls()
         names = schema.get("properties", {})
