@@ -278,6 +278,13 @@ def test_a_difference_keeps_what_both_texts_say():
     ]
 
 
+def test_a_word_that_happens_to_stand_in_both_texts_is_not_picked_out():
+    before = "Old hands may be hired by the day for buoy season and for teaching apprentices."
+    after = "Divers, crane crews and electricians need a permit for each job, signed on that day, always."
+
+    assert [operation for operation, _ in word_difference(before, after)] == ["-", "+"]
+
+
 def test_rankings_stand_side_by_side():
     kept, came = (
         Context(text="kept", rank=1, source="k.md"),

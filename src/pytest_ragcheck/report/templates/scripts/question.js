@@ -95,7 +95,7 @@ function contextItem(run, context) {
 function missedPart(question) {
   if (!question.missed.length) return null;
   return part("Gold that was not retrieved", null, element("ul", { class: "contexts missed" }, question.missed.map((missed) =>
-    element("li", {}, element("h3", {}, missed.rank === null ? null : element("span", { class: "rank" }, `#${missed.rank}`), isolated(missed.place)), missed.text ? paragraph(missed.text) : null))));
+    element("li", {}, element("h3", {}, missed.rank === null ? null : element("span", { class: "rank" }, `found at rank ${missed.rank}`), isolated(missed.place)), missed.text ? paragraph(missed.text) : null))));
 }
 
 function metricsPart(run, question) {
