@@ -74,6 +74,8 @@ class MetricChange:
     """The test, by name."""
     remedy: str = ""
     """For ``inconclusive``: how many questions or trials would settle it."""
+    mean_fell: bool = False
+    """Whether the mean dropped beyond chance; where it did not, ``regressed`` rests on questions that broke alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

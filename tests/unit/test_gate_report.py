@@ -39,6 +39,7 @@ def metric(name="faithfulness", verdict=Verdict.REGRESSED, **changes):
             "p_value": 0.001,
             "practical_minimum": 0.02,
             "smallest_visible_drop": 0.051,
+            "mean_fell": True,
             **changes,
         }
     )
@@ -139,16 +140,34 @@ to do
 def test_a_regression_as_markdown():
     text = gate_markdown(comparison())
 
-    assert text.splitlines()[0] == "### ❌ RAG gate: regressed: <code>faithfulness fell by 0.12, 0.91 to 0.79</code>"
+    assert text.splitlines()[0] == "### ❌ RAG gate: regressed: <code>faithfulness</code> fell by 0.12, 0.91 to 0.79"
     assert "| <code>faithfulness</code> | **regressed** | 0.91 | 0.79 | -0.12 | -0.18 to -0.06 | 0.05 | 48 |" in text
+    assert "\n- 1 question broke: <code>refund-policy</code>\n" in text
     assert (
-        "- <code>refund-policy</code>: <code>faithfulness 0.90 -&#62; 0.31, needs 0.70</code> (contexts changed)"
-        in text
-    )
-    assert "  - <code>gold rank 2 -&#62; not retrieved&#58; docs/refunds.md&#58; within 30 days</code>" in text
+        "- <code>refund-policy</code>: <code>faithfulness</code> 0.90 → 0.31, needs 0.70 (contexts changed)\n"
+        "  - gold rank 2 → not retrieved: <code>docs/refunds.md&#58; within 30 days</code>\n"
+    ) in text
     assert "**To do:** mend what made it worse" in text
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
+
+
+def test_a_metric_whose_mean_rose_while_a_question_broke_says_what_broke():
+    rose = metric(difference=0.13, interval=(0.04, 0.23), mean_fell=False)
+    text, markdown = (make(comparison(metrics={"faithfulness": rose})) for make in (gate_report, gate_markdown))
+
+    assert "+0.13  +0.04 +0.23  1 broke" in text
+    assert "| <code>faithfulness</code> | **1 broke** |" in markdown
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["as www.example.com has it", "of a_b_c", "see http://x", "*now*", "ask @octocat", "in #12", ":tada: for q1"],
+)
+def test_a_reason_with_marks_stands_as_code_as_a_whole(reason):
+    first = gate_markdown(comparison(reasons=(reason,))).splitlines()[0]
+
+    assert re.fullmatch(r"### ❌ RAG gate: regressed: <code>[^<>]*</code>", first)
 
 
 def test_all_well_is_short():

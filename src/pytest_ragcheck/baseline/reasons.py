@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.baseline.statistics import LEVEL
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.report import figures
 
@@ -89,9 +88,8 @@ def _uncovered(comparison: Comparison, uncovered: Mapping[str, float], least: fl
 
 def _regressions(comparison: Comparison, by_verdict: Mapping[Verdict, Sequence[Decision]]) -> Iterator[str]:
     for one in by_verdict.get(Verdict.REGRESSED, []):
-        change = one.change
-        if (change.p_value or 0.0) <= LEVEL and change.difference < -change.practical_minimum:
-            yield _moved(change, "fell")
+        if one.change.mean_fell:
+            yield _moved(one.change, "fell")
     if broken := comparison.broken:
         with_scores = len(broken) <= SHOWN_SCORES
         names = [f"{change.id} ({_breaks(change)})" if with_scores else change.id for change in broken]

@@ -106,16 +106,20 @@ class _Measured:
             smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
             method=self.test.method,
             remedy=remedy(scores, found, margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
+            mean_fell=self._mean_fell(drop),
         )
         return MetricDecision(change=change, scores=self.changes)
 
     def _verdict(self, drop: float, rise: float, margin: float) -> Verdict:
         mean, least = self.found.mean, self.input.practical_minimum
-        if any(change.broke for change in self.changes.values()) or (drop <= LEVEL and mean < -least):
+        if any(change.broke for change in self.changes.values()) or self._mean_fell(drop):
             return Verdict.REGRESSED
         if rise <= LEVEL and mean > least:
             return Verdict.BETTER
         return Verdict.SAME if self._excludes(margin) else Verdict.INCONCLUSIVE
+
+    def _mean_fell(self, drop: float) -> bool:
+        return drop <= LEVEL and self.found.mean < -self.input.practical_minimum
 
     def _excludes(self, drop: float) -> bool:
         """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped."""

@@ -17,6 +17,7 @@ from pytest_ragcheck.report.gate_words import (
     part_changes,
     question_name,
     remedies,
+    verdict_of,
 )
 from pytest_ragcheck.report.table import aligned
 from pytest_ragcheck.report.textual import fold, shorten
@@ -75,7 +76,7 @@ def _head(comparison: Comparison, width: int, paint: Paint) -> list[str]:
 def _metrics(comparison: Comparison, width: int, paint: Paint) -> list[str]:
     if not comparison.metrics:
         return []
-    rows = [_HEADINGS, *map(_metric_row, comparison.metrics.values())]
+    rows = [_HEADINGS, *(_metric_row(change, comparison) for change in comparison.metrics.values())]
     lines = aligned(rows, width, text_columns={0, 5}, paint=paint)
     if any(change.smallest_visible_drop is not None for change in comparison.metrics.values()):
         lines += _indented(
@@ -84,7 +85,7 @@ def _metrics(comparison: Comparison, width: int, paint: Paint) -> list[str]:
     return lines
 
 
-def _metric_row(change: MetricChange) -> tuple[str, ...]:
+def _metric_row(change: MetricChange, comparison: Comparison) -> tuple[str, ...]:
     visible = change.smallest_visible_drop
     return (
         shorten(change.metric, NAME_COLUMNS),
@@ -92,7 +93,7 @@ def _metric_row(change: MetricChange) -> tuple[str, ...]:
         figures.value(change.value),
         figures.change(change.difference),
         "-" if change.interval is None else " ".join(f"{bound:+.2f}" for bound in change.interval),
-        Styled.of(change.verdict.value, STYLES[change.verdict]),
+        Styled.of(verdict_of(change, comparison), STYLES[change.verdict]),
         "-" if visible is None else figures.value(visible),
     )
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.report import figures
 from pytest_ragcheck.report.gate_words import (
-    breaks_of,
     compared_questions,
     dropped_most,
-    gold_change,
+    fall_of,
+    gold_ranks,
     known_failures,
     measured_share,
     part_changes,
     question_name,
     remedies,
+    verdict_of,
 )
-from pytest_ragcheck.report.markdown_text import code, collapsed, table
+from pytest_ragcheck.report.markdown_text import code, collapsed, sentence, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,22 +43,31 @@ def gate_markdown(comparison: Comparison) -> str:
 
     Texts from outside stand as ``<code>``, where nothing in them is a link, a mention or a tag.
     """
+    names = _names(comparison)
     blocks = [
-        _title(comparison),
-        _list(code(reason, LINE_COLUMNS) for reason in comparison.reasons[1:SHOWN_REASONS]),
+        _title(comparison, names),
+        _list(sentence(reason, names, LINE_COLUMNS) for reason in comparison.reasons[1:SHOWN_REASONS]),
         _counts(comparison),
         _metrics(comparison),
         _broken(comparison),
         _dropped(comparison),
-        _rest(comparison),
+        _rest(comparison, names),
         "\n".join(f"**To do:** {remedy}" for remedy in remedies(comparison)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _title(comparison: Comparison) -> str:
+def _names(comparison: Comparison) -> set[str]:
+    """What reasons and notes may name."""
+    lists = (comparison.new, comparison.gone, comparison.reworded, comparison.missing, comparison.unmeasured)
+    metrics = {name for change in comparison.questions for name in change.scores}
+    questions = {change.id for change in comparison.questions}
+    return {*comparison.metrics, *metrics, *questions, *(name for names in lists for name in names)}
+
+
+def _title(comparison: Comparison, names: set[str]) -> str:
     verdict = comparison.verdict
-    reason = f": {code(comparison.reasons[0], LINE_COLUMNS)}" if comparison.reasons else ""
+    reason = f": {sentence(comparison.reasons[0], names, LINE_COLUMNS)}" if comparison.reasons else ""
     return f"### {_MARKS.get(verdict, _FAILS)} RAG gate: {verdict.value}{reason}"
 
 
@@ -71,14 +81,14 @@ def _metrics(comparison: Comparison) -> str:
         return ""
     headings = ["metric", "verdict", "before", "now", "change", "95 %", "visible drop", "questions"]
     changes = list(comparison.metrics.values())
-    rows = [headings, *map(_metric_row, changes[:SHOWN_METRICS])]
+    rows = [headings, *(_metric_row(change, comparison) for change in changes[:SHOWN_METRICS])]
     more = len(changes) - SHOWN_METRICS
     return table(rows, text_columns=2) + (f"\n\nand {figures.plural(more, 'more metric')}" if more > 0 else "")
 
 
-def _metric_row(change: MetricChange) -> list[str]:
+def _metric_row(change: MetricChange, comparison: Comparison) -> list[str]:
     interval, visible = change.interval, change.smallest_visible_drop
-    verdict = change.verdict.value
+    verdict = verdict_of(change, comparison)
     return [
         code(change.metric, NAME_COLUMNS),
         verdict if change.verdict in {Verdict.SAME, Verdict.INCONCLUSIVE} else f"**{verdict}**",
@@ -105,9 +115,16 @@ def _broken(comparison: Comparison) -> str:
 
 def _question(change: QuestionChange) -> list[str]:
     cause = "" if change.cause is None else f" ({change.cause.value})"
-    lines = [f"- {code(question_name(change), ID_COLUMNS)}: {code(breaks_of(change), LINE_COLUMNS)}{cause}"]
-    lines += [f"  - {code(gold_change(gold), LINE_COLUMNS)}" for gold in change.gold[:SHOWN_GOLD]]
+    breaks = [
+        f"{code(name, NAME_COLUMNS)} {_arrows(fall_of(score))}" for name, score in change.scores.items() if score.broke
+    ]
+    lines = [f"- {code(question_name(change), ID_COLUMNS)}: {'; '.join(breaks)}{cause}"]
+    lines += [f"  - {_arrows(gold_ranks(gold))}: {code(gold.label, LINE_COLUMNS)}" for gold in change.gold[:SHOWN_GOLD]]
     return lines
+
+
+def _arrows(text: str) -> str:
+    return text.replace("->", "→")
 
 
 def _dropped(comparison: Comparison) -> str:
@@ -117,7 +134,7 @@ def _dropped(comparison: Comparison) -> str:
     )
 
 
-def _rest(comparison: Comparison) -> str:
+def _rest(comparison: Comparison, names: set[str]) -> str:
     known = known_failures(comparison)
     lists = (
         ("without a result", comparison.missing),
@@ -127,8 +144,8 @@ def _rest(comparison: Comparison) -> str:
         ("gone from the question file", comparison.gone),
     )
     lines = [known] if known else []
-    lines += [f"{title}: {_listed(names)}" for title, names in lists if names]
-    lines += [code(note, LINE_COLUMNS) for note in comparison.notes]
+    lines += [f"{title}: {_listed(found)}" for title, found in lists if found]
+    lines += [sentence(note, names, LINE_COLUMNS) for note in comparison.notes]
     parts = part_changes(comparison)
     lines += [f"changed: {code(part, LINE_COLUMNS)}" for part in parts[:SHOWN_PARTS]]
     if len(parts) > SHOWN_PARTS:

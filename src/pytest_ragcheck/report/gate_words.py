@@ -9,20 +9,23 @@ from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.report import figures
 
 if TYPE_CHECKING:
-    from pytest_ragcheck.comparison import Comparison, GoldChange, QuestionChange
+    from pytest_ragcheck.comparison import Comparison, GoldChange, MetricChange, QuestionChange, ScoreChange
 
 __all__ = [
     "breaks_of",
     "compared_questions",
     "counts_of",
     "dropped_most",
+    "fall_of",
     "gold_change",
+    "gold_ranks",
     "headline",
     "known_failures",
     "measured_share",
     "part_changes",
     "question_name",
     "remedies",
+    "verdict_of",
 ]
 
 SHOWN_DROPS = 3
@@ -60,6 +63,14 @@ def measured_share(comparison: Comparison) -> str:
     return "" if comparison.coverage == 1 else f", {comparison.coverage:.1%} of the scores measured"
 
 
+def verdict_of(change: MetricChange, comparison: Comparison) -> str:
+    """The metric's verdict; ``2 broke`` where that is all it rests on, since the mean may have risen meanwhile."""
+    broken = sum(change.metric in one.broke for one in comparison.questions)
+    if change.verdict is Verdict.REGRESSED and broken and not change.mean_fell:
+        return f"{broken:,} broke"
+    return change.verdict.value
+
+
 def question_name(change: QuestionChange) -> str:
     """The question's id, with its variant."""
     return f"{change.id} ({change.variant})" if change.variant else change.id
@@ -67,12 +78,13 @@ def question_name(change: QuestionChange) -> str:
 
 def breaks_of(change: QuestionChange) -> str:
     """``faithfulness 0.90 -> 0.31, needs 0.70`` for each score that broke."""
-    return "; ".join(
-        f"{name} {_shown(score.baseline)} -> {_shown(score.value)}"
-        + ("" if score.threshold is None else f", needs {figures.value(score.threshold)}")
-        for name, score in change.scores.items()
-        if score.broke
-    )
+    return "; ".join(f"{name} {fall_of(score)}" for name, score in change.scores.items() if score.broke)
+
+
+def fall_of(score: ScoreChange) -> str:
+    """``0.90 -> 0.31, needs 0.70``."""
+    needs = "" if score.threshold is None else f", needs {figures.value(score.threshold)}"
+    return f"{_shown(score.baseline)} -> {_shown(score.value)}{needs}"
 
 
 def _shown(value: float | None) -> str:
@@ -81,7 +93,12 @@ def _shown(value: float | None) -> str:
 
 def gold_change(change: GoldChange) -> str:
     """A gold passage's old and new rank."""
-    return f"gold {_rank(change.baseline_rank)} -> {_rank(change.rank)}: {change.label}"
+    return f"{gold_ranks(change)}: {change.label}"
+
+
+def gold_ranks(change: GoldChange) -> str:
+    """``gold rank 2 -> not retrieved``."""
+    return f"gold {_rank(change.baseline_rank)} -> {_rank(change.rank)}"
 
 
 def _rank(rank: int | None) -> str:
