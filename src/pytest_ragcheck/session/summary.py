@@ -36,7 +36,7 @@ class Summary:
             if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                 self._write_way_without_test_file(terminalreporter, config)
             return
-        terminalreporter.section("ragcheck")
+        terminalreporter.write_sep("=", "ragcheck")
         if config.get_verbosity() > 0:
             self._write_questions(terminalreporter, run, config)
         for text in self._blocks(run, config):
@@ -83,8 +83,10 @@ class Summary:
         return timing_comparison(run, last, width=width)
 
     def _expected(self) -> str:
-        count = self._recorder.expected_failures.count
-        return f"\n{count} failed as expected (xfail)" if count else ""
+        failures = self._recorder.expected_failures
+        expected = f"\n{failures.count:,} failed as expected (xfail)" if failures.count else ""
+        left = failures.left_to_the_gate
+        return expected + (f"\n{left:,} below a threshold, left to the gate (xfail)" if left else "")
 
     def _write_questions(self, terminalreporter: Any, run: Run, config: pytest.Config) -> None:
         from pytest_ragcheck.report.question import question_report
