@@ -104,12 +104,6 @@ def test_what_is_wrong_with_an_address_is_told_before_anything_is_asked(system, 
     system.write("ragcheck.toml", endpoint(service.url).replace("$question", "$quesion"))
     assert "endpoint.request: unknown $quesion; did you mean 'question'?" in first_error()
 
-    system.write("ragcheck.toml", endpoint(service.url).replace("answer =", "anwser ="))
-    assert "ragcheck.toml:6: unknown key 'endpoint.anwser'; did you mean 'answer'?" in first_error()
-
-    system.write("ragcheck.toml", endpoint("http://user:pass@127.0.0.1"))
-    assert "ragcheck.toml: generator: the address holds a password; take it out" in first_error()
-
     system.write("ragcheck.toml", endpoint(service.url).replace('["$history", ', "["))
     system.questions([{"id": "q", "question": "1?", "reference": "1", "history": [{"user": "a", "assistant": "b"}]}])
     assert first_error().endswith(
@@ -168,26 +162,21 @@ class Library:
         log("closed")
 
 
-def ask(question):
-    return f"The answer is {question[-2]}.", []
-
-
 def make_library():
     return Library()
 """
 
 
-@pytest.mark.parametrize("name", ["Library", "make_library", "ask"])
+@pytest.mark.parametrize("name", ["Library", "make_library"])
 def test_an_object_by_its_import_path(system, name):
     system.write("app/library.py", LIBRARY)
     system.configure(generator=f"app.library:{name}", **PLAIN)
 
     system.run("--import-mode=importlib").assert_outcomes(passed=4)
 
-    if name != "ask":
-        log = (system.path / "app" / "asked.log").read_text().splitlines()
-        assert (log[0], log[-1]) == ("made", "closed")
-        assert sorted(log[1:-1]) == [f"Question number {n}?" for n in range(4)]
+    log = (system.path / "app" / "asked.log").read_text().splitlines()
+    assert (log[0], log[-1]) == ("made", "closed")
+    assert sorted(log[1:-1]) == [f"Question number {n}?" for n in range(4)]
 
 
 def test_an_object_that_cannot_answer_ends_the_session(system):

@@ -6,7 +6,14 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.session.config import load_settings
-from pytest_ragcheck.session.systems import is_endpoint, is_named_object, is_own_system, make_endpoint, own_system
+from pytest_ragcheck.session.systems import (
+    check_environment,
+    is_endpoint,
+    is_named_object,
+    is_own_system,
+    make_endpoint,
+    own_system,
+)
 
 MODULE = """
 class Broken:
@@ -113,3 +120,26 @@ def test_the_endpoint_says_which_key_is_wrong(settings, tmp_path):
 
     with pytest.raises(ConfigurationError, match=r"ragcheck\.toml: endpoint\.answer: 'a\.\.b' is no path"):
         make_endpoint(load_settings(tmp_path, invocation=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            'generator = "http://127.0.0.1:1"\n[endpoint]\nanwser = "a"\n',
+            ":3: unknown key 'endpoint.anwser'; did you mean",
+        ),
+        ('generator = "http://user:pass@127.0.0.1"\n', ": generator: the address holds a password; take it out"),
+    ],
+)
+def test_what_else_can_be_wrong_with_an_address(tmp_path, text, told):
+    (tmp_path / "ragcheck.toml").write_text(text, encoding="utf-8")
+
+    def check():
+        settings = load_settings(tmp_path, invocation=tmp_path)
+        check_environment(make_endpoint(settings), settings)
+
+    with pytest.raises(ConfigurationError) as caught:
+        check()
+
+    assert f"ragcheck.toml{told}" in str(caught.value)
