@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -46,17 +45,13 @@ def test_each_kind_is_written_where_it_was_named(own_system, arguments):
     ("path", "problem"),
     [
         ("report.pdf", "*--ragcheck-report: 'report.pdf' has no kind of report for a suffix: use .html, .md, .json"),
-        ("report", "*--ragcheck-report: 'report' has no kind of report for a suffix: use .html, .md, .json"),
-        ("test_own.py/a/report.md", "ERROR: ragcheck: --ragcheck-report test_own.py/a/report.md: *test_own.py is no folder"),
-        ("folder.md", "ERROR: ragcheck: --ragcheck-report folder.md: is a folder; name a file in it"),
-        ("/proc/1/report.md", "ERROR: ragcheck: --ragcheck-report /proc/1/report.md: the folder /proc/1 cannot be written to"),
+        (
+            "test_own.py/a/report.md",
+            "ERROR: ragcheck: --ragcheck-report test_own.py/a/report.md: *test_own.py is no folder",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_become_a_report_is_refused_before_anything_is_asked(own_system, asked, path, problem):
-    own_system.write("folder.md/keep.txt", "")
-    if path.startswith("/proc") and not Path("/proc/1").is_dir():
-        pytest.skip("needs a folder that nobody can write to")
-
     result = own_system.run("--ragcheck-report", path)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -70,7 +65,6 @@ def test_what_cannot_become_a_report_is_refused_before_anything_is_asked(own_sys
     [
         (["--ragcheck-plan"], "--ragcheck-plan calls nothing"),
         (["-k", "nothing"], "no question was asked"),
-        (["--collect-only"], "no question was asked"),
     ],
 )
 def test_without_a_run_there_is_no_report_and_it_says_so(own_system, arguments, why):
