@@ -284,7 +284,7 @@ def text(tmp_path):
     return written(tmp_path, updated(None, run(result("a"), result("b"), result("c")))).read_text(encoding="utf-8")
 
 
-RESTORE = "; restore it from version control, or write it anew with --ragcheck-update-baseline"
+RESTORE = "; restore it from version control, or delete it and write it anew with --ragcheck-update-baseline"
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path):

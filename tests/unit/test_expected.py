@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from pytest_ragcheck.session.expected import ExpectedFailures
+from pytest_ragcheck.session.expected import LEFT_TO_THE_GATE, ExpectedFailures
 
 
 def report(nodeid, when, outcome, **more):
@@ -45,3 +45,12 @@ def test_items_without_a_result_do_not_matter():
     subject = ExpectedFailures()
     subject.note_report(report("other", "call", "skipped", wasxfail="gap"))
     assert (subject.count, subject.results()) == (1, set())
+
+
+def test_what_is_left_to_the_gate_is_not_expected():
+    subject = noted(
+        report("a[q1]", "call", "skipped", wasxfail=f"reason: hit_rate 0.00 < 1.00 [q1]; {LEFT_TO_THE_GATE}"),
+        report("a[q2]", "call", "skipped", wasxfail="gap"),
+        report("b[q2]", "call", "skipped", wasxfail=f"reason: hit_rate 0.00 < 1.00 [q2]; {LEFT_TO_THE_GATE}"),
+    )
+    assert (subject.count, subject.left_to_the_gate, subject.results()) == (1, 2, set())

@@ -169,6 +169,7 @@ COMPARISON = Comparison(
             p_value=0.01,
             practical_minimum=0.02,
             smallest_visible_drop=0.15,
+            mean_fell=True,
         ),
     },
     questions=(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Baseline", "BaselineError", "load_baseline", "save_baseline", "updated"]
 
-REMEDY = "restore it from version control, or write it anew with --ragcheck-update-baseline"
+REMEDY = "restore it from version control, or delete it and write it anew with --ragcheck-update-baseline"
 
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 _NO_NUMBER = re.compile(r"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=[,\]}\s])")

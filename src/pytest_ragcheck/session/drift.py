@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.errors import MeasurementError, NotRunError, RagcheckError
 from pytest_ragcheck.metrics.base import Case
+from pytest_ragcheck.report.calls import dollars
 from pytest_ragcheck.report.figures import plural
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def rejudge(
     """What today's judge says of some answers of the baseline, and a line about it.
 
     None where no stored answer is at hand with its contexts, or none could be judged. Asks the judge past the store,
-    within what is left of ``--ragcheck-max-cost``. ``places``: the question file of each dataset.
+    which keeps what it has, within what is left of ``--ragcheck-max-cost``. ``places``: the question file of each
+    dataset.
     """
     from pytest_ragcheck.baseline.changes import context_texts
     from pytest_ragcheck.baseline.drift import Drift, stored_answers
@@ -53,20 +55,24 @@ def rejudge(
     if not stored:
         return None, "whether the judge moved is not known: of no stored answer are all contexts at hand"
     scores: list[Rejudged] = []
+    spent = 0.0
     for dataset, answers in _by_dataset(stored).items():
         if dataset in places:
-            scores += _judged_anew(places[dataset], answers, names, _afresh(options, run))
+            found, cost = _judged_anew(places[dataset], answers, names, _afresh(options, run, spent))
+            scores += found
+            spent += cost
     if not scores:
         return None, "whether the judge moved is not known: no stored answer could be judged again"
     judged = plural(len({score.key for score in scores}), "stored answer")
-    return Drift(scores=tuple(scores)), f"{judged} of the baseline were judged again, to tell whether the judge moved"
+    told = f"judged again, to tell whether the judge moved: {judged} of the baseline"
+    return Drift(scores=tuple(scores)), told + (f", for {dollars(spent)}" if spent else "")
 
 
-def _afresh(options: Options, run: Run) -> Options:
+def _afresh(options: Options, run: Run, spent: float) -> Options:
     """Past the store, and with what is left of the budget."""
-    spent = run.model_calls.cost if run.model_calls is not None else 0.0
-    left = None if options.max_cost is None else max(0.0, options.max_cost - spent)
-    return replace(options, cache="refresh", max_cost=left, trials=1, verbose=False, metrics=None)
+    before = run.model_calls.cost if run.model_calls is not None else 0.0
+    left = None if options.max_cost is None else max(0.0, options.max_cost - before - spent)
+    return replace(options, cache="off", max_cost=left, trials=1, verbose=False, metrics=None)
 
 
 def _by_dataset(stored: Collection[StoredAnswer]) -> dict[str, list[StoredAnswer]]:
@@ -78,7 +84,8 @@ def _by_dataset(stored: Collection[StoredAnswer]) -> dict[str, list[StoredAnswer
 
 def _judged_anew(
     questions: Path, answers: Sequence[StoredAnswer], names: Sequence[str], options: Options
-) -> list[Rejudged]:
+) -> tuple[list[Rejudged], float]:
+    """The scores, and what they cost in US dollars."""
     from pytest_ragcheck.session.suites import SuiteCatalog
 
     catalog = SuiteCatalog(options, questions.parent)
@@ -86,9 +93,10 @@ def _judged_anew(
         suite = catalog.suite(questions.parent, questions=questions, metrics=dict.fromkeys(names))
         # With a loop factory the Runner leaves the thread's current event loop alone.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            return runner.run(_all_scores(catalog, suite.metrics, answers))
+            scores = runner.run(_all_scores(catalog, suite.metrics, answers))
+        return scores, sum(snapshot.cost for snapshot in catalog.gateways.snapshots())
     except RagcheckError:
-        return []
+        return [], 0.0
     finally:
         catalog.close()
 

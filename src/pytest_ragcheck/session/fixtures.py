@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Answer, Question, Result
     from pytest_ragcheck.rag.index import Index
-    from pytest_ragcheck.session.answers import ConfiguredPipeline, LiveAnswers
+    from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.item_result import ItemResult
+    from pytest_ragcheck.session.jobs import ConfiguredPipeline
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.workers import SharedAnswers
     from pytest_ragcheck.testing.messages_api import MessagesApi
@@ -70,7 +71,7 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
         pytest.skip(_ragcheck_result.not_run or "")
     if _ragcheck_result.state is State.ERROR:
         pytest.fail(describe(_ragcheck_result), pytrace=False)
-    return ItemResult.of(_ragcheck_result, describe, _excuse(request.config))
+    return ItemResult.of(_ragcheck_result, describe, _excuse(request))
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def ragcheck_pipeline() -> ConfiguredPipeline:
     ``pytest_ragcheck.Context`` or ``pytest_ragcheck.Chunk`` objects, or documents of a library, best first. Keep the
     fixture's scope ``session``. Without an override the configuration's ``generator`` answers.
     """
-    from pytest_ragcheck.session.answers import ConfiguredPipeline
+    from pytest_ragcheck.session.jobs import ConfiguredPipeline
 
     return ConfiguredPipeline()
 
@@ -216,13 +217,22 @@ def _describe(request: pytest.FixtureRequest) -> Callable[[Result], str]:
     return describe
 
 
-def _excuse(config: pytest.Config) -> Callable[[Result], str | None]:
-    """Under ``--ragcheck-fail-on regression`` a question below its threshold is what the gate decides about."""
-    from pytest_ragcheck.report.question import first_line
+def _excuse(request: pytest.FixtureRequest) -> Callable[[Result], str | None]:
+    """Under ``--ragcheck-fail-on regression`` a question below its threshold is what the gate decides about.
 
-    if config.getoption("ragcheck_fail_on") != "regression":
+    What the user marked xfail stays that, for the user's reason.
+    """
+    from pytest_ragcheck.report.question import first_line
+    from pytest_ragcheck.session.expected import LEFT_TO_THE_GATE
+
+    if request.config.getoption("ragcheck_fail_on") != "regression" or _is_expected_to_fail(request.node):
         return lambda _: None
-    return lambda result: f"{first_line(result)}; whether that is a regression, the gate says"
+    return lambda result: f"{first_line(result)}; {LEFT_TO_THE_GATE}"
+
+
+def _is_expected_to_fail(item: pytest.Item) -> bool:
+    """By a mark without a condition; one with a condition might not apply."""
+    return any(not mark.args and "condition" not in mark.kwargs for mark in item.iter_markers("xfail"))
 
 
 def _rerun_command(config: pytest.Config, nodeid: str) -> str:

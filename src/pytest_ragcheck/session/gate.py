@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
-from pytest_ragcheck.session.terminal import summary_width
+from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from pytest_ragcheck.baseline.file import Baseline
     from pytest_ragcheck.baseline.settings import GateSettings
@@ -30,7 +31,7 @@ BASELINE_NAME = "ragcheck-baseline.json"
 SOME_METRICS = (
     "--ragcheck-update-baseline with --ragcheck-metrics would drop the other metrics from the baseline; leave one out"
 )
-BROKEN_SHOWN = 5
+BROKEN_SHOWN = 3
 """Question reports of broken questions where these do not stand among the failures already."""
 
 
@@ -77,12 +78,13 @@ class Gate:
         if self._problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Broken questions, where they do not stand among the failures, and what became of the baseline."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        """What broke, before all figures, as failures stand there; what became of the baseline, after them."""
         comparison = self._recorder.comparison
         if comparison is not None and self._options.fail_on == "regression":
             self._write_broken(terminalreporter, comparison)
+        yield
         for notice in self._notices:
             terminalreporter.write_line(f"ragcheck: {notice}")
         for problem in self._problems:
@@ -103,7 +105,8 @@ class Gate:
         if not there:
             return
         if not run.complete:
-            self._notices.append("not compared with the baseline: the run was interrupted or stopped early")
+            told = f"not compared with the baseline: {self._why_incomplete()}"
+            (self._problems if self._options.gates else self._notices).append(told)
             return
         name = ", ".join(map(_shown, there))
         baseline, settings = _merged(there), self._settings()
@@ -121,7 +124,7 @@ class Gate:
         from pytest_ragcheck.session.drift import judged_changes, rejudge
 
         names = judged_changes(comparison)
-        if not names or self._options.cache in {"only", "off"}:
+        if not names or self._options.cache == "only":
             return comparison
         drift, told = rejudge(run, baseline, names, options=self._options, places=self._recorder.question_files)
         again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
@@ -143,11 +146,15 @@ class Gate:
         command = shlex.join(["pytest", *self._config.invocation_params.args, "--ragcheck-update-baseline"])
         self._notices.append(f"no baseline to compare with ({_shown(path)}); to make one: {command}")
 
+    def _why_incomplete(self) -> str:
+        lost = len(self._recorder.lost)
+        return f"{plural(lost, 'item')} never reported" if lost else "the run was interrupted or stopped early"
+
     # ---- Updating
 
     def _update(self, run: Run) -> None:
         if not run.complete:
-            raise ConfigurationError("the baseline was not updated: the run was interrupted or stopped early")
+            raise ConfigurationError(f"the baseline was not updated: {self._why_incomplete()}")
         from pytest_ragcheck.baseline.file import save_baseline, updated
 
         for path, names in self._places().items():
@@ -157,7 +164,7 @@ class Gate:
             save_baseline(baseline, path)
             count = sum(len(dataset.questions) for dataset in baseline.datasets.values())
             self._notices.append(
-                f"wrote the baseline {_shown(path)}: {count:,} questions, {len(part.results):,} of now"
+                f"wrote the baseline {_shown(path)}: {plural(count, 'question')}, {len(part.results):,} of now"
             )
 
     # ---- Places
@@ -178,15 +185,19 @@ class Gate:
 
     def _write_broken(self, terminalreporter: Any, comparison: Comparison) -> None:
         from pytest_ragcheck.report.question import question_report
+        from pytest_ragcheck.report.question_colour import QuestionPainter
 
         run = self._recorder.run
         if run is None or not comparison.broken:
             return
         broken = {(change.dataset, change.id, change.variant) for change in comparison.broken}
         results = [one for one in run.results if (one.question.dataset, one.question.id, one.variant) in broken]
+        paint = painter(self._config)
         terminalreporter.section("ragcheck: questions that broke")
         for result in results[:BROKEN_SHOWN]:
-            terminalreporter.write_line(question_report(result, width=summary_width(self._config)))
+            question = QuestionPainter(paint)
+            for line in question_report(result, width=summary_width(self._config)).splitlines():
+                terminalreporter.write_line(question.line(line))
             terminalreporter.write_line("")
         if len(results) > BROKEN_SHOWN:
             terminalreporter.write_line(f"... and {len(results) - BROKEN_SHOWN:,} more\n")

@@ -1,0 +1,269 @@
+"""The gate in whole sessions: a baseline is written, compared with and required, and the exit status follows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from pytest_ragcheck.baseline.file import load_baseline
+
+GATE = ("--ragcheck-fail-on", "regression")
+UPDATE = "--ragcheck-update-baseline"
+needs_xdist = pytest.mark.skipif(find_spec("xdist") is None, reason="needs pytest-xdist")
+needs_deepeval = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
+
+SYSTEM = """\
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pytest_ragcheck import Context
+
+HERE = Path(__file__).parent
+SAID = json.loads((HERE / "said.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    def ask(question):
+        number = question.split()[-1].rstrip("?")
+        with (HERE / "asked.log").open("a") as log:
+            log.write(number + "\\n")
+        said = SAID.get(number, SAID["others"])
+        if said == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if said == "raise":
+            raise RuntimeError("the system is down")
+        if said == "interrupt":
+            raise KeyboardInterrupt
+        if isinstance(said, list):  # one for each time it is asked
+            turns = HERE / f"turn-{number}"
+            turn = int(turns.read_text()) if turns.exists() else 0
+            turns.write_text(str(turn + 1))
+            said = said[turn % len(said)]
+        return said, [Context(text=f"{said} stands in a file.", rank=1, source=f"docs/{number}.md")]
+
+    return ask
+"""
+
+
+class System:
+    """Questions ``q0`` and on, each with ten words as its reference, and a system that says what it is told to."""
+
+    WORDS = "amber birch cedar delta ember flint grove haven inlet jetty"
+
+    def __init__(self, project):
+        self.project = project
+        self.baseline = project.path / "ragcheck-baseline.json"
+        project.write("conftest.py", SYSTEM)
+        project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+        self.configure()
+        self.says()
+
+    def ask(self, count, **fields):
+        rows = [{"id": f"q{n}", "question": f"What of {n}?", "reference": self.WORDS} for n in range(count)]
+        self.project.questions([row | fields for row in rows])
+
+    def configure(self, least=0.6, **values):
+        self.project.configure(documents=None, embedder=None, metrics={"reference_coverage": least}, **values)
+
+    def says(self, others=WORDS, **answers):
+        """``q3="..."`` for one question; a number stands for so many words of the reference."""
+        said = {name.removeprefix("q"): self._text(text) for name, text in answers.items()}
+        self.project.write("said.json", json.dumps({**said, "others": self._text(others)}))
+
+    def _text(self, said):
+        if isinstance(said, list):
+            return [self._text(one) for one in said]
+        return " ".join(["Said", *self.WORDS.split()[:said]]) if isinstance(said, int) else said
+
+    def run(self, *arguments, **options):
+        return self.project.run(*arguments, **options)
+
+    def asked(self):
+        log = self.project.path / "asked.log"
+        return log.read_text().split() if log.exists() else []
+
+    def entries(self):
+        """The baseline's scores, by question."""
+        (dataset,) = load_baseline(self.baseline).datasets.values()
+        return {entry.id: [*entry.scores["reference_coverage"]] for entry in dataset.questions}
+
+
+@pytest.fixture
+def system(bare_project):
+    system = System(bare_project)
+    system.ask(8)
+    return system
+
+
+def verdict(result):
+    """The line that the gate's part of the output starts with, without the reason."""
+    return next(line.split(": ")[1] for line in result.outlines if line.startswith("gate: "))
+
+
+def from_files(project, *arguments):
+    """``python -m pytest_ragcheck gate`` over the last report and the baseline."""
+    command = [sys.executable, "-m", "pytest_ragcheck", "gate", "run.json", "ragcheck-baseline.json", *arguments]
+    done = subprocess.run(
+        command, cwd=project.path, env=project.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+# ---- Making one ------------------------------------------------------------------------------
+
+
+def test_the_first_run_names_the_command_that_makes_the_baseline_and_that_makes_it(system):
+    system.says(q2=0)
+    first = system.run(*GATE, "-k", "not q7")
+
+    assert first.ret == 0
+    first.stdout.fnmatch_lines(
+        [
+            "1 below a threshold, left to the gate (xfail)",
+            "ragcheck: no baseline to compare with (ragcheck-baseline.json); to make one: pytest *--ragcheck "
+            f"--ragcheck-fail-on regression -k 'not q7' {UPDATE}",
+        ]
+    )
+    assert not system.baseline.exists()
+
+    made = system.run(UPDATE)
+    assert made.ret == 1, "an update does not hide what is below its threshold"
+    made.stdout.fnmatch_lines(["ragcheck: wrote the baseline ragcheck-baseline.json: 8 questions, 8 of now"])
+    assert system.entries() == {f"q{n}": [0.0 if n == 2 else 1.0] for n in range(8)}
+
+    again = system.run(*GATE, "--ragcheck-require-baseline")
+    assert (again.ret, verdict(again)) == (0, "same")
+    again.stdout.fnmatch_lines(["1 known failure: below a threshold in the baseline already, and no worse"])
+    again.stdout.no_fnmatch_line("*questions that broke*")
+
+
+def test_what_cannot_be_compared_with_ends_the_session_before_anything_is_asked(system):
+    required = system.run("--ragcheck-require-baseline", *GATE)
+    assert required.ret == 4
+    required.stderr.fnmatch_lines(
+        [f"ERROR: ragcheck: ragcheck-baseline.json: no baseline; write it with {UPDATE} and commit it"]
+    )
+    named = system.run("--ragcheck-baseline", "evals/other.json", "--ragcheck-require-baseline")
+    named.stderr.fnmatch_lines(["ERROR: ragcheck: evals/other.json: no baseline; write it with *"])
+    assert system.asked() == []
+
+    system.run(UPDATE).assert_outcomes(passed=8)
+    lines = system.baseline.read_text().splitlines()
+    broken = next(number for number, line in enumerate(lines, start=1) if '"q5"' in line)
+    lines[broken - 1] = lines[broken - 1].replace('"q5"', '"q5')
+    system.baseline.write_text("\n".join(lines))
+    for arguments in ([], [UPDATE]):
+        damaged = system.run(*GATE, *arguments)
+        assert damaged.ret == 4
+        told = [line for line in damaged.errlines if line]
+        assert len(told) == 1
+        assert told[0].startswith(f"ERROR: ragcheck: ragcheck-baseline.json:{broken}: it is no JSON (")
+        assert "delete it and write it anew" in told[0]
+    assert len(system.asked()) == 8
+
+
+def test_a_run_over_some_questions_compares_and_updates_these(system):
+    system.run(UPDATE).assert_outcomes(passed=8)
+    system.says(q1=7, q2=0)
+
+    some = system.run(*GATE, "-k", "q1 or q3")
+    assert (some.ret, verdict(some)) == (0, "inconclusive")
+    some.stdout.fnmatch_lines(["2 questions compared with *"])
+    assert system.run(UPDATE, "-k", "q1 or q3").ret == 0
+    assert system.entries() == {f"q{n}": [0.7 if n == 1 else 1.0] for n in range(8)}
+
+
+def test_a_run_that_was_stopped_is_neither_compared_nor_kept(system):
+    system.run(UPDATE).assert_outcomes(passed=8)
+    before = system.baseline.read_bytes()
+    system.says(others=0)
+    for arguments in (["-x"], ["--maxfail", "2"]):
+        stopped = system.run("--ragcheck-fail-on", "both", *arguments)
+        assert stopped.ret != 0
+        stopped.stdout.fnmatch_lines(
+            ["ragcheck: not compared with the baseline: the run was interrupted or stopped early"]
+        )
+        stopped.stdout.no_fnmatch_line("gate: *")
+    kept = system.run(UPDATE, "-x")
+    kept.stdout.fnmatch_lines(["ragcheck: the baseline was not updated: the run was interrupted or stopped early"])
+    system.project.write(
+        "test_own.py",
+        """\
+        def test_own(ragcheck_result):
+            if ragcheck_result.question.id == "q3":
+                raise KeyboardInterrupt
+        """,
+    )
+    assert system.run(UPDATE).ret == 2
+    assert system.baseline.read_bytes() == before
+
+
+# ---- The exit status -------------------------------------------------------------------------
+
+
+def test_a_worse_mean_is_red_where_the_gate_decides_though_every_item_passes(system):
+    system.run(UPDATE).assert_outcomes(passed=8)
+    system.says(others=8)
+
+    regression = system.run(*GATE, "--ragcheck-report", "run.json", "--ragcheck-report", "out.md")
+    regression.assert_outcomes(passed=8)
+    assert (regression.ret, verdict(regression)) == (1, "regressed")
+    regression.stdout.fnmatch_lines(["ragcheck: the gate is closed: regressed (reference_coverage fell by 0.20, *"])
+    assert "### ❌ RAG gate: regressed: <code>reference&#95;coverage</code> fell by 0.20" in (
+        system.project.path / "out.md"
+    ).read_text(encoding="utf-8")
+    assert system.run("--ragcheck-fail-on", "both").ret == 1
+    threshold = system.run()
+    assert (threshold.ret, verdict(threshold)) == (0, "regressed")
+    threshold.stdout.no_fnmatch_line("*the gate is closed*")
+    assert [from_files(system.project, "--fail-on", name)[0] for name in ("regression", "both", "threshold")] == [
+        1,
+        1,
+        0,
+    ]
+
+    system.configure()
+    system.project.write("ragcheck.toml", (system.project.path / "ragcheck.toml").read_text() + "[gate]\nminimum = 0.3")
+    meant = system.run(*GATE)
+    assert meant.ret == 0, "a drop that the configuration calls unimportant"
+
+
+def test_a_known_failure_is_red_under_both_alone_and_what_broke_is_shown_first(system):
+    system.says(q2=0)
+    system.run(UPDATE)
+    system.says(q2=0, q5=0)
+
+    both = system.run("--ragcheck-fail-on", "both")
+    both.assert_outcomes(passed=6, failed=2)
+    gated = system.run(*GATE)
+    gated.assert_outcomes(passed=6, xfailed=2)
+    assert gated.ret == 1
+    gated.stdout.fnmatch_lines(
+        [
+            "*= ragcheck: questions that broke =*",
+            "reference_coverage 0.00 < 0.60 [[]q5]",
+            "*= ragcheck =*",
+            "2 below a threshold, left to the gate (xfail)",
+            "gate: regressed: 1 question broke: q5 (reference_coverage 1.00 -> 0.00)",
+            "  reference_coverage *  1 broke *",
+            "1 known failure: below a threshold in the baseline already, and no worse",
+            "ragcheck: the gate is closed: regressed (1 question broke: q5 *",
+        ],
+        consecutive=False,
+    )
+    gated.stdout.no_fnmatch_line("*[[]q2]*")
+
+    system.says(q2=0)
+    system.ask(8, tags=["xfail"])
+    marked = system.run(*GATE)
+    marked.assert_outcomes(xpassed=7, xfailed=1)
+    marked.stdout.fnmatch_lines(["1 failed as expected (xfail)"])
