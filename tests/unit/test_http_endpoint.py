@@ -506,6 +506,25 @@ def test_a_reply_without_end_is_given_up(service, monkeypatch):
     assert "longer than 1 MB" in str(failed(HttpEndpoint(service.url)))
 
 
+def test_a_service_on_this_machine_is_asked_without_a_proxy(service, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    assert asked(HttpEndpoint(service.url)).text == "25 days."
+
+
+def test_contexts_that_are_null_are_not_known(service):
+    service.will_say({"a": "25 days.", "c": None})
+
+    assert not asked(HttpEndpoint(service.url, answer="a", contexts="c")).contexts_known
+
+
+def test_a_reply_that_is_no_answer_is_told(service):
+    service.will_say({"error": {"reason": "the index is gone"}})
+
+    assert failed(HttpEndpoint(service.url)).details["reply"] == '{"error": {"reason": "the index is gone"}}'
+
+
 # ---- Paths -----------------------------------------------------------------------------------
 
 

@@ -27,9 +27,13 @@ class NobodyThereError(Exception):
 
 
 class Client:
-    """Keeps connections open between requests; to be used and closed in one event loop."""
+    """Keeps connections open between requests; to be used and closed in one event loop.
 
-    def __init__(self) -> None:
+    ``through_proxy``: whether the environment's proxies (``HTTPS_PROXY``, ...) count.
+    """
+
+    def __init__(self, *, through_proxy: bool = True) -> None:
+        self._through_proxy = through_proxy
         self._client: httpx2.AsyncClient | None = None
         self._opening = asyncio.Lock()
 
@@ -76,16 +80,17 @@ class Client:
     async def _opened(self) -> httpx2.AsyncClient:
         async with self._opening:
             if self._client is None:
-                self._client = await asyncio.to_thread(_made)
+                self._client = await asyncio.to_thread(_made, through_proxy=self._through_proxy)
         return self._client
 
 
-def _made() -> httpx2.AsyncClient:
+def _made(*, through_proxy: bool) -> httpx2.AsyncClient:
     import httpx2
 
     limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30.0)
     # No redirects: the headers hold secrets, which belong to the address in the configuration alone.
-    return httpx2.AsyncClient(timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT), limits=limits)
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)
+    return httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=through_proxy)
 
 
 async def _body(response: httpx2.Response) -> bytes:

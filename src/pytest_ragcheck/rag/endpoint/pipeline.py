@@ -158,7 +158,7 @@ class HttpEndpoint:
         if self._client is None or self._limiter is None:
             self.check()
             self._secrets = Secrets([*self._headers.secrets(), *self._address.secrets()])
-            self._client = Client()
+            self._client = Client(through_proxy=not self._address.is_local)
             self._limiter = Limiter(concurrency=self._concurrency, requests_per_minute=self._requests_per_minute)
         return self._client, self._limiter
 
@@ -204,7 +204,10 @@ class HttpEndpoint:
         try:
             answer = self._reader.read(reply.body, reply.headers.get("content-type", ""))
         except MeasurementError as problem:
-            raise MeasurementError(self._told(str(problem)), kind=problem.kind, status=reply.status) from None
+            said = self._secrets.scrub(excerpt(reply.body.decode("utf-8", "replace")))
+            raise MeasurementError(
+                self._told(str(problem)), kind=problem.kind, status=reply.status, reply=said
+            ) from None
         scrub = self._secrets.scrub
         contexts = tuple(
             replace(context, text=scrub(context.text), source=context.source and scrub(context.source))

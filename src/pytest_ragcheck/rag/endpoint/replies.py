@@ -97,8 +97,10 @@ class ReplyReader:
             found = self.contexts.in_(value)
         except NotThereError as problem:
             raise _invalid(f"the contexts {problem}") from None
+        if found is None:
+            return None
         sources = None if self.sources is None else self.sources.looked_up(value)
-        return as_contexts(found or [], sources=sources if isinstance(sources, list) else None)
+        return as_contexts(found, sources=sources if isinstance(sources, list) else None)
 
     def _of_events(self, events: list[Any]) -> Answer:
         """The pieces of the answer one after another, and the contexts of every event that has some."""

@@ -138,6 +138,11 @@ class Address:
         """As it was written, without what follows a question mark: an address may hold secrets there."""
         return self._said.partition("?")[0]
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return urlsplit(self.filled("")).hostname in {"127.0.0.1", "::1", "localhost"}
+
     def secrets(self) -> list[str]:
         """Values of the environment that stand where addresses hold keys: after the question mark."""
         names = _names(self._said.partition("?")[2])
