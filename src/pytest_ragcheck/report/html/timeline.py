@@ -21,7 +21,7 @@ __all__ = ["HEIGHT", "WIDTH", "Chart", "Lane", "Timeline", "timeline"]
 WIDTH, HEIGHT = 800, 64
 """Of a lane's drawing, in its own units."""
 _STEPS = 240
-_MOST_TICKS = 8
+_MOST_TICKS = 6
 _PHASES = ("retrieval", "generation", "evaluation")
 
 _Spans = list[tuple[float, float]]
@@ -178,7 +178,7 @@ def _lane(title: str, kinds: Sequence[tuple[str, _Spans]], begin: float, length:
 
 
 def _ticks(end: float) -> list[tuple[float, str]]:
-    """Round times, at most nine of them."""
+    """Round times, at most seven of them."""
     if end <= 0:
         return []
     power = 10.0 ** math.floor(math.log10(end / _MOST_TICKS))

@@ -34,6 +34,9 @@ class Pages {
     history.scrollRestoration = "manual";
     // The entry that is left keeps how far it was scrolled.
     addEventListener("click", (event) => event.target.closest?.("a[href^='#/']") && this.keepScroll(), { capture: true });
+    addEventListener("beforeprint", () => {
+      for (const details of document.querySelectorAll("main > section:not([hidden]) details")) details.open = true;
+    });
     addEventListener("hashchange", () => this.go());
     this.go({ first: true });
   }
