@@ -7,18 +7,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine import Engine, Slots
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.model import Failure, Result
-from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, close_pipeline, repeats_itself
-from pytest_ragcheck.session.depth import looking_deeper
+from pytest_ragcheck.rag.pipeline import close_pipeline
+from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
-from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.progress import Progress, progress_state
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
-from pytest_ragcheck.session.systems import keeping_answers, own_system
 from pytest_ragcheck.session.user_metrics import specs_of_fixture
 from pytest_ragcheck.session.variants import Variants
 
@@ -27,23 +24,18 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.engine import Job
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Planned
-    from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.report.progress import ProgressState
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["ConfiguredPipeline", "LiveAnswers"]
+__all__ = ["LiveAnswers"]
 
 OUTCOME = "_ragcheck_outcome"
 """The fixture that awaits an item's result in the event loop that answers."""
-
-
-class ConfiguredPipeline:
-    """What ``ragcheck_pipeline`` is when nobody overrides it: each suite's own reference pipeline."""
 
 
 class LiveAnswers:
@@ -65,25 +57,32 @@ class LiveAnswers:
         self._session = session
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
-        self._sharing = sharing_of(session.config, options)
+        self._maker = JobMaker(options, sharing_of(session.config, options))
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
         self._pipelines = PipelineNames(session)
         self._variants = Variants(session, self._pipelines)
         self.setup = 0.0
         """Seconds spent on reading, building and loading before questions could be asked."""
-        self.suites: list[Suite] = []
-        """The suites whose questions were asked here."""
         self.plans: list[Planned] = []
         """Under ``--ragcheck-plan``: what the reference pipeline would have called."""
-        self.unforeseen = 0
-        """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
-        self.notices: list[str] = []
-        """What the user should know of how the questions were asked."""
         self._done = 0
-        self._to_open: list[Suite] = []
-        self._to_close: list[Pipeline] = []
         self._progress = Progress(session.config, self._state)
+
+    @property
+    def suites(self) -> list[Suite]:
+        """The suites whose questions were asked here."""
+        return self._maker.suites
+
+    @property
+    def unforeseen(self) -> int:
+        """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
+        return self._maker.unforeseen
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of how the questions were asked."""
+        return self._maker.notices
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as it is there."""
@@ -141,17 +140,14 @@ class LiveAnswers:
 
     def seats(self, batch: str) -> int:
         """How many processes may answer an open batch at the same time."""
-        return min(self._sharing.seats(self._cap(suite)) for suite in self._batches[batch].suites)
-
-    def _cap(self, suite: Suite) -> int | None:
-        return self._options.concurrency or suite.settings.concurrency
+        return min(self._maker.sharing.seats(self._maker.cap(suite)) for suite in self._batches[batch].suites)
 
     async def _open_models(self) -> None:
         """Part of the set-up: what importing a client takes says nothing about an answer."""
         started = time.perf_counter()
-        while self._to_open:
+        while self._maker.to_open:
             with suppress(ConfigurationError):  # each question will say so
-                await self._to_open.pop().open()
+                await self._maker.to_open.pop().open()
         self.setup += time.perf_counter() - started
 
     async def close(self) -> None:
@@ -159,7 +155,7 @@ class LiveAnswers:
         await self._progress.close()
         for batch in self._batches.values():
             await batch.close()
-        for pipeline in self._to_close:
+        for pipeline in self._maker.to_close:
             await close_pipeline(pipeline)
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
@@ -175,9 +171,9 @@ class LiveAnswers:
         failed: dict[Hashable, Result] = {}
         for suite, own in _by_suite(list(by_key.values())).items():
             suite.gateways.run_clock = self._slots.clock.now
-            suite.gateways.sharing = self._sharing
+            suite.gateways.sharing = self._maker.sharing
             try:
-                jobs += self._jobs(suite, own, candidate, system, given)
+                jobs += self._maker.jobs(suite, own, candidate, system, given)
             except Exception as problem:  # noqa: BLE001 (each item tells it as its own error)
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}
@@ -198,67 +194,6 @@ class LiveAnswers:
         snapshots = self.suites[0].gateways.snapshots() if self.suites else []
         total = sum(len(batch) for batch in self._batches.values())
         return progress_state(self._done, total, self._slots, snapshots)
-
-    def _jobs(
-        self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str, given: Sequence[MetricSpec]
-    ) -> list[Job]:
-        self.suites.append(suite)
-        own = suite.metrics_of_fixture(given)
-        metrics = (*suite.metrics, *own.metrics)
-        pipeline = self._pipeline(suite, entries, candidate, system)
-        if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
-            self._to_open.append(suite)
-        if isinstance(pipeline, ReferencePipeline):
-            metrics = looking_deeper(metrics, suite.index)
-        trials = self._trials(suite, pipeline, metrics)
-        return [
-            Job(
-                key=entry.key,
-                question=entry.question,
-                pipeline=pipeline,
-                metrics=metrics,
-                thresholds={**own.thresholds, **suite.thresholds(entry.question)},
-                trials=trials,
-                contexts_needed_by=suite.contexts_needed_by | own.contexts_needed_by,
-                stops_when_settled=self._options.stop_trials,
-            )
-            for entry in entries
-        ]
-
-    def _pipeline(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> Pipeline:
-        """What answers a suite's questions: what the configuration says, or the user's ``candidate``."""
-        is_configured = isinstance(candidate, ConfiguredPipeline)
-        if is_configured and not suite.has_own_system:
-            suite.set_up([entry.question for entry in entries])
-            return suite.pipeline
-        if is_configured and suite.settings.answers is not None:
-            return suite.recorded
-        if self._options.plan:
-            self.unforeseen += len(entries)
-            return PlannedPipeline()
-        at_once = self._sharing.calls(self._cap(suite))
-        if is_configured:
-            seats = self._sharing.seats(self._cap(suite))
-            rate = self._sharing.rate(suite.settings.requests_per_minute, seats=seats)
-            pipeline = own_system(suite.settings, at_once=at_once, requests_per_minute=rate)
-        else:
-            pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
-        pipeline, notice = keeping_answers(pipeline, suite, self._options, system=system, is_configured=is_configured)
-        if notice is not None and notice not in self.notices:
-            self.notices.append(notice)
-        self._to_close.append(pipeline)
-        return pipeline
-
-    def _trials(self, suite: Suite, pipeline: Pipeline, metrics: Sequence[Metric]) -> int:
-        """As many as wanted, but one where all would be the same."""
-        if self._options.trials == 1 or not (
-            repeats_itself(pipeline) and all(is_deterministic(metric) for metric in metrics)
-        ):
-            return self._options.trials
-        self.notices.append(
-            f"{suite.name}: answers and scores are the same each time, so --ragcheck-trials asks each question once"
-        )
-        return 1
 
 
 class _Batch:

@@ -1,0 +1,116 @@
+"""From selected questions to the engine's jobs: who answers each, and how the answer is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_ragcheck.engine import Job
+from pytest_ragcheck.metrics.base import is_deterministic
+from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, repeats_itself
+from pytest_ragcheck.session.depth import looking_deeper
+from pytest_ragcheck.session.planning import PlannedPipeline
+from pytest_ragcheck.session.systems import keeping_answers, own_system
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.metrics.registry import MetricSpec
+    from pytest_ragcheck.rag.pipeline import Pipeline
+    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.sharing import Sharing
+    from pytest_ragcheck.session.suites import Suite
+
+__all__ = ["ConfiguredPipeline", "JobMaker"]
+
+
+class ConfiguredPipeline:
+    """What ``ragcheck_pipeline`` is when nobody overrides it: each suite's own reference pipeline."""
+
+
+class JobMaker:
+    """Makes the jobs of one process, and keeps what has to be opened before them and closed after them."""
+
+    def __init__(self, options: Options, sharing: Sharing) -> None:
+        self._options = options
+        self.sharing = sharing
+        """With which other processes limits are shared."""
+        self.suites: list[Suite] = []
+        """The suites whose questions got jobs."""
+        self.notices: list[str] = []
+        """What the user should know of how the questions are asked."""
+        self.unforeseen = 0
+        """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
+        self.to_open: list[Suite] = []
+        self.to_close: list[Pipeline] = []
+
+    def jobs(
+        self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str, given: Sequence[MetricSpec]
+    ) -> list[Job]:
+        """The jobs of a suite's questions; RagcheckError where they cannot be asked.
+
+        ``candidate`` is what the fixture ``ragcheck_pipeline`` gave, ``system`` its name among those of the session,
+        ``given`` the metrics of the fixture ``ragcheck_metrics``.
+        """
+        self.suites.append(suite)
+        own = suite.metrics_of_fixture(given)
+        metrics = (*suite.metrics, *own.metrics)
+        pipeline = self._pipeline(suite, entries, candidate, system)
+        if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
+            self.to_open.append(suite)
+        if isinstance(pipeline, ReferencePipeline):
+            metrics = looking_deeper(metrics, suite.index)
+        trials = self._trials(suite, pipeline, metrics)
+        return [
+            Job(
+                key=entry.key,
+                question=entry.question,
+                pipeline=pipeline,
+                metrics=metrics,
+                thresholds={**own.thresholds, **suite.thresholds(entry.question)},
+                trials=trials,
+                contexts_needed_by=suite.contexts_needed_by | own.contexts_needed_by,
+                stops_when_settled=self._options.stop_trials,
+            )
+            for entry in entries
+        ]
+
+    def cap(self, suite: Suite) -> int | None:
+        """Most calls in flight for a suite, in all processes together."""
+        return self._options.concurrency or suite.settings.concurrency
+
+    def _pipeline(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> Pipeline:
+        """What answers a suite's questions: what the configuration says, or the user's ``candidate``."""
+        is_configured = isinstance(candidate, ConfiguredPipeline)
+        if is_configured and not suite.has_own_system:
+            suite.set_up([entry.question for entry in entries])
+            return suite.pipeline
+        if is_configured and suite.settings.answers is not None:
+            return suite.recorded
+        if self._options.plan:
+            self.unforeseen += len(entries)
+            return PlannedPipeline()
+        at_once = self.sharing.calls(self.cap(suite))
+        if is_configured:
+            seats = self.sharing.seats(self.cap(suite))
+            rate = self.sharing.rate(suite.settings.requests_per_minute, seats=seats)
+            pipeline = own_system(suite.settings, at_once=at_once, requests_per_minute=rate)
+        else:
+            pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
+        pipeline, notice = keeping_answers(pipeline, suite, self._options, system=system, is_configured=is_configured)
+        if notice is not None and notice not in self.notices:
+            self.notices.append(notice)
+        self.to_close.append(pipeline)
+        return pipeline
+
+    def _trials(self, suite: Suite, pipeline: Pipeline, metrics: Sequence[Metric]) -> int:
+        """As many as wanted, but one where all would be the same."""
+        if self._options.trials == 1 or not (
+            repeats_itself(pipeline) and all(is_deterministic(metric) for metric in metrics)
+        ):
+            return self._options.trials
+        self.notices.append(
+            f"{suite.name}: answers and scores are the same each time, so --ragcheck-trials asks each question once"
+        )
+        return 1
