@@ -32,7 +32,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the report to write; its kind by the suffix: .html, .md, .json; may be given often. "
         "Without it what stands at the end of a session is printed.",
     )
-    parser.add_argument("--baseline", type=Path, metavar="BASELINE.json", help="compare with this baseline, by the gate's defaults")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="BASELINE.json", help="compare with this baseline, by the gate's defaults"
+    )
     parser.add_argument(
         "--sequential", type=Path, metavar="RUN.json", help="for HTML: a sequential run, whose timeline is set beside"
     )
