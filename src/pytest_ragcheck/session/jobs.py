@@ -84,8 +84,9 @@ class JobMaker:
         """What answers a suite's questions: what the configuration says, or the user's ``candidate``."""
         is_configured = isinstance(candidate, ConfiguredPipeline)
         if is_configured and not suite.has_own_system:
+            reference = suite.pipeline  # tells what is not installed; only then can anything be set up
             suite.set_up([entry.question for entry in entries])
-            return suite.pipeline
+            return reference
         if is_configured and suite.settings.answers is not None:
             return suite.recorded
         if self._options.plan:
