@@ -487,8 +487,8 @@ def found_with(error, questions=100):
     )
 
 
-def test_questions_needed_as_in_millers_example():
-    """Conditional variance 0, variance of the differences 1/9: 969 questions show 0.03 in 80 % (section 5)."""
+def test_questions_needed_by_hand():
+    """Of differences with variance 1/9 it takes ((1.96 + 0.84) / 0.03)^2 / 9 = 969 for 0.03."""
     scores = MetricScores(metric="m", pairs=pairs_of([1.0], [1.0]))
 
     told = remedy(scores, found_with(math.sqrt(1 / 9 / 100)), margin=0.03)
