@@ -26,8 +26,8 @@ def smallest_visible_drop(found: Differences, *, level: float, practical_minimum
     """The mean drop that is called a regression with a probability of 80 %, were it there; None for one cluster.
 
     Both conditions count: the drop must be significant at the one-sided ``level``, which it is in 80 % of the cases
-    from (t_level + t_power) SE on (Miller, arXiv:2411.00640), and larger than the practical minimum, which it is from that
-    plus t_power SE on.
+    from (t_level + t_power) SE on (Miller, arXiv:2411.00640), and larger than the practical minimum, which it is from
+    that plus t_power SE on.
     """
     if found.standard_error is None:
         return None
