@@ -32,17 +32,16 @@ SAID = json.loads((HERE / "said.json").read_text())
 
 @pytest.fixture(scope="session")
 def ragcheck_pipeline():
-    def ask(question):
+    async def ask(question):
         number = question.split()[-1].rstrip("?")
         with (HERE / "asked.log").open("a") as log:
             log.write(number + "\\n")
         said = SAID.get(number, SAID["others"])
-        if said == "die":
+        if said == "die" or (said == "die once" and not (HERE / "died").exists()):
+            (HERE / "died").write_text(said)
             os.kill(os.getpid(), signal.SIGKILL)
         if said == "raise":
             raise RuntimeError("the system is down")
-        if said == "interrupt":
-            raise KeyboardInterrupt
         if isinstance(said, list):  # one for each time it is asked
             turns = HERE / f"turn-{number}"
             turn = int(turns.read_text()) if turns.exists() else 0
@@ -72,7 +71,14 @@ class System:
         self.project.questions([row | fields for row in rows])
 
     def configure(self, least=0.6, **values):
-        self.project.configure(documents=None, embedder=None, metrics={"reference_coverage": least}, **values)
+        return self.project.configure(documents=None, embedder=None, metrics={"reference_coverage": least}, **values)
+
+    def gate(self, **values):
+        """The table ``[gate]`` of the configuration."""
+        path = self.configure()
+        path.write_text(
+            "\n".join([path.read_text(), "[gate]", *(f"{name} = {value}" for name, value in values.items())])
+        )
 
     def says(self, others=WORDS, **answers):
         """``q3="..."`` for one question; a number stands for so many words of the reference."""
@@ -109,6 +115,13 @@ def verdict(result):
     return next(line.split(": ")[1] for line in result.outlines if line.startswith("gate: "))
 
 
+def gate_report_in(result):
+    """The gate's part of the output."""
+    first = next(number for number, line in enumerate(result.outlines) if line.startswith("gate: "))
+    last = next(n for n, line in enumerate(result.outlines) if n > first and line.startswith(("ragcheck: ", "=====")))
+    return "\n".join(result.outlines[first:last]).rstrip()
+
+
 def from_files(project, *arguments):
     """``python -m pytest_ragcheck gate`` over the last report and the baseline."""
     command = [sys.executable, "-m", "pytest_ragcheck", "gate", "run.json", "ragcheck-baseline.json", *arguments]
@@ -129,8 +142,7 @@ def test_the_first_run_names_the_command_that_makes_the_baseline_and_that_makes_
     first.stdout.fnmatch_lines(
         [
             "1 below a threshold, left to the gate (xfail)",
-            "ragcheck: no baseline to compare with (ragcheck-baseline.json); to make one: pytest *--ragcheck "
-            f"--ragcheck-fail-on regression -k 'not q7' {UPDATE}",
+            f"ragcheck: no baseline to compare with (*); to make one: pytest * {' '.join(GATE)} -k 'not q7' {UPDATE}",
         ]
     )
     assert not system.baseline.exists()
@@ -231,8 +243,7 @@ def test_a_worse_mean_is_red_where_the_gate_decides_though_every_item_passes(sys
         0,
     ]
 
-    system.configure()
-    system.project.write("ragcheck.toml", (system.project.path / "ragcheck.toml").read_text() + "[gate]\nminimum = 0.3")
+    system.gate(minimum=0.3)
     meant = system.run(*GATE)
     assert meant.ret == 0, "a drop that the configuration calls unimportant"
 
@@ -267,3 +278,98 @@ def test_a_known_failure_is_red_under_both_alone_and_what_broke_is_shown_first(s
     marked = system.run(*GATE)
     marked.assert_outcomes(xpassed=7, xfailed=1)
     marked.stdout.fnmatch_lines(["1 failed as expected (xfail)"])
+
+
+# ---- Why ---------------------------------------------------------------------------------------
+
+
+def test_worse_retrieval_is_found_in_the_contexts_alike_in_serial_by_workers_and_from_the_files(project):
+    project.configure(top_k=1)
+    project.run(UPDATE).assert_outcomes(passed=4)
+    project.write(
+        "docs/faq.md", "How many days of annual leave do staff have? How many days? That is told elsewhere.\n"
+    )
+    reports = []
+    for arguments in ([], *([["-n", "2"]] if find_spec("xdist") else [])):
+        gated = project.run(*GATE, *arguments, "--ragcheck-report", "run.json")
+        reports.append(gate_report_in(gated))
+        assert gated.ret == 1
+    code, text = from_files(project)
+
+    assert [code, *reports] == [1, *[text.rstrip()] * len(reports)]
+    assert text.startswith("gate: regressed: 1 question broke: days-of-leave (hit_rate 1.00 -> 0.00)\n")
+    assert (
+        "  days-of-leave: hit_rate 1.00 -> 0.00, needs 1.00\n"
+        "    contexts changed\n"
+        "    gold rank 1 -> not retrieved: docs/leave.md: Staff have 25 days of annual\n"
+        "    leave a year.\n"
+    ) in text
+
+
+@needs_xdist
+def test_what_was_lost_with_a_worker_is_red_with_the_reason(system):
+    system.run(UPDATE).assert_outcomes(passed=8)
+    before = system.baseline.read_bytes()
+    system.says(q3="die")
+    nothing = system.run(*GATE, "-n", "1", "--max-worker-restart", "0")
+    assert nothing.ret == 1
+    nothing.stdout.fnmatch_lines(["ragcheck: not compared with a baseline: no question has a result"])
+
+    system.says()
+    system.project.write(
+        "test_own.py",
+        """\
+        import os
+        import signal
+
+
+        def test_own(ragcheck_result):
+            if ragcheck_result.question.id == "q3":
+                os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    for arguments, told in ((GATE, "not compared with the baseline"), ([UPDATE], "the baseline was not updated")):
+        some = system.run(*arguments, "-n", "1", "--max-worker-restart", "0")
+        some.assert_outcomes(passed=3, failed=1)
+        some.stdout.re_match_lines([rf"ragcheck: {told}: (the run was interrupted .*|\d items? never reported)"])
+    assert system.baseline.read_bytes() == before
+
+    system.project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+    system.says(q3="die once")
+    (system.project.path / "died").unlink()
+    once = system.run("--ragcheck-fail-on", "both", "-n", "1")
+    assert (once.ret, verdict(once)) == (1, "invalid"), "the item that the worker died with has no result"
+    once.stdout.fnmatch_lines(["ragcheck: the gate is closed: invalid (1 selected question of the baseline without *"])
+
+
+def test_a_system_that_is_down_is_no_regression_but_invalid(system):
+    system.run(UPDATE).assert_outcomes(passed=8)
+    system.says(others="raise")
+
+    down = system.run(*GATE)
+    down.assert_outcomes(errors=8)
+    assert (down.ret, verdict(down)) == (1, "invalid")
+    down.stdout.fnmatch_lines(["*0.0% of the scores could be measured, 95% are needed*"])
+    assert system.run(UPDATE).ret == 1
+    assert set(map(tuple, system.entries().values())) == {(1.0,)}, "what could not be measured keeps its line"
+
+    system.says(q1="raise")
+    system.gate(coverage=0.5)
+    one = system.run(*GATE)
+    one.assert_outcomes(passed=7, errors=1)
+    assert (one.ret, verdict(one)) == (1, "same"), "the gate is open, but an error is an error"
+
+
+def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(system):
+    noisy = [[10, 7, 8, 10, 6, 9], [7, 10, 9, 8, 10, 8, 7]]
+    system.says(**{f"q{n}": noisy[n % 2] for n in range(8)})
+    system.run("--ragcheck-trials", "3", UPDATE).assert_outcomes(passed=8)
+    assert {len(trials) for trials in system.entries().values()} == {3}
+    for _ in range(2):
+        again = system.run("--ragcheck-trials", "3", *GATE)
+        assert again.ret == 0
+
+    system.says(others=8, q4=2)
+    worse = system.run("--ragcheck-trials", "3", *GATE)
+    assert (worse.ret, verdict(worse)) == (1, "regressed")
+    worse.stdout.fnmatch_lines(["*1 question broke: q4*"])

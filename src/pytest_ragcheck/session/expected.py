@@ -11,7 +11,7 @@ __all__ = ["LEFT_TO_THE_GATE", "ExpectedFailures"]
 
 Key = tuple[str, ...]
 LEFT_TO_THE_GATE = "whether that is a regression, the gate says"
-"""Ends the reason of an item that is xfailed for ``--ragcheck-fail-on regression``, and not for a mark of the user's."""
+"""Ends the reason of an item that is xfailed for ``--ragcheck-fail-on regression``, not for a mark of the user."""
 
 
 class ExpectedFailures:

@@ -66,10 +66,12 @@ class Gate:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Decide, and let a run that does not pass fail."""
         run = self._recorder.run
-        if run is None or self._options.plan:
+        if self._options.plan or (run is None and not self._options.gates):
             return
         try:
-            if self._options.update_baseline:
+            if run is None:
+                self._notices.append("not compared with a baseline: no question has a result")
+            elif self._options.update_baseline:
                 self._update(run)
             else:
                 self._compare(run)
@@ -78,7 +80,7 @@ class Gate:
         if self._problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)  # within pytest's own, which shows the failures first
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
         """What broke, before all figures, as failures stand there; what became of the baseline, after them."""
         comparison = self._recorder.comparison
@@ -95,6 +97,8 @@ class Gate:
     def _compare(self, run: Run) -> None:
         from pytest_ragcheck.baseline.gate import compare, passes
 
+        if self._options.gates and not run.complete:
+            raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
         found = {path: self._loaded(path) for path in self._places()}
         there = {path: baseline for path, baseline in found.items() if baseline is not None}
         absent = [path for path, baseline in found.items() if baseline is None]
@@ -105,8 +109,7 @@ class Gate:
         if not there:
             return
         if not run.complete:
-            told = f"not compared with the baseline: {self._why_incomplete()}"
-            (self._problems if self._options.gates else self._notices).append(told)
+            self._notices.append(f"not compared with the baseline: {self._why_incomplete()}")
             return
         name = ", ".join(map(_shown, there))
         baseline, settings = _merged(there), self._settings()
@@ -174,6 +177,8 @@ class Gate:
         places: dict[Path, set[str]] = {}
         for dataset, questions in self._recorder.question_files.items():
             places.setdefault(self._place(questions), set()).add(dataset)
+        if not places and (self._options.gates or self._options.update_baseline):
+            raise RagcheckError("which baseline belongs to the results is not known: the workers that knew it are gone")
         return places
 
     def _place(self, questions: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.model import Run, State
+from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
@@ -103,4 +104,4 @@ class Summary:
 
 def _lost(nodeids: Any) -> str:
     shown = ", ".join(nodeids[:5]) + (" ..." if len(nodeids) > 5 else "")  # noqa: PLR2004
-    return f"ragcheck: {len(nodeids)} selected items never reported, so this run fails: {shown}"
+    return f"ragcheck: {plural(len(nodeids), 'selected item')} never reported, so this run fails: {shown}"
