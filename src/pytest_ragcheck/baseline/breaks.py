@@ -42,8 +42,8 @@ STEADY_LEVEL = 0.05
 """How likely questions that flip like coins may look as steady as these."""
 FEW_QUESTIONS, FEW_LEVEL = 10, 0.2
 """With fewer questions no picture is unlikely enough; then this level holds."""
-ALIKE = 0.8
-"""Moves and spreads of at least this share of a fall are as large as it."""
+ALIKE, FLAKY = 0.8, 0.95
+"""A move of at least the first share of a fall is as large as it; trials spread by at least the second could be it."""
 _UP, _MOVE, _DOWN = 7 / 12, 1 / 6, 1 / 12
 """A coin with probability p, uniform from 1/2 to 1, is up both times (E p^2), falls (E p(1-p)), is down both times."""
 _MAD_TO_DEVIATION = 1.4826
@@ -177,8 +177,8 @@ class _Noise:
         """Whether the other questions are too steady for this fall to be one of many flips to and fro."""
         if len(pair.baseline) == len(pair.run) == 1:
             return self._steady_between(pair)
-        alike = ALIKE * -pair.difference
-        flaky = len(self._spreads) - bisect_left(self._spreads, alike) - (_widest_spread(pair) >= alike)
+        least = FLAKY * -pair.difference
+        flaky = len(self._spreads) - bisect_left(self._spreads, least) - (_widest_spread(pair) >= least)
         return flaky * _missed_for_each_seen(len(pair.baseline), len(pair.run)) <= STEADY_LEVEL
 
     @cached_property
