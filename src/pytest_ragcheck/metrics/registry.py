@@ -28,6 +28,7 @@ __all__ = [
     "judging_of",
     "metric_names",
     "metric_version",
+    "own_specs",
     "register",
     "replace_metric",
     "required_inputs",
@@ -121,6 +122,11 @@ def unregister(name: str) -> None:
     """Take back what :func:`register` added; built-in metrics stay."""
     if name not in {spec.name for spec in _BUILT_IN}:
         _specs.pop(name, None)
+
+
+def own_specs() -> tuple[MetricSpec, ...]:
+    """The metrics that are not built in."""
+    return tuple(spec for spec in _specs.values() if spec not in _BUILT_IN)
 
 
 def metric_names() -> tuple[str, ...]:

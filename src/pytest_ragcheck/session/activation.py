@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.session.cluster.target import check_engine
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.gate import Gate, check_baselines
 from pytest_ragcheck.session.github import GitHub, is_on_github
@@ -28,6 +29,7 @@ __all__ = ["activate"]
 def activate(config: pytest.Config) -> None:
     """Check all input that the arguments lead to, then register what answers, records and prints."""
     options = Options.read(config)
+    check_engine(config, options)
     catalog = SuiteCatalog(options, config.invocation_params.dir)
     config.stash[CATALOG] = catalog
     check_arguments(config, catalog)

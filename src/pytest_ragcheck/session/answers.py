@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, Slots
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import close_pipeline
+from pytest_ragcheck.session.cluster.target import LOCAL
 from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.progress import Progress, progress_state
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.report.progress import ProgressState
+    from pytest_ragcheck.session.cluster.crew import Crew
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
@@ -67,6 +70,7 @@ class LiveAnswers:
         self.plans: list[Planned] = []
         """Under ``--ragcheck-plan``: what the reference pipeline would have called."""
         self._done = 0
+        self._crew: Crew | None = None
         self._progress = Progress(session.config, self._state)
 
     @property
@@ -144,6 +148,8 @@ class LiveAnswers:
 
     async def _open_models(self) -> None:
         """Part of the set-up: what importing a client takes says nothing about an answer."""
+        if self._crew is not None:
+            return
         started = time.perf_counter()
         while self._maker.to_open:
             with suppress(ConfigurationError):  # each question will say so
@@ -157,6 +163,8 @@ class LiveAnswers:
             await batch.close()
         for pipeline in self._maker.to_close:
             await close_pipeline(pipeline)
+        if self._crew is not None:
+            await self._crew.close()
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
             self.plans += await gateways.plans()
@@ -167,6 +175,7 @@ class LiveAnswers:
         entries = [entry for _, entry in selected]
         system = next((self._pipelines.variant(item).long for item, _ in selected), "")
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
+        crew = self._crew_of_session()
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
         for suite, own in _by_suite(list(by_key.values())).items():
@@ -180,11 +189,24 @@ class LiveAnswers:
         for key, result in failed.items():
             self._on_result(name, by_key[key], result)
 
-        def engine(some: Sequence[Job]) -> Engine:
-            note = self._note
-            return Engine(some, slots=self._slots, on_result=lambda key, result: note(name, by_key[key], result))
+        def note(key: Hashable, result: Result) -> None:
+            self._note(name, by_key[key], result)
 
+        engine: Callable[[Sequence[Job]], Engine] = partial(Engine, slots=self._slots, on_result=note)
+        if crew is not None and jobs:
+            asked = [by_key[job.key] for job in jobs]
+            engine = crew.engines(asked, candidate, system, given, on_result=note)
         return _Batch(by_key, jobs, failed, engine)
+
+    def _crew_of_session(self) -> Crew | None:
+        """The actors of a cluster that answer in place of this process; ConfigurationError where there are none."""
+        if self._options.engine == LOCAL or self._options.plan:
+            return None
+        if self._crew is None:
+            from pytest_ragcheck.session.cluster.crew import Crew
+
+            self._crew = Crew(self._options, maker=self._maker, slots=self._slots, session=self._session)
+        return self._crew
 
     def _note(self, name: str, entry: Entry, result: Result) -> None:
         self._done += 1

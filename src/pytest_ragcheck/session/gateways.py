@@ -36,6 +36,8 @@ class Gateways:
         """With which other processes of this run limits and budget are shared."""
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
+        self.elsewhere: Callable[[], Iterable[Snapshot]] = lambda: ()
+        """The gateways that other processes have for this run."""
         made = time.perf_counter()
         self.run_clock: Callable[[], float] = lambda: time.perf_counter() - made
         """Seconds since the run's start, in which calls are told; who keeps the run's time sets its own."""
@@ -71,9 +73,9 @@ class Gateways:
         ]
 
     def snapshots(self) -> list[Snapshot]:
-        """The state of every gateway that was used."""
+        """The state of every gateway that was used, here and elsewhere."""
         snapshots = (gateway.snapshot() for gateway in self._gateways.values())
-        return [snapshot for snapshot in snapshots if snapshot is not None]
+        return [*(snapshot for snapshot in snapshots if snapshot is not None), *self.elsewhere()]
 
     async def close(self) -> None:
         """Close the connections; the counts stay."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.report.files import report_path
+from pytest_ragcheck.session.cluster.target import LOCAL, engine_target
 
 if TYPE_CHECKING:
     import pytest
@@ -25,6 +26,8 @@ class Options:
     enabled: bool = True
     sequential: bool = False
     concurrency: int | None = None
+    engine: str = LOCAL
+    """Where questions are answered: ``local``, ``ray`` or ``ray://HOST:PORT``."""
     cache: str = "use"
     trials: int = 1
     """How often each question is asked."""
@@ -56,6 +59,7 @@ class Options:
             enabled=config.getoption("ragcheck"),
             sequential=config.getoption("ragcheck_sequential"),
             concurrency=config.getoption("ragcheck_concurrency"),
+            engine=config.getoption("ragcheck_engine"),
             cache=config.getoption("ragcheck_cache"),
             trials=config.getoption("ragcheck_trials"),
             stop_trials=config.getoption("ragcheck_stop_trials"),
@@ -93,6 +97,15 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         metavar="N",
         help="Most calls in flight; wins over the configuration's concurrency.",
+    )
+    group.addoption(
+        "--ragcheck-engine",
+        type=engine_target,
+        default=LOCAL,
+        metavar="ENGINE",
+        help="Where questions are answered. local (default): in this process, or in pytest-xdist's workers. ray: on "
+        "the nodes of a Ray cluster: that of RAY_ADDRESS, one that runs on this machine, or a new one of this machine "
+        "alone. ray://HOST:PORT: on the nodes of a remote one.",
     )
     group.addoption(
         "--ragcheck-cache",

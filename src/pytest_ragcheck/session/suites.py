@@ -70,6 +70,8 @@ class Suite:
             )
         self.settings = settings
         self.store = store
+        self.own_metrics = metrics
+        """What the test says of metrics in place of the configuration; None: nothing."""
         self._options = options
         self.gateways = gateways
         self._fixture_judges = False

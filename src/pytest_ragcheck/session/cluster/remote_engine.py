@@ -1,0 +1,139 @@
+"""The engine whose work is done by a crew of actors."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.engine import Engine
+from pytest_ragcheck.model import Failure, Result
+from pytest_ragcheck.rag.pipeline import ReferencePipeline
+from pytest_ragcheck.run_file import load
+from pytest_ragcheck.session.cluster.crew import MemberLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from pytest_ragcheck.engine import Job, Slots
+    from pytest_ragcheck.session.cluster.crew import Batch, Crew
+    from pytest_ragcheck.session.cluster.messages import Report
+
+__all__ = ["RemoteEngine"]
+
+FEWEST, MOST = 4, 64
+"""Questions that an actor has at once; it takes more as it finishes some, so that a slow node gets fewer."""
+LOSSES_ALLOWED = 3
+"""Actors that may end over a question before it counts as the cause."""
+ALONE_AFTER = 1
+"""Losses after which a question is asked alone, so that it takes no others with it."""
+
+
+class RemoteEngine(Engine):
+    """An :class:`~pytest_ragcheck.engine.Engine` that gives its jobs' questions to ``crew``.
+
+    ``places`` says where in the batch's brief the question of each key stands, ``seats`` how many actors may answer.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        slots: Slots,
+        on_result: Callable[[Hashable, Result], None],
+        crew: Crew,
+        batch: Batch,
+        places: Mapping[Hashable, int],
+        seats: int,
+    ) -> None:
+        super().__init__(jobs, slots=slots, on_result=on_result)
+        self._crew = crew
+        self._batch = batch
+        self._by_place = {places[job.key]: job for job in jobs}
+        self._seats = seats
+        self._queue = deque(self._by_place)
+        self._open = set(self._by_place)
+        self._losses: Counter[int] = Counter()
+        self._changed = asyncio.Event()
+        """Set while there are questions that no actor has."""
+        self._changed.set()
+        self._all_done = asyncio.Event()
+        wanted = math.ceil(len(jobs) / (4 * seats))
+        self._most = 1 if slots.sequential else min(MOST, max(FEWEST, wanted))
+
+    async def _run(self) -> None:
+        if not self._jobs:
+            return
+        await self._prepare()
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(self._serve(seat)) for seat in range(self._seats)]
+            working.append(tasks.create_task(self._crew.watch()))
+            await self._all_done.wait()
+            for task in working:
+                task.cancel()
+
+    async def _prepare(self) -> None:
+        """Search for all questions in one call here: the actors find it in the store, and load no embedder."""
+        pipelines = {id(job.pipeline): job.pipeline for job in self._jobs}
+        for pipeline in pipelines.values():
+            if isinstance(pipeline, ReferencePipeline):
+                with suppress(Exception):  # each question will say so
+                    await pipeline.prepare([job.question for job in self._jobs if job.pipeline is pipeline])
+
+    async def _serve(self, seat: int) -> None:
+        """Keep the actor in a seat busy."""
+        held: set[int] = set()
+        while True:
+            while not self._queue and not held:
+                await self._changed.wait()
+            try:
+                member = await self._crew.member(seat, self._batch)
+                fresh = self._taken(held)
+                held.update(fresh)
+                if held:
+                    report = await self._crew.exchange(seat, member, self._batch, fresh)
+                    self._settle_all(report, held)
+            except MemberLostError as problem:
+                self._put_back(held, str(problem))
+                held.clear()
+
+    def _taken(self, held: set[int]) -> list[int]:
+        """Questions for an actor that is at ``held``."""
+        taken: list[int] = []
+        while self._queue and len(held) + len(taken) < self._most:
+            is_suspect = self._losses[self._queue[0]] > ALONE_AFTER
+            others = {*held, *taken}
+            if others and (is_suspect or any(self._losses[place] > ALONE_AFTER for place in others)):
+                break
+            taken.append(self._queue.popleft())
+        if not self._queue:
+            self._changed.clear()
+        return taken
+
+    def _put_back(self, held: set[int], cause: str) -> None:
+        """Have the questions of a lost actor asked again."""
+        for place in sorted(held, reverse=True):
+            self._losses[place] += 1
+            if self._losses[place] >= LOSSES_ALLOWED:
+                told = f"the process that answered it ended {self._losses[place]} times ({cause})"
+                failure = Failure(message=told, kind="process-ended")
+                self._settled_at(place, Result(question=self._by_place[place].question, error=failure))
+            else:
+                self._queue.appendleft(place)
+                self._changed.set()
+
+    def _settle_all(self, report: Report, held: set[int]) -> None:
+        for place, plain in report.results:
+            held.discard(place)
+            self._settled_at(place, load(Result, plain))
+
+    def _settled_at(self, place: int, result: Result) -> None:
+        self._open.discard(place)
+        key = self._by_place[place].key
+        self._results[key].set_result(result)
+        if self._on_result is not None:
+            self._on_result(key, result)
+        if not self._open:
+            self._all_done.set()
