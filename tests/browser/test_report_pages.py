@@ -114,7 +114,7 @@ def test_broken_questions_come_first_and_rows_are_added_as_they_are_scrolled_to(
     expect(page.locator(".list tbody tr")).to_have_count(135)
 
 
-def test_the_back_button_returns_to_the_same_place_in_the_list(report, visit):
+def test_the_back_button_returns_to_the_same_place_in_the_list(report, visit, expect):
     page = visit(report).open("#/questions?state=passed&sort=question")
     link = page.get_by_role("link", name="Which crates does ship number 95 carry?")
     link.scroll_into_view_if_needed()
@@ -133,6 +133,11 @@ def test_the_back_button_returns_to_the_same_place_in_the_list(report, visit):
     page.wait_for_selector("h1:visible >> text=Questions")
 
     assert found(page) == "86 of 135 questions"
+    assert focused(page) == "Which crates does ship number 95 carry?"
+    assert abs(page.evaluate("scrollY") - before) < 5
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page.locator("#questions-heading")).to_be_visible()
     assert focused(page) == "Which crates does ship number 95 carry?"
     assert abs(page.evaluate("scrollY") - before) < 5
 

@@ -33,7 +33,6 @@ __all__ = [
     "first_line",
     "outcome",
     "question_report",
-    "question_title",
     "similarity",
 ]
 
@@ -69,7 +68,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
         _head(result, width),
         _block("cause", _cause(result.error, width - 2) if result.error is not None else []),
         _block("earlier turns", list(_history_lines(result, width - 2))),
-        _block(question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
+        _block(_question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
         _block(f"metrics{_of_trials(result)}", list(_metric_lines(result, width - 2))),
@@ -80,7 +79,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def question_title(result: Result) -> str:
+def _question_title(result: Result) -> str:
     """A heading, which says where a refusal is right."""
     return "question" if result.question.answerable else "question (unanswerable: a refusal is right)"
 

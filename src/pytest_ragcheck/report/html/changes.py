@@ -48,21 +48,22 @@ def _rankings(contexts: Iterable[Context], changes: tuple[ContextChange, ...]) -
         kept = _kept(now[rank]) if rank in now and rank not in came else None
         row = {"rank": rank, "before": kept, "now": kept, "edit": edits.get(rank)}
         if rank in before:
-            row["before"] = _changed(before[rank], before[rank].rank, gone="went")
+            row["before"] = _changed(before[rank], before[rank].rank, "went", "to")
         if rank in came:
-            row["now"] = _changed(came[rank], came[rank].baseline_rank, gone="came")
+            row["now"] = _changed(came[rank], came[rank].baseline_rank, "came", "from")
         rows.append(row)
     return rows
 
 
 def _kept(context: Context) -> dict[str, Any]:
-    return {"label": place(context.source, context.start, context.end), "how": "same", "other": None, "text": None}
+    return {"label": place(context.source, context.start, context.end), "how": "same", "told": "", "text": None}
 
 
-def _changed(change: ContextChange, other: int | None, *, gone: str) -> dict[str, Any]:
-    """``other`` is its rank on the other side; None: it is not there, it came or went."""
-    how = gone if other is None else "moved"
-    return {"label": change.label, "how": how, "other": other, "text": change.text if other is None else None}
+def _changed(change: ContextChange, other: int | None, lone: str, direction: str) -> dict[str, Any]:
+    """``other`` is its rank on the other side; None: it is only on this one, it came or went."""
+    if other is None:
+        return {"label": change.label, "how": lone, "told": lone, "text": change.text}
+    return {"label": change.label, "how": "moved", "told": f"{direction} rank {other}", "text": None}
 
 
 def _edited(changes: Iterable[ContextChange]) -> dict[int, list[Piece]]:

@@ -11,7 +11,7 @@ from pytest_ragcheck.report.findings import findings, worst_first
 from pytest_ragcheck.report.gold import gold_ranks, missed_gold
 from pytest_ragcheck.report.html.marks import doubts, gold_spans, said_spans
 from pytest_ragcheck.report.html.texts import browser_spans
-from pytest_ragcheck.report.question import against_threshold, answer_facts, outcome, question_title, similarity
+from pytest_ragcheck.report.question import against_threshold, answer_facts, outcome, similarity
 from pytest_ragcheck.report.rerun import rerun_command
 from pytest_ragcheck.report.textual import keywords
 
@@ -43,7 +43,7 @@ def question_entry(result: Result, texts: Texts, changes: Mapping[str, ScoreChan
         "outcome": outcome(result),
         "diagnosis": diagnose(result),
         "fault": fault_place(result),
-        "title": question_title(result),
+        "answerable": question.answerable,
         "question": question.question,
         "history": [[turn.role, turn.text] for turn in question.history],
         "reference": question.reference,

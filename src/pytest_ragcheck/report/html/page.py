@@ -31,7 +31,24 @@ __all__ = ["html_report"]
 
 _STYLES = ("base", "overview", "questions", "question", "timeline", "print")
 _HEAD_SCRIPTS = ("theme",)
-_SCRIPTS = ("dom", "data", "texts", "filters", "table", "differences", "calls", "question", "times", "routes", "main")
+_SCRIPTS = (
+    "words",
+    "dom",
+    "data",
+    "texts",
+    "filters",
+    "form",
+    "table",
+    "contexts",
+    "metrics",
+    "trials",
+    "differences",
+    "calls",
+    "question",
+    "times",
+    "routes",
+    "main",
+)
 _FAVICON = (
     "data:image/svg+xml,"
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' "

@@ -1,75 +1,128 @@
 // Bars of time: phases and model calls on an axis.
 
+const PHASES = ["retrieval", "generation", "evaluation"];
 const STAGES = ["queued", "backoff", "wire"];
 const STAGE_WORDS = { queued: "queued", backoff: "back-off", wire: "on the wire" };
 
-/** A piece of a bar from one time to another, on an axis from `from` to `to`. */
-function span(name, kind, start, end, from, to) {
-  const piece = element("div", { class: `${name} span-${kind}` });
-  const length = Math.max(to - from, 1e-9);
-  piece.style.insetInlineStart = `${(100 * (start - from)) / length}%`;
-  piece.style.width = `${(100 * Math.max(end - start, 0)) / length}%`;
-  return piece;
+/** What bars are drawn on: seconds after the start of the run, from left to right. */
+class Axis {
+  constructor(from, to) {
+    this.from = from;
+    this.to = to;
+    this.length = Math.max(to - from, 1e-9);
+  }
+
+  /** A piece of a bar; `name` is "phase" or "call", `kind` one of PHASES or STAGES. */
+  span(name, kind, start, end) {
+    const piece = element(`div.${name}.span-${kind}`);
+    piece.style.insetInlineStart = this.share(start - this.from);
+    piece.style.width = this.share(Math.max(end - start, 0));
+    return piece;
+  }
+
+  share(duration) {
+    return `${(100 * duration) / this.length}%`;
+  }
+
+  /** The stages of a call: it is queued, waits between attempts, and then is on the wire. */
+  stages(call) {
+    let start = call.started;
+    const pieces = [];
+    for (const stage of STAGES) {
+      if (call[stage] > 0) pieces.push(this.span("call", stage, start, start + call[stage]));
+      start += call[stage];
+    }
+    return pieces;
+  }
+
+  phases(question) {
+    return notedPhases(question).map(([phase, start, end]) => this.span("phase", phase, start, end));
+  }
 }
 
-/** The stages of a call: it is queued, waits between attempts, and then is on the wire. */
-function callSpans(call, from, to) {
-  let start = call.started;
-  return STAGES.map((stage) => {
-    const end = start + call[stage];
-    const piece = call[stage] > 0 ? span("call", stage, start, end, from, to) : null;
-    start = end;
-    return piece;
-  });
+function notedPhases(question) {
+  return question.time.phases.filter(([, start, end]) => start !== null && end !== null);
+}
+
+/** Calls that were made; the others came from the cache and took no time. */
+function madeCalls(question) {
+  return question.calls.filter((call) => !call.cached);
 }
 
 function callEnd(call) {
-  return STAGES.reduce((sum, stage) => sum + call[stage], call.started);
-}
-
-function phaseSpans(question, from, to) {
-  return question.time.phases
-    .filter(([, start]) => start !== null)
-    .map(([phase, start, end]) => span("phase", phase, start, end, from, to));
+  return call.started + call.queued + call.backoff + call.wire;
 }
 
 function key(names) {
-  return element("p", { class: "key-row" }, names.map((name) => element("span", { class: `key key-${name}` }, STAGE_WORDS[name] ?? name)));
+  return element(
+    "p.key-row",
+    names.map((name) => element(`span.key.key-${name}`, STAGE_WORDS[name] ?? name)),
+  );
 }
 
-/** A question's phases and calls, one bar for each. */
+// ---- One question's phases and calls -----------------------------------------------------------
+
+/** A bar for each phase and each call of a question. */
 function questionTimes(run, question) {
-  const from = question.time.started;
-  const calls = question.calls.filter((call) => !call.cached);
-  const to = Math.max(question.time.finished, ...calls.map(callEnd));
-  const phases = question.time.phases.filter(([, start, end]) => start !== null && end !== null);
+  const phases = notedPhases(question);
   if (!phases.length && !question.calls.length) return null;
-  const bar = (...pieces) => element("td", {}, element("div", { class: "track" }, pieces));
-  const phaseRows = phases.map(([phase, start, end, spent]) =>
-    element("tr", {}, element("th", { scope: "row" }, phase), bar(span("phase", phase, start, end, from, to)),
-      element("td", { class: "number", colspan: question.calls.length ? 3 : null }, spent)));
-  const callRows = question.calls.map((call) =>
-    element("tr", {}, element("th", { scope: "row", title: callTitle(call) }, isolated(call.purpose), " ", isolated(call.model, { class: "minor" })), bar(callSpans(call, from, to)),
-      call.cached ? element("td", { class: "number minor", colspan: 3 }, "from the cache") : STAGES.map((stage) => element("td", { class: "number" }, seconds(call[stage])))));
-  const figures = question.calls.length ? STAGES.map((stage) => element("th", { scope: "col", class: "number figure-column" }, STAGE_WORDS[stage])) : element("th", { scope: "col", class: "number figure-column" }, "Spent");
-  return part("Where the time went", question.time.total,
-    element("table", { class: "bars" },
-      element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "label" }, "For"),
-        element("th", { scope: "col" }, `From ${seconds(from - run.started)} to ${seconds(to - run.started)} after the first question began`), figures)),
-      element("tbody", {}, phaseRows, callRows)),
-    calls.length ? callDetails(question.calls) : null);
+  const from = question.time.started;
+  const axis = new Axis(from, Math.max(question.time.finished, ...madeCalls(question).map(callEnd)));
+  const [start, end] = [axis.from, axis.to].map((time) => seconds(time - run.started));
+  const hasCalls = question.calls.length > 0;
+  const figures = hasCalls ? STAGES.map((stage) => STAGE_WORDS[stage]) : ["spent"];
+  const headings = [
+    ["For", "label"],
+    `From ${start} to ${end} after the first question began`,
+    ...figures.map((figure) => [figure, "number figure-column"]),
+  ];
+  const rows = [
+    ...phases.map((phase) => phaseRow(axis, phase, hasCalls)),
+    ...question.calls.map((call) => callRow(axis, call)),
+  ];
+  return part(
+    "Where the time went",
+    question.time.total,
+    table("table.bars", headings, rows),
+    hasCalls && callDetails(question.calls),
+  );
 }
 
-function callTitle(call) {
-  return [call.purpose, call.model, call.request && `request ${call.request}`].filter(Boolean).join(", ");
+function bar(pieces) {
+  return element("td", element("div.track", pieces));
+}
+
+function phaseRow(axis, [phase, start, end, spent], hasCalls) {
+  return row(
+    phase,
+    bar(axis.span("phase", phase, start, end)),
+    element("td.number", { colspan: hasCalls ? STAGES.length : null }, spent),
+  );
+}
+
+function callRow(axis, call) {
+  const name = [isolated(call.purpose), " ", isolated(call.model, { class: "minor" })];
+  if (call.cached) return row(name, bar([]), element("td.number.minor", { colspan: STAGES.length }, "from the cache"));
+  return row(
+    name,
+    bar(axis.stages(call)),
+    STAGES.map((stage) => element("td.number", seconds(call[stage]))),
+  );
 }
 
 function callDetails(calls) {
-  const headings = ["For", "Model", "Attempts", "Tokens in", "Tokens out", "Cost", "Request"];
-  const rows = calls.map((call) => element("tr", {}, element("th", { scope: "row" }, isolated(call.purpose)), element("td", {}, isolated(call.model)),
-    [call.attempts, call.input, call.output].map((number) => element("td", { class: "number" }, number.toLocaleString("en"))),
-    element("td", { class: "number" }, call.cost ?? "unknown"), element("td", { class: "long" }, call.request ?? "–")));
-  return element("details", {}, element("summary", {}, "Tokens, cost and request ids"),
-    element("table", {}, element("thead", {}, element("tr", {}, headings.map((heading, index) =>
-      element("th", { scope: "col", class: index > 1 && index < 6 ? "number" : null }, heading)))), element("tbody", {}, rows)));
+  const numbers = ["Attempts", "Tokens in", "Tokens out", "Cost"].map((heading) => [heading, "number"]);
+  const rows = calls.map((call) =>
+    row(
+      isolated(call.purpose),
+      element("td", isolated(call.model)),
+      [call.attempts, call.input, call.output].map((number) => element("td.number", grouped(number))),
+      element("td.number", call.cost ?? "unknown"),
+      element("td.long", call.request ?? "–"),
+    ),
+  );
+  return folded(
+    "Tokens, cost and request ids",
+    element("div.scroll", table("table", ["For", "Model", ...numbers, "Request"], rows)),
+  );
 }

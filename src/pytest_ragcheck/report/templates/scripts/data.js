@@ -20,49 +20,44 @@ function bytesOf(binary) {
   return bytes;
 }
 
-/** The run with what is looked up often. */
+/** The run, and of each question what is looked up often. */
 class Run {
-  constructor(data) {
-    this.questions = data.questions;
-    this.texts = data.texts;
-    this.metrics = data.metrics;
-    this.compared = data.compared;
-    const asked = data.questions.filter((question) => question.time.finished > 0);
-    /** When the first question started and the last one was done, in seconds; before that the run was set up. */
-    this.started = asked.reduce((first, question) => Math.min(first, question.time.started), Infinity);
-    this.finished = asked.reduce((last, question) => Math.max(last, question.time.finished), 0);
-    this.byKey = new Map(data.questions.map((question) => [question.key, question]));
-    data.questions.forEach((question, index) => {
+  constructor({ questions, texts, metrics, compared }) {
+    Object.assign(this, { questions, texts, metrics, compared });
+    this.byKey = new Map(questions.map((question) => [question.key, question]));
+    questions.forEach((question, index) => {
       question.index = index;
       question.byMetric = new Map(question.scores.map((score) => [score.metric, score]));
+      question.changed = changeOf(question);
     });
+    const times = questions.map((question) => question.time).filter((time) => time.finished > 0);
+    /** When the first question started and the last one was done, in seconds; before that the run was set up. */
+    this.started = times.reduce((first, time) => Math.min(first, time.started), Infinity);
+    this.finished = times.reduce((last, time) => Math.max(last, time.finished), 0);
   }
 
   /** The distinct values of a field, or of the entries of a field that is a list, with how many questions have them. */
-  values(field) {
+  counts(field) {
     const counts = new Map();
-    for (const question of this.questions) {
-      for (const value of [question[field]].flat()) {
-        if (value !== null && value !== "") counts.set(value, (counts.get(value) ?? 0) + 1);
-      }
+    for (const value of this.questions.flatMap((question) => question[field])) {
+      if (value !== null && value !== "") counts.set(value, (counts.get(value) ?? 0) + 1);
     }
     return counts;
-  }
-
-  /** What a search looks through, folded; made when it is first asked for. */
-  searchText(question) {
-    question.folded ??= [question.id, question.question, question.reference, question.answer?.text, question.outcome, question.diagnosis]
-      .filter(Boolean)
-      .join("\n")
-      .toLowerCase();
-    return question.folded;
   }
 }
 
 /** How a question stands against the baseline. */
-function changeOf(question) {
-  if (question.change === null) return "new";
-  if (question.change.broke.length) return "broke";
-  if (question.scores.some((score) => score.change?.difference && !score.change.noise)) return "moved";
-  return question.change.cause === null ? "same" : "changed";
+function changeOf({ change, scores }) {
+  if (change === null) return "new";
+  if (change.broke.length) return "broke";
+  if (scores.some((score) => score.change?.difference && !score.change.noise)) return "moved";
+  return change.cause === null ? "same" : "changed";
+}
+
+/** What a search looks through, folded; made when it is first asked for. */
+function searchText(question) {
+  const { id, reference, answer, outcome, diagnosis } = question;
+  const texts = [id, question.question, reference, answer?.text, outcome, diagnosis];
+  question.folded ??= texts.filter(Boolean).join("\n").toLowerCase();
+  return question.folded;
 }

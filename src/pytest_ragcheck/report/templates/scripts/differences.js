@@ -1,48 +1,51 @@
 // What changed of one question against the baseline.
 
-function changeParts(question) {
+function changePart(question) {
   const change = question.change;
-  if (change === null) return null;
-  const answer = answerDifference(question, change);
-  const rankings = change.contexts.length ? rankingTable(change) : null;
-  if (!answer && !rankings && change.cause === null) return null;
-  return part("Changed since the baseline", change.cause, answer, rankings);
+  if (change === null || (change.cause === null && !change.answer && !change.contexts.length)) return null;
+  return part("Changed since the baseline", change.cause, answerChange(change), rankingChange(change));
 }
 
-function answerDifference(question, change) {
+function answerChange(change) {
   if (change.answer) {
-    return element("div", { class: "side-by-side" },
-      element("div", {}, element("h3", {}, "Answer in the baseline"), element("div", { class: "sheet" }, differenceText(change.answer, "-"))),
-      element("div", {}, element("h3", {}, "Answer in this run"), element("div", { class: "sheet" }, differenceText(change.answer, "+"))));
+    return element(
+      "div.side-by-side",
+      titled("Answer in the baseline", sheet(differenceText(change.answer, "-"))),
+      titled("Answer in this run", sheet(differenceText(change.answer, "+"))),
+    );
   }
-  if (change.baselineAnswer === null) return null;
-  return element("div", {}, element("h3", {}, "Answer in the baseline"), element("div", { class: "sheet" }, paragraph(change.baselineAnswer)));
+  return change.baselineAnswer && titled("Answer in the baseline", sheet(paragraph(change.baselineAnswer)));
 }
 
-function rankingTable(change) {
-  const caption = change.gold.map(([label, before, now]) =>
-    element("p", { class: "aside" }, "Gold ", isolated(label), `: ${rankWords(before)} → ${rankWords(now)}`));
-  return element("div", {}, element("h3", {}, "Contexts"), caption,
-    element("table", { class: "rankings" },
-      element("thead", {}, element("tr", {}, ["Rank", "Baseline", "This run"].map((heading) => element("th", { scope: "col" }, heading)))),
-      element("tbody", {}, change.contexts.map((row) => element("tr", {}, element("th", { scope: "row", class: "number" }, row.rank),
-        element("td", {}, rankedContext(row.before, row.edit, "-")), element("td", {}, rankedContext(row.now, row.edit, "+")))))));
+function titled(title, ...children) {
+  return element("div", element("h3", title), children);
+}
+
+function rankingChange(change) {
+  if (!change.contexts.length) return null;
+  const gold = change.gold.map(([label, before, now]) =>
+    element("p.aside", "Gold ", isolated(label), `: ${rankWords(before)} → ${rankWords(now)}`),
+  );
+  const rows = change.contexts.map(({ rank, before, now, edit }) =>
+    row(rank, element("td", rankedContext(before, null)), element("td", rankedContext(now, edit))),
+  );
+  return titled("Contexts", gold, table("table.rankings", ["Rank", "Baseline", "This run"], rows));
 }
 
 function rankWords(rank) {
   return rank === null ? "not retrieved" : `rank ${rank}`;
 }
 
-function rankedContext(context, edit, side) {
-  if (context === null) return element("span", { class: "none" }, "–");
-  const how = { went: "went", came: "came", moved: side === "-" ? `to rank ${context.other}` : `from rank ${context.other}`, same: "" }[context.how];
-  const text = context.text === null ? null
-    : element("details", {}, element("summary", {}, edit && side === "+" ? "Text, and what changed in it" : "Text"),
-      edit && side === "+" ? bothSides(edit) : paragraph(context.text));
-  return [how ? element("span", { class: `how ${context.how}` }, how) : null, isolated(context.label, { class: context.how === "same" ? "same" : "" }), text];
+/** What stood at a rank; `edit` is its difference to the context whose place it took. */
+function rankedContext(context, edit) {
+  if (context === null) return element("span.none", "–");
+  return [
+    context.told && element(`span.how.${context.how}`, context.told),
+    isolated(context.label, { class: context.how === "same" ? "same" : null }),
+    context.text !== null && contextText(context.text, edit),
+  ];
 }
 
-function bothSides(pieces) {
-  return element("p", { class: "text", dir: "auto" }, pieces.map(([operation, text]) =>
-    operation === "=" ? text : element(operation === "-" ? "del" : "ins", {}, text)));
+function contextText(text, edit) {
+  return edit ? folded("Text, and what changed in it", differenceText(edit)) : folded("Text", paragraph(text));
 }

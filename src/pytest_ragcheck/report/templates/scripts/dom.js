@@ -4,23 +4,36 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element. Attributes that are null or false are left out, true ones are empty; "class" and the rest are set as
- * attributes, functions named "on…" listen. Children are nodes, texts, arrays of these, or null.
+ * An element from a name with classes ("p.aside"), attributes if a plain object comes next, and children.
+ *
+ * Attributes that are null, undefined or false are left out, true ones are empty; functions are listeners ("onclick").
+ * Children are nodes, texts, numbers, or arrays of these; null, undefined and false are passed over.
  */
-function element(name, attributes = {}, ...children) {
+function element(selector, ...rest) {
+  const [name, ...classes] = selector.split(".");
+  const attributes = isPlain(rest[0]) ? rest.shift() : {};
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== false && value !== undefined) made.setAttribute(key, value === true ? "" : value);
-  }
-  append(made, children);
+  for (const [key, value] of Object.entries(attributes)) setAttribute(made, key, value);
+  if (classes.length) made.classList.add(...classes);
+  append(made, rest);
   return made;
 }
 
+function isPlain(value) {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function isAbsent(value) {
+  return value === null || value === undefined || value === false;
+}
+
+function setAttribute(made, key, value) {
+  if (typeof value === "function") made.addEventListener(key.slice(2), value);
+  else if (!isAbsent(value)) made.setAttribute(key, value === true ? "" : value);
+}
+
 function append(parent, children) {
-  for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) parent.append(child);
-  }
+  for (const child of children.flat(Infinity)) if (!isAbsent(child)) parent.append(child);
 }
 
 /** What is in an element, replaced. */
@@ -46,33 +59,36 @@ function isolated(text, attributes = {}) {
   return element("bdi", attributes, text);
 }
 
-/** A name that may be broken after its underscores. */
-function breakable(name) {
-  return name.split(/(?<=_)/).flatMap((piece, index) => (index ? [element("wbr"), piece] : [piece]));
-}
-
-function slug(text) {
-  return text.replace(/[^a-z0-9]+/g, "-");
-}
-
 function stateBadge(state) {
-  return element("span", { class: `badge state-${slug(state)}` }, icon(slug(state)), element("span", { class: "word" }, state));
+  return element(`span.badge.state-${slug(state)}`, icon(slug(state)), element("span.word", state));
 }
 
-function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+/** A heading, and what is under it, as a part of a page. */
+function part(title, aside, ...children) {
+  return element("section", element("h2", title, aside && element("span.aside", aside)), children);
 }
 
-/** Seconds as people read them, as the reports in the terminal write them. */
-function seconds(duration) {
-  if (duration === 0) return "0 s";
-  if (duration < 0.00995) return `${(duration * 1000).toFixed(1)} ms`;
-  if (duration < 0.9995) return `${(duration * 1000).toFixed(0)} ms`;
-  if (duration < 9.995) return `${duration.toFixed(2)} s`;
-  if (duration < 59.95) return `${duration.toFixed(1)} s`;
-  const whole = Math.round(duration);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  return hours ? `${hours} h ${String(minutes).padStart(2, "0")} min` : `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
+function sheet(...children) {
+  return element("div.sheet", children);
+}
+
+function folded(label, ...children) {
+  return element("details", element("summary", label), children);
+}
+
+/** A table; a heading is a text, or a text and its column's class. */
+function table(selector, headings, rows) {
+  const cells = headings.map((heading) => [heading].flat());
+  const head = element(
+    "tr",
+    cells.map(([text, name = null]) => element("th", { scope: "col", class: name }, text)),
+  );
+  return element(selector, element("thead", head), element("tbody", rows));
+}
+
+/** A row whose first cell says what it is about. */
+function row(heading, ...cells) {
+  return element("tr", element("th", { scope: "row" }, heading), cells);
 }
 
 /** Said by screen readers, without moving the focus. */

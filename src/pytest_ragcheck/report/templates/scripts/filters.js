@@ -25,6 +25,11 @@ function formatFilters(filters) {
   return parameters.toString();
 }
 
+function listAddress(filters) {
+  const query = formatFilters(filters);
+  return query ? `#/questions?${query}` : "#/questions";
+}
+
 function anyFilter(filters) {
   return filters.state.length > 0 || SINGLE.some((name) => name !== "sort" && filters[name]);
 }
@@ -32,38 +37,48 @@ function anyFilter(filters) {
 /** The questions that pass the filters, in their order. */
 function selected(run, filters) {
   const words = filters.q.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = run.questions.filter((question) => passes(run, question, filters, words));
+  const found = run.questions.filter((question) => passes(question, filters) && says(question, words));
   return sorted(found, filters.sort);
 }
 
-function passes(run, question, filters, words) {
-  if (filters.state.length && !filters.state.includes(question.state)) return false;
-  if (filters.tag && !question.tags.includes(filters.tag)) return false;
-  if (filters.fault && question.fault !== filters.fault) return false;
-  if (filters.dataset && question.dataset !== filters.dataset) return false;
-  if (filters.variant && question.variant !== filters.variant) return false;
-  if (filters.change && changeOf(question) !== filters.change) return false;
-  if (filters.metric) {
-    const score = question.byMetric.get(filters.metric);
-    if (!score || (filters.outcome && score.status !== filters.outcome)) return false;
-  }
-  return words.every((word) => run.searchText(question).includes(word));
+function passes(question, { state, tag, fault, dataset, variant, change, metric, outcome }) {
+  return (
+    (!state.length || state.includes(question.state)) &&
+    (!tag || question.tags.includes(tag)) &&
+    (!fault || question.fault === fault) &&
+    (!dataset || question.dataset === dataset) &&
+    (!variant || question.variant === variant) &&
+    (!change || question.changed === change) &&
+    (!metric || hasOutcome(question.byMetric.get(metric), outcome))
+  );
 }
 
-/** By a column's name, downwards with "-" before it; without one what broke or failed first, then as they were asked. */
+function hasOutcome(score, outcome) {
+  return score !== undefined && (!outcome || score.status === outcome);
+}
+
+function says(question, words) {
+  return !words.length || words.every((word) => searchText(question).includes(word));
+}
+
+/** By a column, downwards with "-" before its name; what has no value there comes last. */
 function sorted(questions, sort) {
-  const descending = sort.startsWith("-");
-  const value = sortValue(descending ? sort.slice(1) : sort);
-  const keyed = questions.map((question) => [value(question), question]);
-  const sign = descending ? -1 : 1;
-  keyed.sort(([one, first], [other, second]) => {
-    if (one === null || other === null) return (one === null) - (other === null) || first.index - second.index;
-    if (one === other) return first.index - second.index;
-    return one < other ? -sign : sign;
-  });
-  return keyed.map(([, question]) => question);
+  const isDescending = sort.startsWith("-");
+  const value = sortValue(isDescending ? sort.slice(1) : sort);
+  const keyed = questions.map((question) => ({ question, value: value(question) }));
+  keyed.sort(
+    (one, other) => compared(one.value, other.value, isDescending) || one.question.index - other.question.index,
+  );
+  return keyed.map(({ question }) => question);
 }
 
+function compared(one, other, isDescending) {
+  if (one === null || other === null) return (one === null) - (other === null);
+  const order = (one > other) - (one < other);
+  return isDescending ? -order : order;
+}
+
+/** What a column sorts by; without one the state, what broke against the baseline first. */
 function sortValue(column) {
   if (column.startsWith("metric:")) {
     const metric = column.slice("metric:".length);
@@ -71,11 +86,13 @@ function sortValue(column) {
   }
   if (column === "question") return (question) => question.id.toLowerCase();
   if (column === "time") return (question) => question.time.finished - question.time.started;
-  if (column === "change") return (question) => worstDifference(question);
-  return (question) => STATES.indexOf(question.state) - (question.change?.broke.length ? 1 : 0);
+  if (column === "change") return worstDifference;
+  return (question) => (question.changed === "broke" ? -1 : STATES.indexOf(question.state));
 }
 
-function worstDifference(question) {
-  const differences = question.scores.map((score) => score.change?.difference).filter((difference) => typeof difference === "number");
+function worstDifference({ scores }) {
+  const differences = scores
+    .map((score) => score.change?.difference ?? null)
+    .filter((difference) => difference !== null);
   return differences.length ? Math.min(...differences) : null;
 }

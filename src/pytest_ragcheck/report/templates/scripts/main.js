@@ -7,11 +7,16 @@ for (const link of document.querySelectorAll(".skip")) {
   });
 }
 
-readData().then((data) => {
-  new Pages(new Run(data));
-  performance.mark("ready");
-  document.documentElement.dataset.ready = "";
-}, (problem) => {
-  document.getElementById("questions").append(element("p", { class: "notice" }, `This page's data cannot be read (${problem.message}).`));
-  throw problem;
-});
+readData().then(
+  (data) => {
+    new Pages(new Run(data));
+    performance.mark("ready");
+    document.documentElement.dataset.ready = "";
+  },
+  (problem) => {
+    document
+      .getElementById("questions")
+      .append(element("p", { class: "notice" }, `This page's data cannot be read (${problem.message}).`));
+    throw problem;
+  },
+);

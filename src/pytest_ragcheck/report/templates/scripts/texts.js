@@ -1,60 +1,59 @@
 // Texts of the run: with marked places, and cut where they are very long.
 
 const LONGEST_SHOWN = 20000;
+const MARK_CLASSES = { gold: "gold", said: "said", "not supported": "doubted", rejected: "doubted" };
 
 /** A paragraph that keeps its line breaks; of a very long text the start, and a button for the rest. */
-function paragraph(text, attributes = {}) {
-  return markedText(text, [], attributes);
+function paragraph(text) {
+  return markedText(text, []);
 }
 
 /**
- * A paragraph with marked places: `marks` are [start, end, kind, ...] and may overlap; `note(mark, element)` may
- * add something after the last piece of a mark.
+ * A paragraph with marked places: `marks` are [start, end, kind, ...] and may overlap. What `note(mark)` makes
+ * stands behind the last piece of a mark.
  */
-function markedText(text, marks, attributes = {}, note = null) {
-  const holder = element("p", { class: "text", dir: "auto", ...attributes });
-  const show = (until) => {
-    holder.replaceChildren();
-    appendMarked(holder, text, marks, until, note);
-  };
+function markedText(text, marks, note = () => null) {
+  const holder = element("p.text", { dir: "auto" });
   if (text.length <= LONGEST_SHOWN * 1.5) {
-    show(text.length);
+    append(holder, markedPieces(text, marks, text.length, note));
     return holder;
   }
-  show(LONGEST_SHOWN);
-  const button = element("button", { type: "button", class: "expand", onclick: () => (show(text.length), button.remove()) },
-    `Show all ${text.length.toLocaleString("en")} characters`);
+  append(holder, markedPieces(text, marks, LONGEST_SHOWN, note));
+  const showAll = () => {
+    fill(holder, markedPieces(text, marks, text.length, note));
+    button.remove();
+  };
+  const button = element(
+    "button.expand",
+    { type: "button", onclick: showAll },
+    `Show all ${grouped(text.length)} characters`,
+  );
   return [holder, button];
 }
 
-function appendMarked(holder, text, marks, until, note) {
-  const borders = new Set([0, until]);
-  for (const [start, end] of marks) {
-    if (start < until) borders.add(start).add(Math.min(end, until));
-  }
+function markedPieces(text, marks, until, note) {
+  const inside = marks.filter(([start]) => start < until);
+  const borders = new Set([0, until, ...inside.flatMap(([start, end]) => [start, Math.min(end, until)])]);
   const places = [...borders].sort((one, other) => one - other);
-  for (let index = 0; index + 1 < places.length; index += 1) {
-    const [from, to] = [places[index], places[index + 1]];
-    const here = marks.filter(([start, end]) => start <= from && to <= end);
+  return places.slice(1).map((to, index) => {
+    const from = places[index];
+    const here = inside.filter(([start, end]) => start <= from && to <= end);
+    const names = new Set(here.map(([, , kind]) => MARK_CLASSES[kind]));
     const piece = text.slice(from, to);
-    holder.append(here.length ? element("mark", { class: [...new Set(here.map((mark) => markClass(mark[2])))].join(" ") }, piece) : piece);
-    if (note) append(holder, here.filter((mark) => mark[1] === to).map(note));
-  }
+    return [
+      here.length ? element("mark", { class: [...names].join(" ") }, piece) : piece,
+      here.filter(([, end]) => end === to).map(note),
+    ];
+  });
 }
 
-function markClass(kind) {
-  return kind === "gold" || kind === "said" ? kind : "doubted";
-}
-
-/** One side of a difference: its own words marked, and what both sides have. */
-function differenceText(pieces, side) {
-  const name = side === "-" ? "del" : "ins";
-  const shown = pieces.filter(([operation]) => operation === "=" || operation === side);
-  return element("p", { class: "text", dir: "auto" },
-    shown.map(([operation, text]) => (operation === "=" ? text : element(name, {}, text))));
-}
-
-/** A heading, and what is under it, as a part of a page. */
-function part(title, aside, ...children) {
-  return element("section", {}, element("h2", {}, title, aside ? element("span", { class: "aside" }, aside) : null), children);
+/** A difference, or one side of it ("-" or "+"): words that only one side has are marked. */
+function differenceText(pieces, sides = "-+") {
+  const shown = pieces.filter(([operation]) => operation === "=" || sides.includes(operation));
+  const names = { "-": "del", "+": "ins" };
+  return element(
+    "p.text",
+    { dir: "auto" },
+    shown.map(([operation, text]) => (operation === "=" ? text : element(names[operation], text))),
+  );
 }
