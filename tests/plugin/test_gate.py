@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from random import Random
 
 import pytest
 
@@ -291,9 +293,22 @@ def test_worse_retrieval_is_found_in_the_contexts_alike_in_serial_by_workers_and
     )
     reports = []
     for arguments in ([], *([["-n", "2"]] if find_spec("xdist") else [])):
-        gated = project.run(*GATE, *arguments, "--ragcheck-report", "run.json")
+        summary = project.path / "summary.md"
+        summary.unlink(missing_ok=True)
+        on_github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_WORKSPACE": ""}
+        gated = project.run(*GATE, *arguments, "--ragcheck-report", "run.json", environment=on_github)
         reports.append(gate_report_in(gated))
         assert gated.ret == 1
+        assert re.findall("^## RAG|^### .*gate", summary.read_text(encoding="utf-8"), re.MULTILINE) == [
+            "## RAG",
+            "### ❌ RAG gate",
+        ], "workers write nothing"
+        annotations = [line for line in gated.outlines if line.startswith("::error")]
+        assert annotations == [
+            "::error file=questions.json,line=2,title=ragcheck::hit_rate 0.00 < 1.00 [days-of-leave]"
+        ]
+        stop, *_, go = [line for line in gated.outlines if line.startswith("::") and "error" not in line]
+        assert stop == f"::stop-commands::{go.strip(':')}"
     code, text = from_files(project)
 
     assert [code, *reports] == [1, *[text.rstrip()] * len(reports)]
@@ -373,3 +388,81 @@ def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(syste
     worse = system.run("--ragcheck-trials", "3", *GATE)
     assert (worse.ret, verdict(worse)) == (1, "regressed")
     worse.stdout.fnmatch_lines(["*1 question broke: q4*"])
+
+
+# ---- The judge -------------------------------------------------------------------------------
+
+
+class Judge:
+    """Of ten statements it finds so many relevant as ``says`` gives for a prompt."""
+
+    def __init__(self, says):
+        self.says = says
+
+    def __call__(self, params):
+        properties = params["output_config"]["format"]["schema"]["properties"]
+        prompt = params["messages"][0]["content"]
+        if "statements" in properties:
+            # What is judged next knows the answer by these alone.
+            of = "worse" if "worse" in prompt else "good"
+            return {"statements": [f"Statement {number} of a {of} answer." for number in range(10)]}
+        if "verdicts" in properties:
+            good = self.says(prompt)
+            return {"verdicts": [{"verdict": "yes" if n < good else "no", "reason": "so"} for n in range(10)]}
+        return {"reason": "the judge's own words"}
+
+
+@pytest.fixture
+def judged_by(judged):
+    """Sets the judge of ten questions, and what the system answers."""
+    numbers = [number for number in range(11) if number != 3]
+    judged.project.questions([{"id": f"q{n}", "question": f"Colour of item {n}?"} for n in numbers])
+    judged.configure({"answer_relevancy": 0.5})
+
+    def set_judge(says, *, said="has colour 0."):
+        judged.api._reply = Judge(says)
+        judged.answer(said=said)
+        return judged
+
+    return set_judge
+
+
+def refreshed(judged, *arguments):
+    return judged.run("--ragcheck-cache", "refresh", *GATE, *arguments)
+
+
+@needs_deepeval
+def test_a_judge_that_moved_is_told_from_a_system_that_did(judged_by):
+    judged = judged_by(lambda prompt: 9)
+    judged.run(UPDATE).assert_outcomes(passed=10)
+
+    judged_by(lambda prompt: 6)
+    drifted = refreshed(judged)
+    assert (drifted.ret, verdict(drifted)) == (1, "judge drifted")
+    text = " ".join(gate_report_in(drifted).split())
+    assert "but the judge now gives 10 stored answers of the baseline 0.30 less than then" in text
+    assert "judged again, to tell whether the judge moved: 10 stored answers of the baseline, for $0." in text
+    spent = len(judged.calls())
+    capped = refreshed(judged, "--ragcheck-max-cost", "0")
+    assert (capped.ret, verdict(capped), len(judged.calls())) == (1, "invalid", spent)
+
+    judged_by(lambda prompt: 6 if "worse answer" in prompt else 9, said="is of a worse colour.")
+    worse = judged.run(*GATE)
+    assert (worse.ret, verdict(worse)) == (1, "regressed")
+    assert "judged again, to tell whether the judge moved: 10 stored answers" in " ".join(gate_report_in(worse).split())
+    only = judged.run(*GATE, "--ragcheck-cache", "only")
+    assert (only.ret, verdict(only)) == (1, "regressed")
+    assert "judged again" not in gate_report_in(only)
+
+
+@needs_deepeval
+def test_a_noisy_judge_with_nothing_changed_stays_green(judged_by):
+    draws = Random(11)
+    judged = judged_by(lambda prompt: draws.choice([7, 8, 9]))
+    judged.run(UPDATE).assert_outcomes(passed=10)
+    scores = []
+    for _ in range(3):
+        again = refreshed(judged)
+        assert (again.ret, verdict(again)) in {(0, "inconclusive"), (0, "same"), (0, "better")}
+        scores.append(tuple(one["answer_relevancy"]["value"] for one in judged.scores().values()))
+    assert len(set(scores)) == 3, "the judge was noisy"

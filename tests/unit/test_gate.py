@@ -537,7 +537,7 @@ def test_a_judge_that_became_stricter_is_no_regression_of_the_system():
     comparison = gate(run(*before), run(*now), drift=moved)
 
     assert comparison.verdict is Verdict.JUDGE_DRIFTED
-    assert "the judge scores 20 stored answers of the baseline by -0.10 otherwise than then" in comparison.reasons[0]
+    assert "the judge now gives 20 stored answers of the baseline 0.10 less than then" in comparison.reasons[0]
     assert not passes(comparison.verdict)
 
 

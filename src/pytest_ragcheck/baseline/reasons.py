@@ -124,8 +124,9 @@ def _drifted(one: Decision) -> str:
     if one.moved is None:
         return f"{one.change.metric}: the judge moved"
     answers = figures.plural(one.moved.answers, "stored answer")
-    moved = f"the judge scores {answers} of the baseline by {figures.change(one.moved.mean)} otherwise than then"
-    return f"{_moved(one.change, 'fell' if one.change.difference < 0 else 'rose')}, but {moved}"
+    by = f"{figures.value(abs(one.moved.mean))} {'less' if one.moved.mean < 0 else 'more'} than then"
+    moved = _moved(one.change, "fell" if one.change.difference < 0 else "rose")
+    return f"{moved}, but the judge now gives {answers} of the baseline {by}"
 
 
 def _inconclusive(change: MetricChange) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import pytest
 from pytest_ragcheck.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from pytest_ragcheck.model import Result, Run
     from pytest_ragcheck.session.options import Options
@@ -27,7 +29,28 @@ LARGEST_SUMMARY = 1_000_000
 
 def is_on_github() -> bool:
     """Whether the run is a step of GitHub Actions."""
-    return os.environ.get("GITHUB_ACTIONS") == "true" or bool(os.environ.get("GITHUB_STEP_SUMMARY"))
+    return _reads_the_log() or bool(os.environ.get("GITHUB_STEP_SUMMARY"))
+
+
+def _reads_the_log() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+@contextmanager
+def _without_commands(write_line: Callable[[str], None]) -> Iterator[None]:
+    """The runner takes no line for a command meanwhile, be it in an answer or in a document.
+
+    What ends it cannot be guessed. docs.github.com, workflow commands, "Stopping and starting workflow commands".
+    """
+    if not _reads_the_log():
+        yield
+        return
+    token = secrets.token_hex(16)
+    write_line(f"::stop-commands::{token}")
+    try:
+        yield
+    finally:
+        write_line(f"::{token}::")
 
 
 class GitHub:
@@ -38,13 +61,15 @@ class GitHub:
         self._options = options
         self._recorder = recorder
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Annotations are lines of the log that the runner takes out of it."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        """Annotations are lines of the log that the runner takes for commands: ours, and none of the text before."""
+        with _without_commands(terminalreporter.write_line):
+            yield
         run = self._recorder.run
         if run is None or self._options.plan:
             return
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if _reads_the_log():
             for line in self._annotations(run):
                 terminalreporter.write_line(line)
         if (problem := self._write_summary(run)) is not None:
