@@ -53,7 +53,7 @@ function callEnd(call) {
   return call.started + call.queued + call.backoff + call.wire;
 }
 
-function key(names) {
+function keyLine(names) {
   return element(
     "p.key-row",
     names.map((name) => element(`span.key.key-${name}`, STAGE_WORDS[name] ?? name)),

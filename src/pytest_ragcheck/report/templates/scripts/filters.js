@@ -41,16 +41,19 @@ function selected(run, filters) {
   return sorted(found, filters.sort);
 }
 
-function passes(question, { state, tag, fault, dataset, variant, change, metric, outcome }) {
-  return (
-    (!state.length || state.includes(question.state)) &&
-    (!tag || question.tags.includes(tag)) &&
-    (!fault || question.fault === fault) &&
-    (!dataset || question.dataset === dataset) &&
-    (!variant || question.variant === variant) &&
-    (!change || question.changed === change) &&
-    (!metric || hasOutcome(question.byMetric.get(metric), outcome))
-  );
+/** Whether a question is what a filter of this name asks for. */
+const MATCHES = {
+  tag: (question, tag) => question.tags.includes(tag),
+  fault: (question, fault) => question.fault === fault,
+  dataset: (question, dataset) => question.dataset === dataset,
+  variant: (question, variant) => question.variant === variant,
+  change: (question, change) => question.changed === change,
+  metric: (question, metric, { outcome }) => hasOutcome(question.byMetric.get(metric), outcome),
+};
+
+function passes(question, filters) {
+  if (filters.state.length && !filters.state.includes(question.state)) return false;
+  return Object.entries(MATCHES).every(([name, matches]) => !filters[name] || matches(question, filters[name], filters));
 }
 
 function hasOutcome(score, outcome) {
@@ -67,12 +70,12 @@ function sorted(questions, sort) {
   const value = sortValue(isDescending ? sort.slice(1) : sort);
   const keyed = questions.map((question) => ({ question, value: value(question) }));
   keyed.sort(
-    (one, other) => compared(one.value, other.value, isDescending) || one.question.index - other.question.index,
+    (one, other) => ordered(one.value, other.value, isDescending) || one.question.index - other.question.index,
   );
   return keyed.map(({ question }) => question);
 }
 
-function compared(one, other, isDescending) {
+function ordered(one, other, isDescending) {
   if (one === null || other === null) return (one === null) - (other === null);
   const order = (one > other) - (one < other);
   return isDescending ? -order : order;

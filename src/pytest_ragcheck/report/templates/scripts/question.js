@@ -18,8 +18,8 @@ function showQuestion(place, run, question, neighbours) {
 }
 
 function pathOf({ back, previous, next, place, total }) {
-  const counted = element("span.minor", `${grouped(place)} of ${grouped(total)}`);
-  const turns = element("span.turn", turn(previous, "Previous", "prev"), counted, turn(next, "Next", "next"));
+  const position = element("span.minor", `${grouped(place)} of ${grouped(total)}`);
+  const turns = element("span.turn", turn(previous, "Previous", "prev"), position, turn(next, "Next", "next"));
   return element(
     "nav.path",
     { "aria-label": "Questions" },

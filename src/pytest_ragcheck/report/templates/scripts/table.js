@@ -11,13 +11,14 @@ class QuestionList {
     this.run = run;
     this.onFilter = onFilter;
     this.form = new FilterForm(run, onFilter);
-    this.count = element("p.found", { role: "status" });
+    this.count = element("span", { role: "status" });
+    this.resetButton = element("button.quiet", { type: "button", onclick: () => this.reset() }, "Show all");
     this.head = element("thead");
     this.body = element("tbody");
     this.table = element("table.list", { "aria-labelledby": "questions-heading" }, this.head, this.body);
     this.moreButton = element("button", { type: "button", onclick: () => this.showMore() });
     this.more = element("p.more", { hidden: true }, this.moreButton);
-    fill(place, this.form.element, this.count, this.table, this.more);
+    fill(place, this.form.element, element("p.found", this.count, this.resetButton), this.table, this.more);
     this.show(parseFilters(""));
     this.addRowsInTime();
   }
@@ -55,8 +56,8 @@ class QuestionList {
     const [found, all] = [this.found.length, this.run.questions.length];
     const whole = plural(all, "question");
     const some = found === 0 ? "No question matches" : `${grouped(found)} of ${whole}`;
-    const reset = element("button.quiet", { type: "button", onclick: () => this.reset() }, "Show all");
-    fill(this.count, element("span", found === all ? whole : some), anyFilter(this.filters) && reset);
+    this.count.textContent = found === all ? whole : some;
+    this.resetButton.hidden = !anyFilter(this.filters);
   }
 
   reset() {
@@ -83,6 +84,7 @@ class QuestionList {
   headings() {
     return element(
       "tr",
+      { "aria-rowindex": 1 },
       this.heading("State", "state", "state-column"),
       this.heading("Question", "question"),
       this.columns.map((metric) =>
@@ -166,7 +168,12 @@ function scoreCell(score, name) {
   if (!score) return element("td.none", { class: name }, "–");
   const cell = element(`td.score-${slug(score.status)}`, { class: name });
   if (score.value === null) append(cell, [NOT_MEASURED[score.status]]);
-  else if (score.status === "failed") append(cell, ["▾ ", score.value.toFixed(2), element("span.unseen", " failed")]);
+  else if (score.status === "failed")
+    append(cell, [
+      element("span", { "aria-hidden": "true" }, "▾ "),
+      score.value.toFixed(2),
+      element("span.unseen", " failed"),
+    ]);
   else append(cell, [score.value.toFixed(2)]);
   return cell;
 }

@@ -21,7 +21,13 @@ class QuestionBars {
     const bars = table("table.bars", [["Question", "label"], span, ["Time", "number figure-column"]], []);
     bars.setAttribute("aria-labelledby", "bars-heading");
     this.body = bars.tBodies[0];
-    fill(this.place, this.orderField(), key(this.withCalls ? STAGES : PHASES), bars, element("p.more", this.button));
+    fill(
+      this.place,
+      this.orderField(),
+      keyLine(this.withCalls ? STAGES : PHASES),
+      bars,
+      element("p.more", this.button),
+    );
     this.order("start");
   }
 
