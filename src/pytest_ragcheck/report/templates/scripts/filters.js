@@ -53,7 +53,9 @@ const MATCHES = {
 
 function passes(question, filters) {
   if (filters.state.length && !filters.state.includes(question.state)) return false;
-  return Object.entries(MATCHES).every(([name, matches]) => !filters[name] || matches(question, filters[name], filters));
+  return Object.entries(MATCHES).every(
+    ([name, matches]) => !filters[name] || matches(question, filters[name], filters),
+  );
 }
 
 function hasOutcome(score, outcome) {
