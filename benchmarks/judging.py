@@ -5,7 +5,8 @@ judge each question, seven calls without reasons. Imports are done before the cl
 
 ``chain``: ten questions, as many calls at once as there are; the wall time over the longest chain of calls that depend
 on one another. ``bound``: a hundred questions with 32 calls in flight; the wall time over what 32 places need at least.
-``cpu``: the processor time of this process for each judge call, and the memory for each question, without latency.
+``cpu``: the processor time of this process for each judge call, and the memory for each question, without latency; and,
+by samples of a second run, whose code it is that takes the time.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import os
 import pstats
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -179,6 +182,58 @@ def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 
 
+OWNERS = {
+    "the SDK and HTTP": {"anthropic", "httpx2", "aiohttp", "pydantic", "sniffio", "multidict", "yarl", "anyio"},
+    "deepeval": {"deepeval", "jinja2", "rich"},
+}
+SAMPLED_EVERY = 0.001
+
+
+class Samples:
+    """Whose code runs, looked at each millisecond of processor time; the standard library counts for its caller."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+
+    def take(self, _: int, frame: Any) -> None:
+        """Note who is at work; a signal handler."""
+        while frame is not None:
+            owner = self._owner(frame.f_code.co_filename)
+            if owner is not None:
+                self.count[owner] += 1
+                return
+            frame = frame.f_back
+        self.count["the event loop"] += 1
+
+    @staticmethod
+    def _owner(file: str) -> str | None:
+        if "/pytest_ragcheck/" in file:
+            return f"ours: {file.partition('/pytest_ragcheck/')[2].partition('/')[0].removesuffix('.py')}"
+        if "site-packages/" in file:
+            package = file.partition("site-packages/")[2].partition("/")[0]
+            return next((owner for owner, packages in OWNERS.items() if package in packages), "other packages")
+        return None
+
+
+def where_benchmark(*, count: int = 300) -> None:
+    samples = Samples()
+    with server(writer=0, judge=0) as url:
+        asyncio.run(judge_all(url, 20, concurrency=IN_FLIGHT))
+        signal.signal(signal.SIGPROF, samples.take)
+        signal.setitimer(signal.ITIMER_PROF, SAMPLED_EVERY, SAMPLED_EVERY)
+        cpu = time.process_time()
+        _, results = asyncio.run(judge_all(url, count, concurrency=IN_FLIGHT))
+        cpu = time.process_time() - cpu
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+    each = 1000 * cpu / sum(len(result.calls) for result in results)
+    total = samples.count.total()
+    print(f"cpu: of {each:.2f} ms a call, by {total} samples:")
+    for owner, taken in samples.count.most_common():
+        if taken >= total / 100:
+            print(f"  {each * taken / total:5.2f} ms  {taken / total:4.0%}  {owner}")
+
+
 def import_seconds() -> float:
     script = "import time; begun = time.time(); import anthropic, deepeval.metrics; print(time.time() - begun)"
     quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
@@ -191,6 +246,7 @@ def import_seconds() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], "chain", "bound", "cpu"], metavar="NAME")
+    parser.add_argument("--questions", type=int, default=1000, metavar="N", help="of cpu (default: %(default)s)")
     parser.add_argument("--profile", action="store_true", help="where the processor time of cpu goes")
     options = parser.parse_args()
     names = options.names or ["chain", "bound", "cpu"]
@@ -200,7 +256,8 @@ def main() -> None:
     if "bound" in names:
         bound_benchmark()
     if "cpu" in names:
-        cpu_benchmark(profile=options.profile)
+        cpu_benchmark(count=options.questions, profile=options.profile)
+        where_benchmark(count=min(300, options.questions))
 
 
 if __name__ == "__main__":

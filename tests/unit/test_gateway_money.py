@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -95,3 +96,34 @@ def test_packaged_prices():
     cost = PriceList().cost("claude-haiku-4-5", usage)
     assert cost == pytest.approx((1.0 + 5.0 + 0.1 + 1.25) / 1000)
     assert PriceList().cost("claude-of-tomorrow", usage) is None
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-sonnet-4-5", "no-such-model"])
+def test_prices_are_those_of_the_package_at_every_length(model):
+    """Also where a long prompt has another price for each token."""
+    genai_prices = pytest.importorskip("genai_prices")
+    for fresh, output, read, write in [(1234, 77, 0, 0), (10, 20, 30, 40), (99_000, 900, 0, 0), (250_000, 9, 5, 0)]:
+        tokens = genai_prices.Usage(
+            input_tokens=fresh + read + write, output_tokens=output, cache_read_tokens=read, cache_write_tokens=write
+        )
+        try:
+            expected = float(genai_prices.calc_price(tokens, model, provider_id="anthropic").total_price)
+        except LookupError:
+            expected = None
+        usage = Usage(input_tokens=fresh, output_tokens=output, cache_read_tokens=read, cache_write_tokens=write)
+        found = PriceList().cost(model, usage)
+        assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+
+
+def test_the_estimate_of_tokens_is_the_size_of_the_json():
+    for text in [
+        "plain",
+        'He said "so".\nThen\tnothing \\ more.',
+        "Überstunden für 日本",
+        [{"type": "text", "text": "a\nb"}],
+    ]:
+        request = ModelRequest(
+            model="m", messages=[{"role": "user", "content": text}], system="s", parameters={"a": 1}, schema={"b": "ü"}
+        )
+        as_json = json.dumps([list(request.messages), request.schema, dict(request.parameters)], ensure_ascii=False)
+        assert request.input_tokens() == 1 + int(len(as_json.encode()) / 3) + 1 + 2 * 20

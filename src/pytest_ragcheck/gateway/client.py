@@ -234,7 +234,7 @@ class Gateway:
         """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
         kept = None
         trip.claimed = self._claims.take(trip.key)
-        if trip.claimed:
+        if trip.claimed and not self._claims.alone:
             kept = self._claims.lookup(trip.key)
         if kept is not None:
             self._claims.drop(trip.key)

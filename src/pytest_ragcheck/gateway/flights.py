@@ -77,7 +77,8 @@ class Claims:
         self._owner = f"{process_identity()}|{secrets.token_hex(8)}"
         self._held: set[bytes] = set()
         self._heartbeat: asyncio.Task[None] | None = None
-        self._alone = store.path is None
+        self.alone = store.path is None
+        """Whether no other process can have the store."""
 
     def lookup(self, key: bytes) -> StoredReply | None:
         """The reply that is kept, if it is."""
@@ -85,7 +86,7 @@ class Claims:
 
     def take(self, key: bytes) -> bool:
         """Whether the call is ours to make."""
-        if self._alone:
+        if self.alone:
             return True
         if not self._store.claim(KIND, key, owner=self._owner, seconds=CLAIM_SECONDS):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -66,8 +67,43 @@ def _checked(model: str, price: Price) -> Price:
     return {"cache_read": read, "cache_write": write, **price}
 
 
-@lru_cache(maxsize=4096)
+Rates = tuple[float, float, float, float]
+"""US dollars for one token: fresh input, output, read from and written to the prompt cache."""
+PROBES = (1_000, 100_000)
+"""Tokens at which a price is looked at. Up to the second it is in proportion, if it is between the two; some prices are
+others for prompts that are longer still."""
+
+
 def _packaged_cost(model: str, fresh: int, output: int, read: int, write: int) -> float | None:
+    rates = _packaged_rates(model)
+    if rates is None or fresh + output + read + write > PROBES[1]:
+        return _looked_up_cost(model, fresh, output, read, write)
+    return fresh * rates[0] + output * rates[1] + read * rates[2] + write * rates[3]
+
+
+@lru_cache(maxsize=256)
+def _packaged_rates(model: str) -> Rates | None:
+    """The model's rates; None where it is not known, or where its price is not in proportion to a few tokens.
+
+    To look a price up anew for each call takes longer than to read a reply.
+    """
+    few, many = PROBES
+    kinds = [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
+    costs = [[_looked_up_cost(model, *(count * one for one in kind)) for count in PROBES] for kind in kinds]
+    costs.append([_looked_up_cost(model, *[count // 4] * 4) for count in PROBES])
+    if any(cost is None for pair in costs for cost in pair):
+        return None
+    rates = [(low or 0.0) / few for low, _ in costs]
+    together = sum(rates[:4]) / 4
+    in_proportion = all(
+        math.isclose((high or 0.0) / many, rate, rel_tol=1e-9)
+        for (_, high), rate in zip(costs, [*rates[:4], together], strict=True)
+    )
+    return (rates[0], rates[1], rates[2], rates[3]) if in_proportion else None
+
+
+@lru_cache(maxsize=4096)
+def _looked_up_cost(model: str, fresh: int, output: int, read: int, write: int) -> float | None:
     try:
         from genai_prices import Usage as Tokens
         from genai_prices import calc_price

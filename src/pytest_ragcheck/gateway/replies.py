@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import MeasurementError
@@ -59,7 +59,9 @@ class StoredReply:
 
     def to_bytes(self) -> bytes:
         """As it is kept."""
-        return json.dumps(asdict(self)).encode()
+        values = {name: getattr(self, name) for name in self.__slots__}
+        usage = {name: getattr(self.usage, name) for name in self.usage.__slots__}
+        return json.dumps({**values, "usage": usage}).encode()
 
 
 def trouble_with(message: Message, request: ModelRequest) -> str | None:

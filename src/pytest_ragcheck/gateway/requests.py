@@ -22,6 +22,8 @@ KEY_VERSION = "model-call-1"
 BYTES_PER_TOKEN = 3.0
 """Of UTF-8 text, on the low side for English and about right for other scripts: estimates shall not fall short."""
 TOKENS_PER_MESSAGE = 20
+ESCAPED = ('"', "\\", "\n", "\r", "\t")
+"""Characters that take a byte more in JSON."""
 
 Message = dict[str, Any]
 """``{"role": "user" | "assistant", "content": str | list of blocks}``, as the Messages API takes it."""
@@ -90,12 +92,16 @@ class ModelRequest:
 
     def shared_tokens(self) -> int:
         """About how many tokens come before what is this request's own."""
-        return _estimate((self.system or "") + (self.prefix or ""))
+        return _tokens(_size(self.system or "") + _size(self.prefix or ""))
 
     def input_tokens(self) -> int:
         """About how many tokens are sent; rather more than less."""
-        text = json.dumps([list(self.messages), self.schema, dict(self.parameters)], ensure_ascii=False)
-        return self.shared_tokens() + _estimate(text) + TOKENS_PER_MESSAGE * (len(self.messages) + 1)
+        # Encoding long texts as JSON only to count bytes would take longer than anything else here.
+        texts = [message["content"] for message in self.messages if isinstance(message["content"], str)]
+        frame = [{**one, "content": ""} if isinstance(one["content"], str) else one for one in self.messages]
+        rest = json.dumps([frame, self.schema, dict(self.parameters)], ensure_ascii=False)
+        size = _size(rest) + sum(_size(text) + sum(text.count(mark) for mark in ESCAPED) for text in texts)
+        return self.shared_tokens() + _tokens(size) + TOKENS_PER_MESSAGE * (len(self.messages) + 1)
 
     def _messages(self, *, mark: bool) -> list[Message]:
         messages = list(self.messages)
@@ -138,5 +144,9 @@ def _text_block(text: str, *, mark: bool = False) -> dict[str, Any]:
     return block
 
 
-def _estimate(text: str) -> int:
-    return int(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN) + 1
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _tokens(size: int) -> int:
+    return int(size / BYTES_PER_TOKEN) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -164,7 +165,7 @@ class SdkWire:
             # The whole attempt is timed: a body that drips in for ever never starves a read.
             async with running_time_limit(seconds):
                 if method == "post":
-                    response = await client.post(path, cast_to=httpx2.Response, body=dict(body or {}))
+                    response = await client.post(path, cast_to=httpx2.Response, content=_as_json(body or {}))
                 else:
                     response = await client.get(path, cast_to=httpx2.Response)
         except anthropic.APIStatusError as error:
@@ -180,6 +181,14 @@ class SdkWire:
             headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw},
             body=response.content,
         )
+
+
+def _as_json(body: Mapping[str, Any]) -> bytes:
+    """As the SDK would write it, without its copies of all parts."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _import_sdk() -> None:

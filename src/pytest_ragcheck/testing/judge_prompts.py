@@ -20,6 +20,8 @@ __all__ = ["Task", "task_of"]
 
 MOST_ITEMS = 20
 """Taken out of one text."""
+LONGEST_ITEM = 200
+"""Characters."""
 _END_OF_INSTRUCTIONS = re.compile(r"^(?:\*\*|=====.*)\s*$", re.MULTILINE)
 _LABEL = re.compile(r"^([A-Z][A-Za-z ]{0,40}?)\s*(?:\(\d+ \w+\))?:[ \t]*$", re.MULTILINE)
 _REPLY = "JSON"
@@ -67,9 +69,8 @@ def task_of(prompt: str) -> Task:
         verdicts = len(_split(next((text for label, text in sections if label.lower() == _EXPECTED), "")))
     else:
         verdicts = len(lists[-1]) if lists else None
-    return Task(
-        texts=() if _lists(last) else tuple(_split(last)[:MOST_ITEMS]), verdicts=verdicts, material="\n".join(texts)
-    )
+    items = [] if _lists(last) else [text[:LONGEST_ITEM] for text in _split(last)[:MOST_ITEMS]]
+    return Task(texts=tuple(items), verdicts=verdicts, material="\n".join(texts))
 
 
 def _sections(prompt: str) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.calls import current_trial
@@ -91,4 +91,5 @@ class Scores:
 
     def put(self, key: bytes, judged: Judged) -> None:
         """Keep it."""
-        self._store.put(KIND, key, json.dumps(asdict(judged)).encode())
+        values = {name: getattr(judged, name) for name in judged.__slots__}
+        self._store.put(KIND, key, json.dumps({**values, "rejected": [dict(one) for one in judged.rejected]}).encode())
