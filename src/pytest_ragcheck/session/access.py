@@ -32,7 +32,7 @@ class CheckedGateway(LazyGateway):
     async def complete(self, request: ModelRequest) -> ModelReply:
         """See :meth:`~pytest_ragcheck.gateway.Gateway.complete`."""
         gateway = self._made()
-        if gateway.cache is not CacheMode.ONLY and not gateway.is_cached(request):
+        if not self._is_admitted and gateway.cache is not CacheMode.ONLY and not gateway.is_cached(request):
             await self._admitted(gateway)
         return await gateway.complete(request)
 
@@ -46,6 +46,11 @@ class CheckedGateway(LazyGateway):
             self._admission.cancel()
             await asyncio.gather(self._admission, return_exceptions=True)
         await super().close()
+
+    @property
+    def _is_admitted(self) -> bool:
+        done = self._admission
+        return done is not None and done.done() and not done.cancelled() and done.exception() is None
 
     def _made(self) -> Gateway:
         if self._max_cost is not None:
