@@ -54,6 +54,13 @@ def measured(run):
     )
 
 
+def test_questions_are_divided_by_workers_or_by_a_cluster(own_system, asked):
+    result = own_system.run("-n", "2", "--ragcheck-engine", "ray")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--ragcheck-engine ray divides the questions already; leave out pytest-xdist's -n"])
+    assert not asked()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -245,6 +245,7 @@ class Crew:
         """Give up an actor, so that another one takes its seat."""
         if self._seats.get(seat) is member:
             del self._seats[seat]
+            member.report = _of_the_past(member.report)
             self._former.append((seat, member))
             self._ray.kill(member.actor)
             member.dismissed()
@@ -312,6 +313,15 @@ class Crew:
         items = {getattr(item, "module", None) for item in self._session.items}
         file = Path(getattr(module, "__file__", None) or "")
         return module in items or file.name == "conftest.py"
+
+
+def _of_the_past(report: Report) -> Report:
+    """Without the calls that had no outcome yet: whoever takes over asks for them."""
+    ended = [
+        replace(snapshot, in_flight=0, limit=0, queued=0, asked=snapshot.done + snapshot.failed)
+        for snapshot in report.snapshots
+    ]
+    return replace(report, snapshots=ended)
 
 
 async def _quietly(reference: Any) -> None:

@@ -25,10 +25,10 @@ __all__ = ["RemoteEngine"]
 
 FEWEST, MOST = 4, 64
 """Questions that an actor has at once; it takes more as it finishes some, so that a slow node gets fewer."""
-LOSSES_ALLOWED = 3
-"""Actors that may end over a question before it counts as the cause."""
-ALONE_AFTER = 1
-"""Losses after which a question is asked alone, so that it takes no others with it."""
+ALONE_FROM = 2
+"""Losses from which a question is asked alone, so that it takes no others with it."""
+LOSSES_ALONE = 2
+"""Actors that may end over a question alone before it counts as the cause."""
 
 
 class RemoteEngine(Engine):
@@ -103,9 +103,8 @@ class RemoteEngine(Engine):
         """Questions for an actor that is at ``held``."""
         taken: list[int] = []
         while self._queue and len(held) + len(taken) < self._most:
-            is_suspect = self._losses[self._queue[0]] > ALONE_AFTER
             others = {*held, *taken}
-            if others and (is_suspect or any(self._losses[place] > ALONE_AFTER for place in others)):
+            if others and any(self._losses[place] >= ALONE_FROM for place in (self._queue[0], *others)):
                 break
             taken.append(self._queue.popleft())
         if not self._queue:
@@ -116,7 +115,7 @@ class RemoteEngine(Engine):
         """Have the questions of a lost actor asked again."""
         for place in sorted(held, reverse=True):
             self._losses[place] += 1
-            if self._losses[place] >= LOSSES_ALLOWED:
+            if self._losses[place] >= ALONE_FROM + LOSSES_ALONE:
                 told = f"the process that answered it ended {self._losses[place]} times ({cause})"
                 failure = Failure(message=told, kind="process-ended")
                 self._settled_at(place, Result(question=self._by_place[place].question, error=failure))

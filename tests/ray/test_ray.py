@@ -1,0 +1,167 @@
+"""Questions answered on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+
+import pytest
+
+from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
+from pytest_ragcheck.testing.stats import MESSAGES_PATH
+
+pytest.importorskip("ray")
+
+NODE = {"num_cpus": 1, "object_store_memory": 100_000_000, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+MODEL = "claude-haiku-5-5"
+MANY = 200
+AT_ONCE = 12
+
+# The second question ends the process that answers it, each time; the fourth one only once.
+MORTAL = """\
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SCALE = 1
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        number = int(question[-2]) * SCALE
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 3 and not (HERE / "died").exists():
+            (HERE / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return f"The answer is {number}.", ["a context"]
+
+    return ask
+"""
+
+LOCKED = """\
+import threading
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    lock = threading.Lock()
+
+    async def ask(question):
+        with lock:
+            return "An answer.", []
+
+    return ask
+"""
+
+
+def last_run(project):
+    paths = (project.path / ".ragcheck" / "runs").glob("*.json")
+    return json.loads(max(paths, key=lambda path: path.stat().st_mtime_ns).read_text())
+
+
+def measured(run):
+    """What does not depend on time and order."""
+    return sorted(
+        (result["question"]["id"], result["answer"] and result["answer"]["text"], json.dumps(result["scores"]))
+        for result in run["results"]
+    )
+
+
+def test_a_reference_pipeline_loses_nothing_with_a_node(project, cluster, on_ray):
+    rows = [
+        {
+            "id": f"q{number}",
+            "question": f"How many days of annual leave, asked as number {number}?",
+            "reference": "25 days a year.",
+            "gold": ["docs/leave.md"],
+        }
+        for number in range(MANY)
+    ]
+    project.questions(rows)
+    project.configure(
+        generator=f"anthropic:{MODEL}", concurrency=AT_ONCE, metrics={"hit_rate": 0.0, "reference_coverage": 0.0}
+    )
+    with MessagesApi(Behaviour(latency=0.1)) as api:
+        told = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-ray-0123456789"}
+        assert project.run("-q", environment=told).ret == 0
+        serial = last_run(project)
+        shutil.rmtree(project.path / ".ragcheck")
+        embedded = len(project.embedded())
+        before = len(calls(api))
+        node = cluster.add_node(**NODE)
+        runs = []
+        running = threading.Thread(target=lambda: runs.append(on_ray(project, "-q", environment=told)))
+        running.start()
+        while len(calls(api)) < before + MANY // 4 and running.is_alive():
+            time.sleep(0.01)
+        cluster.remove_node(node, allow_graceful=False)
+        running.join()
+        made = [line.digest for line in calls(api)[before:]]
+        peak = api.stats.peak_in_flight
+    run = last_run(project)
+    assert runs[0].ret == 0
+    assert measured(run) == measured(serial)
+    assert run["fingerprints"] == serial["fingerprints"]
+    assert len(set(made)) == MANY
+    assert len(made) - len(set(made)) <= AT_ONCE // 3  # the lost actor's share
+    assert peak <= AT_ONCE
+    counted = run["model_calls"]
+    assert MANY - AT_ONCE <= counted["asked"] - counted["cached"] <= len(made)
+    assert len(project.embedded()) == 2 * embedded  # by the driver, and by no actor
+    assert not runs[0].stderr.str().strip()
+
+
+def calls(api):
+    return [line for line in api.stats.log if line.path == MESSAGES_PATH]
+
+
+def test_a_question_that_ends_processes_is_an_error_and_takes_no_other_with_it(own_system, on_ray):
+    own_system.write("conftest.py", MORTAL)
+    result = on_ray(own_system, "-q")
+    assert own_system.outcomes() == {
+        "test_own[q0]": "passed",
+        "test_own[q1]": "error",
+        "test_own[q2]": "passed",
+        "test_own[q3]": "passed",
+    }
+    assert "the process that answered it ended 4 times" in own_system.messages()["test_own[q1]"]
+    assert result.ret == 1
+
+
+def test_what_cannot_be_sent_is_one_line(own_system, on_ray):
+    own_system.write("conftest.py", LOCKED)
+    result = on_ray(own_system, "-q", "-x")
+    message = own_system.messages()["test_own[q0]"]
+    assert "cannot be sent to a Ray cluster" in message
+    assert "Traceback" not in message
+    assert result.ret == 1
+
+
+def test_a_system_named_by_its_path_is_made_on_the_nodes(own_system, cluster, on_ray):
+    own_system.write("conftest.py", "")
+    own_system.write(
+        "systems.py",
+        """\
+        import os
+
+        def ask(question: str):
+            return f"The answer is {question[-2]}, process {os.getpid()}.", ["a context"]
+        """,
+    )
+    own_system.configure(
+        documents=None, embedder=None, generator="systems:ask", metrics={"reference_coverage": 1.0}, fingerprint="1"
+    )
+    assert on_ray(own_system, "-q").ret == 0
+    first = measured(last_run(own_system))
+    # What the actors kept is in the project's store, for a run without them.
+    assert own_system.run("-q").ret == 0
+    assert measured(last_run(own_system)) == first
