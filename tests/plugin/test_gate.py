@@ -171,6 +171,9 @@ def test_what_cannot_be_compared_with_ends_the_session_before_anything_is_asked(
     assert system.asked() == []
 
     system.run(UPDATE).assert_outcomes(passed=8)
+    fewer = system.run(UPDATE, "--ragcheck-metrics", "refusal")
+    assert fewer.ret == 4
+    fewer.stderr.fnmatch_lines(["ERROR: ragcheck: *--ragcheck-metrics would drop the other metrics from the baseline*"])
     lines = system.baseline.read_text().splitlines()
     broken = next(number for number, line in enumerate(lines, start=1) if '"q5"' in line)
     lines[broken - 1] = lines[broken - 1].replace('"q5"', '"q5')
