@@ -3,9 +3,10 @@
     python benchmarks/gate_end_to_end.py [--unchanged 20] [--questions 24] [--seed 1]
 
 First a judge that is noisy, on a loopback Messages API: of ten statements it finds seven, eight or nine relevant, and
-says something else in every run, past the store. Nothing else changes; an alarm is a run that the gate does not let
-through. By its level the gate gives an alarm in one of twenty such runs at most, on average. Then a copy of
-examples/handbook: made worse, damaged and broken in turn.
+says something else in every run. Nothing else changes; an alarm is a run that the gate does not let through. With the
+judge's replies in the store there is nothing to be noisy. Asked anew in each run, it may raise an alarm in one of
+twenty runs: that is the gate's level, which a larger ``minimum`` lowers. Then a copy of examples/handbook: made worse,
+damaged and broken in turn.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pytest_ragcheck.testing.messages_api import MessagesApi
 GATED = ("--ragcheck", "--ragcheck-fail-on", "regression", "--ragcheck-require-baseline")
 UPDATE = ("--ragcheck", "--ragcheck-update-baseline")
 BASELINE = "ragcheck-baseline.json"
-WIDTH = 150
+WIDTH = 100
 KILLER = """
 import os, signal
 
@@ -72,23 +73,44 @@ class NoisyJudge:
         return {"reason": "as it is"}
 
 
+WAYS = {
+    "replies in the store": ("use", ""),
+    "asked anew": ("refresh", ""),
+    "asked anew, minimum 0.05": ("refresh", "[gate]\nminimum = 0.05\n"),
+}
+
+
 def unchanged(folder, *, runs, questions, seed):
-    """How often each verdict came, and how many runs were let through."""
-    folder.mkdir()
+    """A row for each way: how many runs were let through, and how often each verdict came."""
+    for way, (cache, settings) in WAYS.items():
+        set_up(place := folder / cache / str(len(settings)), settings, questions)
+        counts = judged_runs(place, cache, runs, NoisyJudge(seed))
+        through = sum(count for (status, _), count in counts.items() if status == 0)
+        told = ", ".join(f"{count} {name}" for (_, name), count in sorted(counts.items()))
+        yield [way, f"{through} of {runs}", told]
+
+
+def set_up(folder, settings, questions):
+    """A project that the judge measures."""
+    folder.mkdir(parents=True)
     (folder / "ragcheck.toml").write_text(
         'questions = "questions.json"\njudge = "anthropic:claude-haiku-5-5"\n[metrics]\nanswer_relevancy = 0.5\n'
+        + settings
     )
     rows = [{"id": f"q{number}", "question": f"What of number {number}?"} for number in range(questions)]
     (folder / "questions.json").write_text(json.dumps(rows))
     (folder / "conftest.py").write_text(SYSTEM)
     (folder / "test_judged.py").write_text("def test_judged(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
-    judge = NoisyJudge(seed)
+
+
+def judged_runs(folder, cache, runs, judge):
+    """How often whole runs ended with each exit code and verdict."""
     with MessagesApi(reply=judge) as api:
         environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "none-is-needed-on-loopback"}
         ended(measure((*PYTEST, *UPDATE), folder, **environment), 0)
         done = []
         for judge.run in range(1, runs + 1):
-            run = measure((*PYTEST, *GATED, "--ragcheck-cache", "refresh"), folder, **environment)
+            run = measure((*PYTEST, *GATED, "--ragcheck-cache", cache), folder, **environment)
             done.append((run.status, verdict(run.output)))
     return Counter(done)
 
@@ -177,12 +199,9 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        counts = unchanged(
-            Path(folder, "judged"), runs=options.unchanged, questions=options.questions, seed=options.seed
-        )
-        through = sum(count for (status, _), count in counts.items() if status == 0)
-        print(f"nothing changed, noisy judge, {options.questions} questions: {through} of {options.unchanged} green")
-        print_table(["exit", "verdict", "runs"], [[*key, count] for key, count in sorted(counts.items())])
+        judged = Path(folder, "judged")
+        rows = unchanged(judged, runs=options.unchanged, questions=options.questions, seed=options.seed)
+        print_table([f"nothing changed, {options.questions} questions, a noisy judge", "green", "verdicts"], rows)
         print()
         print_table(["what was done to the example", "exit", "verdict", "reason"], example(Path(folder, "handbook")))
 
