@@ -71,6 +71,7 @@ class LiveAnswers:
         """Under ``--ragcheck-plan``: what the reference pipeline would have called."""
         self._done = 0
         self._crew: Crew | None = None
+        self._no_crew: str | None = None
         self._progress = Progress(session.config, self._state)
 
     @property
@@ -205,7 +206,13 @@ class LiveAnswers:
         if self._crew is None:
             from pytest_ragcheck.session.cluster.crew import Crew
 
-            self._crew = Crew(self._options, maker=self._maker, slots=self._slots, session=self._session)
+            if self._no_crew is not None:
+                raise ConfigurationError(self._no_crew)
+            try:
+                self._crew = Crew(self._options, maker=self._maker, slots=self._slots, session=self._session)
+            except ConfigurationError as problem:
+                self._no_crew = str(problem)  # connecting takes long enough once
+                raise
         return self._crew
 
     def _note(self, name: str, entry: Entry, result: Result) -> None:

@@ -40,3 +40,7 @@ def check_engine(config: pytest.Config, options: Options) -> None:
         raise pytest.UsageError(
             f'ragcheck: --ragcheck-engine {options.engine} needs Ray: pip install "pytest-ragcheck[ray]"'
         )
+    if options.engine.startswith(_CLIENT) and find_spec("grpc") is None:
+        raise pytest.UsageError(
+            f'ragcheck: --ragcheck-engine {options.engine} needs Ray\'s client: pip install "ray[client]"'
+        )
