@@ -27,8 +27,24 @@ from pathlib import Path
 
 import pytest
 
+import pytest_ragcheck
+
 HERE = Path(__file__).parent
 SCALE = 1
+
+
+@pytest_ragcheck.metric
+def shortness(answer):
+    return 1.0 if len(answer.text) < 100 * SCALE else 0.0
+
+
+def evenness(question):
+    return (int(question.question[-2]) + 1) % 2 * SCALE
+
+
+@pytest.fixture(scope="session")
+def ragcheck_metrics():
+    return [evenness]
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +142,7 @@ def calls(api):
 
 def test_a_question_that_ends_processes_is_an_error_and_takes_no_other_with_it(own_system, on_ray):
     own_system.write("conftest.py", MORTAL)
+    own_system.configure(documents=None, embedder=None, metrics={"reference_coverage": 1.0, "shortness": 1.0})
     result = on_ray(own_system, "-q")
     assert own_system.outcomes() == {
         "test_own[q0]": "passed",
@@ -133,6 +150,9 @@ def test_a_question_that_ends_processes_is_an_error_and_takes_no_other_with_it(o
         "test_own[q2]": "passed",
         "test_own[q3]": "passed",
     }
+    scores = {one["question"]["id"]: one["scores"] for one in last_run(own_system)["results"]}
+    assert [scores["q2"][name]["value"] for name in ("shortness", "evenness")] == [1.0, 1.0]
+    assert [scores["q3"][name]["value"] for name in ("shortness", "evenness")] == [1.0, 0.0]
     assert "the process that answered it ended 4 times" in own_system.messages()["test_own[q1]"]
     assert result.ret == 1
 

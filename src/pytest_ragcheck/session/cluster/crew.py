@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics import registry
+from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session.cluster.answering import Answering
 from pytest_ragcheck.session.cluster.messages import (
     Brief,
@@ -183,7 +184,7 @@ class Crew:
             candidate=candidate,
             system=system,
             given=tuple(given),
-            registered=registry.own_specs(),
+            registered=[spec for spec in registry.own_specs() if not is_import_path(spec.name)],
             invocation=self._session.config.invocation_params.dir,
         )
         return Batch(next(self._batches), self._ray.put(self._pickled(brief)), suites)
