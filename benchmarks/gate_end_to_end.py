@@ -5,8 +5,7 @@
 First a judge that is noisy, on a loopback Messages API: of ten statements it finds seven, eight or nine relevant, and
 says something else in every run. Nothing else changes; an alarm is a run that the gate does not let through. With the
 judge's replies in the store there is nothing to be noisy. Asked anew in each run, it may raise an alarm in one of
-twenty runs: that is the gate's level, which a larger ``minimum`` lowers. Then a copy of examples/handbook: made worse,
-damaged and broken in turn.
+twenty runs: that is the gate's level. Then a copy of examples/handbook: made worse, damaged and broken in turn.
 """
 
 from __future__ import annotations
@@ -73,29 +72,24 @@ class NoisyJudge:
         return {"reason": "as it is"}
 
 
-WAYS = {
-    "replies in the store": ("use", ""),
-    "asked anew": ("refresh", ""),
-    "asked anew, minimum 0.05": ("refresh", "[gate]\nminimum = 0.05\n"),
-}
+WAYS = {"replies in the store": "use", "asked anew": "refresh"}
 
 
 def unchanged(folder, *, runs, questions, seed):
     """A row for each way: how many runs were let through, and how often each verdict came."""
-    for way, (cache, settings) in WAYS.items():
-        set_up(place := folder / cache / str(len(settings)), settings, questions)
-        counts = judged_runs(place, cache, runs, NoisyJudge(seed))
+    for way, cache in WAYS.items():
+        set_up(folder / cache, questions)
+        counts = judged_runs(folder / cache, cache, runs, NoisyJudge(seed))
         through = sum(count for (status, _), count in counts.items() if status == 0)
         told = ", ".join(f"{count} {name}" for (_, name), count in sorted(counts.items()))
         yield [way, f"{through} of {runs}", told]
 
 
-def set_up(folder, settings, questions):
+def set_up(folder, questions):
     """A project that the judge measures."""
     folder.mkdir(parents=True)
     (folder / "ragcheck.toml").write_text(
         'questions = "questions.json"\njudge = "anthropic:claude-haiku-5-5"\n[metrics]\nanswer_relevancy = 0.5\n'
-        + settings
     )
     rows = [{"id": f"q{number}", "question": f"What of number {number}?"} for number in range(questions)]
     (folder / "questions.json").write_text(json.dumps(rows))
