@@ -38,9 +38,7 @@ def ragcheck_pipeline():
 def hostile(own_system):
     """Question 2 passes, 1 has an error, the others fail; every text is hostile, and so is a metric's name."""
     own_system.write("conftest.py", PIPELINE)
-    own_system.configure(
-        documents=None, embedder=None, metrics={"reference_coverage": 1.0, HOSTILE: "report"}
-    )
+    own_system.configure(documents=None, embedder=None, metrics={"reference_coverage": 1.0, HOSTILE: "report"})
     return own_system
 
 

@@ -22,9 +22,13 @@ def test_calls_that_are_overheard_are_recorded_all_the_same():
 
 
 def test_calls_are_not_lost_where_what_made_them_fails():
-    with recorded_calls() as outer, pytest.raises(ValueError, match="no JSON"), overheard_calls():
-        record_call(call("paid"))
-        raise ValueError("no JSON")
+    def fail():
+        with overheard_calls():
+            record_call(call("paid"))
+            raise ValueError("no JSON")
+
+    with recorded_calls() as outer, pytest.raises(ValueError, match="no JSON"):
+        fail()
 
     assert [one.model for one in outer] == ["paid"]
 
