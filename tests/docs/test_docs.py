@@ -41,6 +41,7 @@ BLOCK = re.compile(
 )
 NEEDED_MODULES = {
     "anthropic": "anthropic",
+    "deepeval": "deepeval",
     "faiss": "faiss",
     "haystack": "haystack",
     "langchain": "langchain_text_splitters",

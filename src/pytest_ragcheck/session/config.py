@@ -240,7 +240,11 @@ def _schema() -> type[BaseModel]:
             ge=1,
             description="Of one reply of the judge; one that is cut off is asked for again with four times as many.",
         )
-        parameters: dict[str, Any] = Field({}, description="Further fields of the request, passed on as they are.")
+        parameters: dict[str, Any] = Field(
+            {},
+            description="Further fields of the request, passed on as they are. Of a judge of yours: arguments of the "
+            "class or function that makes it.",
+        )
         near: float = Field(
             0.05, ge=0, le=1, description="A score that passes by less gets the judge's reason, as one that fails does."
         )
@@ -299,7 +303,9 @@ def _schema() -> type[BaseModel]:
         )
         chunking: Chunking = Chunking()  # type: ignore[call-arg]  # the defaults of Field
         metrics: dict[str, float | Literal["report"]] = Field(
-            {}, description='The least value that passes, 0 to 1, or `"report"`: measured, but nothing fails by it.'
+            {},
+            description='The least value that passes, 0 to 1, or `"report"`: measured, but nothing fails by it. '
+            'A name is that of a metric, or the place of one: `"module:name"`.',
         )
         concurrency: int | None = Field(None, ge=1, description="Most calls in flight.")
         request_timeout: float = Field(60.0, gt=0, description="Seconds for one attempt of one model call.")
@@ -313,7 +319,11 @@ def _schema() -> type[BaseModel]:
         requests_per_minute: float | None = Field(None, gt=0, description="Most model calls a minute.")
         tokens_per_minute: float | None = Field(None, gt=0, description="Most tokens a minute, in and out.")
         generation: Asking = Asking()  # type: ignore[call-arg]  # the defaults of Field
-        judge: str | None = Field(None, description='The model behind judged metrics: `"anthropic:MODEL"`.')
+        judge: str | None = Field(
+            None,
+            description='The model behind judged metrics: `"anthropic:MODEL"`, or a `DeepEvalBaseLLM` of yours: '
+            '`"module:name"`.',
+        )
         judging: Judging = Judging()  # type: ignore[call-arg]  # the defaults of Field
         gate: Gate = Gate()  # type: ignore[call-arg]  # the defaults of Field
         prices: dict[str, dict[str, float]] = Field(
