@@ -220,6 +220,27 @@ async def test_what_a_metric_does_wrong_is_an_error_of_that_question(deepeval, b
     assert str(caught.value) == told
 
 
+@pytest.mark.asyncio
+async def test_a_metric_as_deepevals_documentation_writes_one(deepeval):
+    class Length(deepeval.metrics.BaseMetric):
+        def __init__(self, threshold=0.5):
+            self.threshold = threshold
+
+        def measure(self, test_case):
+            self.score = min(1, len(test_case.actual_output) / 100)
+            self.success = self.score >= self.threshold
+            return self.score
+
+        async def a_measure(self, test_case):
+            return self.measure(test_case)
+
+        def is_successful(self):
+            return self.success
+
+    score = await made(Length, None).measure(case_of(1))
+    assert score.value == len(case_of(1).answer.text) / 100
+
+
 def test_names_thresholds_and_directions(deepeval):
     class Length(deepeval.metrics.BaseMetric):
         threshold = 0.3

@@ -22,7 +22,9 @@ __all__ = ["UserModelWire", "fingerprint"]
 JSON = {"content-type": "application/json"}
 CHARACTERS_PER_TOKEN = 4.0
 """For models that do not tell their tokens: a guess, for the accounts."""
-OK, UNAUTHORIZED, TOO_MANY = 200, 401, 429
+OK, UNAUTHORIZED = 200, 401
+DEEPEST = 8
+"""Settings are no deeper; what is, may hold itself."""
 _SECRET = re.compile(r"key(?!word)|token(?!s)|secret|password|credential|authorization", re.IGNORECASE)
 _TRANSIENT = re.compile(r"timeout|timedout|connect|unavailable|overloaded|ratelimit|throttl", re.IGNORECASE)
 """In the name of an exception's class: trouble of the moment, where no status tells."""
@@ -40,13 +42,13 @@ def fingerprint(model: Any) -> str:
     return digest(f"{kind.__module__}.{kind.__qualname__}", str(model.get_model_name()), told).hex()[:32]
 
 
-def _settings(value: Any) -> Any:
+def _settings(value: Any, depth: int = 0) -> Any:
     """The value as plain JSON, without what is secret or no setting."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and depth < DEEPEST:
         names = [name for name in value if isinstance(name, str) and not name.startswith("_")]
-        return {name: _settings(value[name]) for name in names if not _SECRET.search(name)}
-    if isinstance(value, list | tuple):
-        return [_settings(one) for one in value]
+        return {name: _settings(value[name], depth + 1) for name in names if not _SECRET.search(name)}
+    if isinstance(value, list | tuple) and depth < DEEPEST:
+        return [_settings(one, depth + 1) for one in value]
     return value if value is None or isinstance(value, str | int | float | bool) else "an object"
 
 

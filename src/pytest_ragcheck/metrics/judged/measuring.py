@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MeasurementError, RagcheckError
 from pytest_ragcheck.metrics.judged import library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
     from pytest_ragcheck.metrics.base import Case
 
@@ -18,7 +20,8 @@ __all__ = ["as_our_errors", "measured", "test_case_of"]
 
 async def measured(metric: Any, test_case: Any) -> float:
     """Let the metric measure; its state is on the metric. MeasurementError where it gives no number from 0 to 1."""
-    await metric.a_measure(test_case, _show_indicator=False)
+    kind: Any = type(metric)
+    await metric.a_measure(test_case, **_quietly(kind))
     library.stay_quiet()
     if metric.score is None:
         raise MeasurementError("the metric gave no score", kind="judging")
@@ -26,6 +29,15 @@ async def measured(metric: Any, test_case: Any) -> float:
     if not 0.0 <= value <= 1.0:
         raise MeasurementError(f"the judge gave {value!r}, which is not from 0 to 1", kind="wrong-value")
     return value
+
+
+@lru_cache(maxsize=256)
+def _quietly(kind: Hashable) -> Mapping[str, bool]:
+    """What keeps deepeval's own metrics from drawing; a user's ``a_measure`` need not know it."""
+    measure: Any = getattr(kind, "a_measure")  # noqa: B009 (deepeval has no types)
+    parameters = inspect.signature(measure).parameters.values()
+    knows = any(one.name == "_show_indicator" or one.kind is one.VAR_KEYWORD for one in parameters)
+    return {"_show_indicator": False} if knows else {}
 
 
 def test_case_of(case: Case) -> Any:
