@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()  # at exit it would be too late to see that nobody reads
+        return status
     except RagcheckError as problem:
         complain(str(problem))
         return USAGE_ERROR
