@@ -53,11 +53,12 @@ def ragcheck_pipeline():
 
 
 class NoisyJudge:
-    """What it says of a prompt follows from the seed, the run's number and the prompt."""
+    """What it says of a prompt follows from the seed, the run's number, the prompt, and how often that was asked."""
 
     def __init__(self, seed):
         self.seed = seed
         self.run = 0
+        self.asked = Counter()
 
     def __call__(self, params):
         """The reply to one request."""
@@ -67,19 +68,26 @@ class NoisyJudge:
             told = re.findall(r"What of number (\d+)\?", prompt)[-1]
             return {"statements": [f"Statement {letter} of answer {told}." for letter in "abcdefghij"]}
         if "verdicts" in properties:
-            good = Random(f"{self.seed} {self.run} {prompt}").choice([7, 8, 9])
+            self.asked[self.run, prompt] += 1
+            drawn = f"{self.seed} {self.run} {self.asked[self.run, prompt]} {prompt}"
+            good = Random(drawn).choice([7, 8, 9])
             return {"verdicts": [{"verdict": "yes" if n < good else "no", "reason": "so"} for n in range(10)]}
         return {"reason": "as it is"}
 
 
-WAYS = {"replies in the store": "use", "asked anew": "refresh"}
+WAYS = {
+    "replies in the store": (),
+    "asked anew": ("--ragcheck-cache", "refresh"),
+    "asked anew, three trials": ("--ragcheck-cache", "refresh", "--ragcheck-trials", "3"),
+}
 
 
 def unchanged(folder, *, runs, questions, seed):
     """A row for each way: how many runs were let through, and how often each verdict came."""
-    for way, cache in WAYS.items():
-        set_up(folder / cache, questions)
-        counts = judged_runs(folder / cache, cache, runs, NoisyJudge(seed))
+    for number, (way, arguments) in enumerate(WAYS.items()):
+        place = folder / f"way-{number}"
+        set_up(place, questions)
+        counts = judged_runs(place, arguments, runs, NoisyJudge(seed))
         through = sum(count for (status, _), count in counts.items() if status == 0)
         told = ", ".join(f"{count} {name}" for (_, name), count in sorted(counts.items()))
         yield [way, f"{through} of {runs}", told]
@@ -97,14 +105,14 @@ def set_up(folder, questions):
     (folder / "test_judged.py").write_text("def test_judged(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
 
 
-def judged_runs(folder, cache, runs, judge):
+def judged_runs(folder, arguments, runs, judge):
     """How often whole runs ended with each exit code and verdict."""
     with MessagesApi(reply=judge) as api:
         environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "none-is-needed-on-loopback"}
-        ended(measure((*PYTEST, *UPDATE), folder, **environment), 0)
+        ended(measure((*PYTEST, *UPDATE, *arguments), folder, **environment), 0)
         done = []
         for judge.run in range(1, runs + 1):
-            run = measure((*PYTEST, *GATED, "--ragcheck-cache", cache), folder, **environment)
+            run = measure((*PYTEST, *GATED, *arguments), folder, **environment)
             done.append((run.status, verdict(run.output)))
     return Counter(done)
 
