@@ -107,6 +107,7 @@ def judge():
         yield found.group()
     finally:
         process.terminate()
+        process.stdout.read()  # what it saw; it would break at a closed pipe
         process.wait()
 
 
