@@ -116,12 +116,12 @@ def _option_text(attributes: Mapping[str, Any]) -> str:
 
 def configuration_page() -> str:
     """Every key of the schema with its type, default and meaning."""
-    from pytest_ragcheck.session.config import _schema
+    from pytest_ragcheck.session.config_schema import schema
 
     parts = [
         CONFIGURATION_RULES,
         "## Keys",
-        _table(("key", "type", "default", "meaning"), list(_keys(_schema().model_json_schema()))),
+        _table(("key", "type", "default", "meaning"), list(_keys(schema().model_json_schema()))),
         "## Names in `documents`",
         DOCUMENT_RULES.format(suffixes=_document_suffixes()),
         "## Example",
@@ -169,7 +169,7 @@ def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] 
             yield from _keys(definitions[key["$ref"].rpartition("/")[2]], f"{prefix}{name}.", definitions)
         else:
             if not key.get("description"):
-                message = f"the configuration key {prefix}{name} has no description in session/config.py"
+                message = f"the configuration key {prefix}{name} has no description in session/config_schema.py"
                 raise SystemExit(message)
             yield f"`{prefix}{name}`", _type(key), _default(key), key["description"]
 

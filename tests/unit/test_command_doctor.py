@@ -10,7 +10,7 @@ import pytest
 from pytest_ragcheck.__main__ import main
 from pytest_ragcheck.commands.doctor.findings import failed, fine
 from pytest_ragcheck.commands.doctor.processes import death, last_words
-from pytest_ragcheck.session.config import find_configuration
+from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.store import Store, digest
 from pytest_ragcheck.store.file import APPLICATION_ID
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi

@@ -10,7 +10,8 @@ import yaml
 from pytest_ragcheck.__main__ import main
 from pytest_ragcheck.commands.question_yaml import question_yaml
 from pytest_ragcheck.dataset import load_questions, resolve_gold
-from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.session.config import load_settings
+from pytest_ragcheck.session.config_file import find_configuration
 
 LEAVE = """\
 # Annual leave

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ragcheck.__main__ import main
 from pytest_ragcheck.commands.lint.duplicates import LEAST_WORDS, _sharing
-from pytest_ragcheck.session.config import find_configuration
+from pytest_ragcheck.session.config_file import find_configuration
 
 LEAVE = """\
 # Annual leave

@@ -9,7 +9,7 @@ from pytest_ragcheck.__main__ import main
 from pytest_ragcheck.commands.questions.passages import choose_passages
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.model import Document
-from pytest_ragcheck.session.config import find_configuration
+from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 
 PAGES = {

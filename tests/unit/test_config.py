@@ -6,7 +6,8 @@ from textwrap import dedent
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.session.config import load_settings
+from pytest_ragcheck.session.config_file import find_configuration
 
 
 @pytest.fixture(autouse=True)

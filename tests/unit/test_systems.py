@@ -32,7 +32,7 @@ def settings(tmp_path, request):
     def load(**lines):
         text = "".join(f"{key} = {value!r}\n" for key, value in lines.items())
         (tmp_path / "ragcheck.toml").write_text(text, encoding="utf-8")
-        from pytest_ragcheck.session.config import find_configuration
+        from pytest_ragcheck.session.config_file import find_configuration
 
         find_configuration.cache_clear()
         return load_settings(tmp_path, invocation=tmp_path)

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.session import default_test
-from pytest_ragcheck.session.config import FILE_NAME, find_configuration, load_settings
+from pytest_ragcheck.session.config import load_settings
+from pytest_ragcheck.session.config_file import FILE_NAME, find_configuration
 from pytest_ragcheck.session.selection import check_tags
 
 if TYPE_CHECKING:

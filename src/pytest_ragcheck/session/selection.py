@@ -178,7 +178,7 @@ def _mark_metrics(node: pytest.Item, metrics: Mapping[str, float | None] | Itera
 
 def _ids_only(node: pytest.Item) -> tuple[str, ...]:
     from pytest_ragcheck.dataset import question_ids
-    from pytest_ragcheck.session.config import find_configuration
+    from pytest_ragcheck.session.config_file import find_configuration
 
     try:
         questions = marked(node).get("questions")

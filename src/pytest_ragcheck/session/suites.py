@@ -18,7 +18,8 @@ from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session import systems
-from pytest_ragcheck.session.config import find_configuration, load_settings
+from pytest_ragcheck.session.config import load_settings
+from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.session.judges import Judges

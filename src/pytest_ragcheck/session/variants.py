@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ragcheck.session.config import find_configuration
+from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.selection import marked, selected_items
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.commands.doctor.pytest_start import PytestStart
-    from pytest_ragcheck.session.config import ConfigurationFile, Settings
+    from pytest_ragcheck.session.config import Settings
+    from pytest_ragcheck.session.config_file import ConfigurationFile
 
 __all__ = ["ANTHROPIC", "Patient"]
 
@@ -26,7 +27,7 @@ class Patient:
     @cached_property
     def configuration(self) -> ConfigurationFile | None:
         """The nearest one; ConfigurationError where it is not TOML."""
-        from pytest_ragcheck.session.config import find_configuration
+        from pytest_ragcheck.session.config_file import find_configuration
 
         return find_configuration(self.folder)
 

@@ -52,7 +52,8 @@ def look_at(root: Path, documents: Sequence[str]) -> Folder:
 
     Raises ConfigurationError for a configuration that is not valid.
     """
-    from pytest_ragcheck.session.config import find_configuration, load_settings
+    from pytest_ragcheck.session.config import load_settings
+    from pytest_ragcheck.session.config_file import find_configuration
 
     find_configuration.cache_clear()
     found = find_configuration(root)

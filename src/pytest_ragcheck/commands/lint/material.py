@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.dataset import GoldFault
     from pytest_ragcheck.model import Question
-    from pytest_ragcheck.session.config import ConfigurationFile, Settings
+    from pytest_ragcheck.session.config import Settings
+    from pytest_ragcheck.session.config_file import ConfigurationFile
 
 __all__ = ["Material", "read_material"]
 
@@ -56,7 +57,8 @@ def read_material(path: Path | None, folder: Path) -> tuple[Material, list[Findi
     """
     from pytest_ragcheck.dataset import load_sound_questions, resolve_sound_gold
     from pytest_ragcheck.errors import ConfigurationError
-    from pytest_ragcheck.session.config import find_configuration, load_settings
+    from pytest_ragcheck.session.config import load_settings
+    from pytest_ragcheck.session.config_file import find_configuration
 
     place = folder if path is None else path.parent
     settings = load_settings(place, questions=path, invocation=folder)
