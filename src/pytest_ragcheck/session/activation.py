@@ -15,7 +15,7 @@ from pytest_ragcheck.session.painted_failures import PaintedFailures
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
 from pytest_ragcheck.session.roles import is_worker
 from pytest_ragcheck.session.selection import CATALOG
-from pytest_ragcheck.session.suites import SuiteCatalog
+from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
 from pytest_ragcheck.session.workers_progress import WorkersProgress

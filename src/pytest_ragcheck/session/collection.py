@@ -18,7 +18,7 @@ from pytest_ragcheck.session.selection import check_tags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
 __all__ = ["check_arguments", "collect_questions"]
 

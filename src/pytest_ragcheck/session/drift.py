@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.model import Run
     from pytest_ragcheck.session.options import Options
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
 __all__ = ["judged_changes", "rejudge"]
 
@@ -86,7 +86,7 @@ def _judged_anew(
     questions: Path, answers: Sequence[StoredAnswer], names: Sequence[str], options: Options
 ) -> tuple[list[Rejudged], float]:
     """The scores, and what they cost in US dollars."""
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
     catalog = SuiteCatalog(options, questions.parent)
     try:

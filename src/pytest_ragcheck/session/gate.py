@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Run
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import Recorder
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
 __all__ = ["BASELINE_NAME", "Gate", "check_baselines"]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
-    from pytest_ragcheck.session.suites import Suite, SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
+    from pytest_ragcheck.session.suites import Suite
 
 __all__ = ["RECORDER", "Recorder", "record"]
 
@@ -202,6 +203,8 @@ class Recorder:
                 self._save(self.run)
 
     def _own_facts(self) -> dict[str, Any]:
+        from pytest_ragcheck.session.fingerprints import fingerprints
+
         return {
             "setup": 0.0 if self.live is None else self.live.setup,
             "phases": self._own_phases(),
@@ -209,7 +212,7 @@ class Recorder:
             "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
             "unforeseen": 0 if self.live is None else self.live.unforeseen,
             "notices": [] if self.live is None else self.live.notices,
-            "fingerprints": {suite.name: dict(suite.fingerprints()) for suite in self._answered_suites()},
+            "fingerprints": {suite.name: dict(fingerprints(suite)) for suite in self._answered_suites()},
             "gate": self._gate_facts(),
             "question_files": {suite.name: str(suite.settings.questions) for suite in self._answered_suites()},
         }

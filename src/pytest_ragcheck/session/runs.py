@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.model import Run
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
 __all__ = ["RunFolder"]
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.model import Question
-    from pytest_ragcheck.session.suites import Suite, SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
+    from pytest_ragcheck.session.suites import Suite
 
 __all__ = [
     "ASKED_TOO_LATE",

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError, did_you_mean
-from pytest_ragcheck.metrics.judged.kinds import KINDS, judging_digest
+from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
 from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session import systems
-from pytest_ragcheck.session.config import load_settings
-from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.embedders import configured_embedder
-from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.session.judges import Judges
 from pytest_ragcheck.session.user_metrics import made_for, register_named
 from pytest_ragcheck.store import Store, digest, state_folder
@@ -41,11 +36,12 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.recorded import RecordedAnswers
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
+    from pytest_ragcheck.session.gateways import Gateways
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.planning import PlannedGenerator
     from pytest_ragcheck.session.user_metrics import FixtureMetrics
 
-__all__ = ["Suite", "SuiteCatalog"]
+__all__ = ["Suite"]
 
 
 class Suite:
@@ -210,7 +206,7 @@ class Suite:
     def _planned(self, metrics: Iterable[Metric]) -> tuple[Metric, ...]:
         from pytest_ragcheck.session.planning import PlannableMetric, PlannedMetric
 
-        requests = self.judges.planned if self._judged or self._fixture_judges else []
+        requests = self.judges.planned if self.is_judged else []
         known_answer = self._planned_generator.known_answer
         return tuple(
             PlannedMetric(metric, requests, known_answer) if isinstance(metric, PlannableMetric) else metric
@@ -269,28 +265,10 @@ class Suite:
         own = {name: value for name, value in question.thresholds.items() if name in self._configured}
         return least | own
 
-    def fingerprints(self) -> Mapping[str, str]:
-        """A digest of each thing that makes two runs comparable."""
-        questions = digest(*(repr(question) for question in self.questions)).hex()
-        generator = systems.without_secrets(self.settings)
-        prints = {"questions": questions, "generator": generator, "top_k": str(self.settings.top_k)}
-        if self.settings.answers is not None:
-            prints["generator"] = f"recorded answers {self.recorded.fingerprint}"
-        if systems.is_endpoint(self.settings):
-            prints["generation"] = digest(self.settings.generator, repr(self.settings.endpoint)).hex()
-        if self.model_generator is not None:
-            prints["generation"] = digest(*map(repr, _asked_with(self.model_generator))).hex()
-        if self.corpus is not None:
-            prints["documents"] = self.corpus.fingerprint
-            prints["chunking"] = f"{self.settings.chunk_size} words, overlap {self.settings.chunk_overlap}"
-        if self.is_set_up:
-            prints["embedder"] = self.embedder.fingerprint
-        if self.model_generator is not None:
-            prints["prompt"] = digest(repr(self.settings.generation)).hex()
-        if self._judged or self._fixture_judges:
-            prints["judge"] = f"{self.settings.judge}"
-            prints["judging"] = judging_digest(self.settings.judging)
-        return prints
+    @property
+    def is_judged(self) -> bool:
+        """Whether a judge scores anything here."""
+        return bool(self._judged) or self._fixture_judges
 
     @property
     def _judged(self) -> tuple[str, ...]:
@@ -431,77 +409,6 @@ def _check_threshold_names(questions: Iterable[Question]) -> None:
 def _unknown(name: str, error: RagcheckError) -> RagcheckError:
     error.unknown_metric = name
     return error
-
-
-class SuiteCatalog:
-    """All suites of a session, each made once; a suite that could not be made fails the same way again."""
-
-    def __init__(self, options: Options, invocation: Path) -> None:
-        self._options = options
-        self._invocation = invocation
-        self._stores: dict[Path | None, Store] = {}
-        self._suites: dict[Any, Suite | Exception] = {}
-        self.gateways = Gateways(options)
-        find_configuration.cache_clear()
-
-    @property
-    def notices(self) -> Iterable[str]:
-        """What stores and suites have to tell the user."""
-        told = [store.notices for store in self._stores.values()] + [suite.notices for suite in self.suites]
-        return chain.from_iterable(told)
-
-    @property
-    def suites(self) -> tuple[Suite, ...]:
-        """The suites that could be made."""
-        return tuple(suite for suite in self._suites.values() if isinstance(suite, Suite))
-
-    def suite(
-        self,
-        folder: Path,
-        *,
-        questions: Path | None = None,
-        documents: tuple[str, ...] | None = None,
-        metrics: Mapping[str, float | None] | None = None,
-    ) -> Suite:
-        """The suite for tests in ``folder``; the keywords win over the configuration."""
-        settings = load_settings(
-            folder if questions is None else questions.parent,
-            questions=questions,
-            documents=documents,
-            invocation=self._invocation,
-        )
-        chosen = None if metrics is None else tuple(metrics.items())
-        key = (settings.root, settings.questions, settings.documents, chosen)
-        if key not in self._suites:
-            try:
-                store = self._store(settings.root)
-                self._suites[key] = Suite(
-                    settings, options=self._options, store=store, gateways=self.gateways, metrics=metrics
-                )
-            except Exception as problem:
-                if getattr(problem, "unknown_metric", None) is None:  # else a module that defines it may come yet
-                    self._suites[key] = problem
-                raise
-        made = self._suites[key]
-        if isinstance(made, Exception):
-            raise made.with_traceback(None)
-        return made
-
-    def close(self) -> None:
-        """Close the stores."""
-        for store in self._stores.values():
-            store.close()
-
-    def _store(self, root: Path) -> Store:
-        place = None if self._options.cache == "off" else root
-        if place not in self._stores:
-            self._stores[place] = Store(None if place is None else state_folder(place) / "cache.sqlite")
-        return self._stores[place]
-
-
-def _asked_with(generator: ClaudeGenerator) -> tuple[Any, ...]:
-    parameters = json.dumps(dict(generator.parameters), sort_keys=True, default=str)
-    return generator.template, generator.system, generator.max_tokens, parameters
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -15,7 +15,7 @@ from pytest_ragcheck.session.terminal import painter, summary_width
 if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import Recorder
-    from pytest_ragcheck.session.suites import SuiteCatalog
+    from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
 __all__ = ["Summary"]
 

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.session.fingerprints import fingerprints
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -87,7 +89,7 @@ class Report:
 
 def fingerprint_of(suite: Suite) -> tuple[str, ...]:
     """Questions and documents in a digest each."""
-    prints = suite.fingerprints()
+    prints = fingerprints(suite)
     return tuple(prints.get(name, "") for name in ("questions", "documents"))
 
 
