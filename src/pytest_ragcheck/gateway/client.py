@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.calls import current_turn, record_call
@@ -20,6 +20,7 @@ from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import REFUSED_KEY, SdkWire, Secrets, endpoint, shown
+from pytest_ragcheck.gateway.trips import Landed, Trip
 from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge
 from pytest_ragcheck.model import Call, Usage
 from pytest_ragcheck.store import Store, digest
@@ -88,7 +89,7 @@ class Gateway:
         self._own_store = Store(None) if store is None or cache is CacheMode.OFF else None
         fresh_since = (time.time() if run_started is None else run_started) if cache is CacheMode.REFRESH else None
         self._claims = Claims(self._own_store or store or Store(None), since=fresh_since)
-        self._flights: Flights[_Landed] = Flights()
+        self._flights: Flights[Landed] = Flights()
         self._warmth = Warmth()
         self._prices = prices or PriceList()
         self._budget = Budget(max_cost)
@@ -176,9 +177,9 @@ class Gateway:
             self._accounts.failed += 1
             raise
         self._accounts.done += 1
-        return _model_reply(landed)
+        return landed.model_reply()
 
-    async def _landed(self, request: ModelRequest, asked: float) -> _Landed:
+    async def _landed(self, request: ModelRequest, asked: float) -> Landed:
         key = request.key(self.endpoint)
         kept = self._claims.lookup(key)
         if kept is not None:
@@ -190,12 +191,12 @@ class Gateway:
         landed, ours = await self._flights.join(key, lambda: self._fly(request, key, asked))
         return landed if ours else self._spared(landed.reply, request, asked)
 
-    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> _Landed:
+    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> Landed:
         self._accounts.spared(kept.usage, kept.cost)
-        return _Landed(kept, self._call(request, kept, asked=asked, cached=True, cost=0.0))
+        return Landed(kept, self._call(request, kept, asked=asked, cached=True, cost=0.0))
 
-    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> _Landed:
-        trip = _Trip(request, key, asked, Attempts(self._retries))
+    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> Landed:
+        trip = Trip(request, key, asked, Attempts(self._retries))
         try:
             async with self._run_limit(trip):
                 if request.shared_tokens() < WARMED_FROM:
@@ -205,7 +206,7 @@ class Gateway:
         finally:
             self._claims.drop(key)
 
-    async def _travel(self, trip: _Trip) -> _Landed:
+    async def _travel(self, trip: Trip) -> Landed:
         """Attempts until one succeeds, another process has the reply, or it is time to give up."""
         number = self._limiter.number()
         while True:
@@ -230,7 +231,7 @@ class Gateway:
             else:
                 await self._back_off(trip, verdict)
 
-    def _claim(self, trip: _Trip, ticket: Ticket) -> StoredReply | None:
+    def _claim(self, trip: Trip, ticket: Ticket) -> StoredReply | None:
         """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
         kept = None
         trip.claimed = self._claims.take(trip.key)
@@ -242,7 +243,7 @@ class Gateway:
             self._limiter.withdraw(ticket)
         return kept
 
-    async def _admit(self, trip: _Trip, number: int) -> Ticket:
+    async def _admit(self, trip: Trip, number: int) -> Ticket:
         request = trip.request
         ticket = await self._limiter.admit(
             priority=request.priority - current_turn(),
@@ -255,7 +256,7 @@ class Gateway:
             self._check_stopped()
         return ticket
 
-    async def _attempt(self, trip: _Trip, ticket: Ticket) -> tuple[Verdict, float]:
+    async def _attempt(self, trip: Trip, ticket: Ticket) -> tuple[Verdict, float]:
         request = trip.request
         body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
         verdict: Verdict | None = None
@@ -291,7 +292,7 @@ class Gateway:
             outcome, tokens = Outcome.SUCCESS, float(_total(verdict.message.usage))
         self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
 
-    def _spent(self, trip: _Trip, verdict: Verdict) -> float:
+    def _spent(self, trip: Trip, verdict: Verdict) -> float:
         """What an attempt cost, for the budget; of one that was given up, its input, which the server may bill."""
         if verdict.message is not None:
             cost = self._prices.cost(verdict.message.model or trip.request.model, verdict.message.usage)
@@ -303,16 +304,16 @@ class Gateway:
             return self._prices.cost(trip.request.model, Usage(input_tokens=trip.request.input_tokens())) or 0.0
         return 0.0
 
-    def _arrived(self, trip: _Trip, verdict: Verdict, latency: float) -> _Landed:
+    def _arrived(self, trip: Trip, verdict: Verdict, latency: float) -> Landed:
         assert verdict.message is not None  # noqa: S101 (the caller has looked)
         message = replace(verdict.message, text=self._secrets.scrub(verdict.message.text))
         reply = StoredReply.of(message, latency=latency, request_id=verdict.request_id, cost=trip.cost)
         self._claims.fulfil(trip.key, reply)
         seen = self._output_tokens.get(trip.request.model, float(message.usage.output_tokens))
         self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens
-        return _Landed(reply, self._call(trip.request, reply, asked=trip.asked, cost=trip.cost, trip=trip))
+        return Landed(reply, self._call(trip.request, reply, asked=trip.asked, cost=trip.cost, trip=trip))
 
-    async def _back_off(self, trip: _Trip, verdict: Verdict) -> None:
+    async def _back_off(self, trip: Trip, verdict: Verdict) -> None:
         """Wait for the next attempt, or raise what this one came to."""
         if verdict.effect is Effect.REFUSED_KEY:
             cause = self._secrets.scrub(verdict.cause)
@@ -322,32 +323,12 @@ class Gateway:
         if verdict.effect is Effect.SPEND_LIMIT:
             self._stop(NotRunError(f"the account's spend limit is reached: {self._secrets.scrub(verdict.cause)}"))
         if pause is None:
-            raise self._failure(trip, verdict)
+            raise trip.failure(verdict, self._secrets.scrub(verdict.cause))
         self._accounts.retries += 1
         trip.backoff += pause
         trip.attempts.spent += pause
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), pause)
-
-    def _failure(self, trip: _Trip, verdict: Verdict) -> MeasurementError:
-        attempts = trip.attempts
-        told = [f"{trip.request.model}: {self._secrets.scrub(verdict.cause)}"]
-        if verdict.effect is Effect.LIMITED and verdict.wait is not None and verdict.wait >= attempts.left:
-            told.append(
-                f"the server says to wait {verdict.wait:g} s, the call's deadline is {attempts.policy.deadline:g} s"
-            )
-        if attempts.made > 1:
-            told.append(f"gave up after {attempts.made} attempts in {attempts.spent:.1f} s")
-        if verdict.request_id:
-            told.append(f"request {verdict.request_id}")
-        return MeasurementError(
-            "; ".join(told),
-            kind=verdict.kind,
-            status=verdict.status,
-            attempts=attempts.made,
-            seconds=round(attempts.spent, 3),
-            request_id=verdict.request_id,
-        )
 
     async def _reserve(self, request: ModelRequest) -> float:
         if self._budget.limit is None:
@@ -363,7 +344,7 @@ class Gateway:
         return cost
 
     @asynccontextmanager
-    async def _run_limit(self, trip: _Trip) -> AsyncIterator[None]:
+    async def _run_limit(self, trip: Trip) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout_at(self._deadline):
                 yield
@@ -397,7 +378,7 @@ class Gateway:
         asked: float,
         cost: float | None,
         cached: bool = False,
-        trip: _Trip | None = None,
+        trip: Trip | None = None,
     ) -> Call:
         spent = trip.attempts.spent if trip else 0.0
         return Call(
@@ -413,41 +394,6 @@ class Gateway:
             cost=cost,
             request_id=reply.request_id,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Landed:
-    reply: StoredReply
-    call: Call
-
-
-@dataclass(slots=True)
-class _Trip:
-    """One call on its way through queue, attempts and back-off."""
-
-    request: ModelRequest
-    key: bytes
-    asked: float
-    attempts: Attempts
-    claimed: bool = False
-    backoff: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    cost: float | None = 0.0
-    last: Verdict | None = None
-
-
-def _model_reply(landed: _Landed) -> ModelReply:
-    reply = landed.reply
-    return ModelReply(
-        text=reply.text,
-        stop_reason=reply.stop_reason,
-        model=reply.model,
-        usage=reply.usage,
-        latency=reply.latency,
-        request_id=reply.request_id,
-        call=landed.call,
-        cached=landed.call.cached,
-    )
 
 
 def _total(usage: Usage) -> int:

@@ -1,0 +1,77 @@
+"""One call on its way, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.gateway.requests import ModelReply
+from pytest_ragcheck.gateway.wire import Effect, Verdict
+from pytest_ragcheck.model import Usage
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.gateway.replies import StoredReply
+    from pytest_ragcheck.gateway.requests import ModelRequest
+    from pytest_ragcheck.gateway.retry import Attempts
+    from pytest_ragcheck.model import Call
+
+__all__ = ["Landed", "Trip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A reply with the call that brought it."""
+
+    reply: StoredReply
+    call: Call
+
+    def model_reply(self) -> ModelReply:
+        """As the one who asked sees it."""
+        reply = self.reply
+        return ModelReply(
+            text=reply.text,
+            stop_reason=reply.stop_reason,
+            model=reply.model,
+            usage=reply.usage,
+            latency=reply.latency,
+            request_id=reply.request_id,
+            call=self.call,
+            cached=self.call.cached,
+        )
+
+
+@dataclass(slots=True)
+class Trip:
+    """One call on its way through queue, attempts and back-off."""
+
+    request: ModelRequest
+    key: bytes
+    asked: float
+    attempts: Attempts
+    claimed: bool = False
+    backoff: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+    last: Verdict | None = None
+
+    def failure(self, verdict: Verdict, cause: str) -> MeasurementError:
+        """What is told of a call that was given up; ``cause`` is the verdict's, without secrets."""
+        attempts = self.attempts
+        told = [f"{self.request.model}: {cause}"]
+        if verdict.effect is Effect.LIMITED and verdict.wait is not None and verdict.wait >= attempts.left:
+            told.append(
+                f"the server says to wait {verdict.wait:g} s, the call's deadline is {attempts.policy.deadline:g} s"
+            )
+        if attempts.made > 1:
+            told.append(f"gave up after {attempts.made} attempts in {attempts.spent:.1f} s")
+        if verdict.request_id:
+            told.append(f"request {verdict.request_id}")
+        return MeasurementError(
+            "; ".join(told),
+            kind=verdict.kind,
+            status=verdict.status,
+            attempts=attempts.made,
+            seconds=round(attempts.spent, 3),
+            request_id=verdict.request_id,
+        )
