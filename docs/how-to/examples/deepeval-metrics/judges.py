@@ -14,10 +14,10 @@ class LocalJudge(DeepEvalBaseLLM):
     def get_model_name(self):
         return "local-judge"
 
-    def generate(self, prompt, schema):
-        raise NotImplementedError
-
     async def a_generate(self, prompt, schema):
+        return self.generate(prompt, schema)
+
+    def generate(self, prompt, schema):
         answer = prompt.rpartition("Actual Output:")[2].strip().partition("\n")[0]
         is_short = len(answer) <= self.longest
         return schema(score=9 if is_short else 4, reason="short" if is_short else "too long")
