@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.report.files import report_path
+from pytest_ragcheck.session.arguments import dollars, positive
 from pytest_ragcheck.session.cluster.target import LOCAL, engine_target
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ragcheck-concurrency",
-        type=_positive,
+        type=positive,
         default=None,
         metavar="N",
         help="Most calls in flight; wins over the configuration's concurrency.",
@@ -116,7 +117,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ragcheck-trials",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="Repeat each question N times, all at once; scores are means over its trials, thresholds are for means.",
@@ -137,7 +138,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ragcheck-max-cost",
-        type=_dollars,
+        type=dollars,
         default=None,
         metavar="USD",
         help="Make no model call that could cost more than what is left of USD; "
@@ -190,26 +191,6 @@ def add_options(parser: pytest.Parser) -> None:
         help="threshold (default): an item below its threshold fails. regression: the run fails where it is worse than "
         "the baseline, beyond noise; items below their thresholds are reported as xfailed. both: either.",
     )
-
-
-def _dollars(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected an amount in US dollars, got {text!r}")
-    return amount
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return number
 
 
 def _names(text: str) -> tuple[str, ...]:

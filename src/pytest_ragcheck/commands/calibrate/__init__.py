@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
 from pytest_ragcheck.commands.output import complain, say
+from pytest_ragcheck.session.arguments import dollars, positive
 
 __all__ = ["add_parser"]
 
@@ -29,25 +29,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="use",
         help="as --ragcheck-cache (default: %(default)s)",
     )
-    parser.add_argument("--concurrency", type=_positive, metavar="N", help="most calls in flight")
-    parser.add_argument("--max-cost", type=_dollars, metavar="USD", help="make no call that could cost more")
+    parser.add_argument("--concurrency", type=positive, metavar="N", help="most calls in flight")
+    parser.add_argument("--max-cost", type=dollars, metavar="USD", help="make no call that could cost more")
     parser.set_defaults(run=_run)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def _dollars(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected an amount in US dollars, got {text!r}")
-    return amount
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.output import complain, say
+from pytest_ragcheck.session.arguments import dollars, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "documents", nargs="*", metavar="DOCUMENTS", help="files, folders and globs (default: the configured ones)"
     )
-    parser.add_argument("-n", "--number", type=_positive, default=20, metavar="N", help="drafts (default: %(default)s)")
+    parser.add_argument("-n", "--number", type=positive, default=20, metavar="N", help="drafts (default: %(default)s)")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("drafts.yaml"), help="a new file (default: %(default)s)"
     )
@@ -53,24 +54,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--model", type=_model, help="anthropic:MODEL (default: the configured generator, else judge, if it is one)"
     )
     parser.add_argument("--plan", action="store_true", help="tell calls, tokens and price, and call nothing")
-    parser.add_argument("--max-cost", type=_dollars, metavar="USD", help="make no call that could go beyond it")
+    parser.add_argument("--max-cost", type=dollars, metavar="USD", help="make no call that could go beyond it")
     parser.set_defaults(run=_run)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def _dollars(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected an amount in US dollars, got {text!r}")
-    return amount
 
 
 def _model(text: str) -> str:
