@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.output import complain, say
 from pytest_ragcheck.session.arguments import dollars, positive
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["add_parser"]
 
