@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from pytest_ragcheck.errors import NotRunError
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "BudgetControl"]
+
+
+class BudgetControl(Protocol):
+    """A :class:`Budget`, or a way to one in another process."""
+
+    @property
+    def limit(self) -> float | None:
+        """US dollars; None: none."""
+
+    async def reserve(self, amount: float) -> None:
+        """See :meth:`Budget.reserve`."""
+
+    def settle(self, reserved: float, spent: float) -> None:
+        """See :meth:`Budget.settle`."""
 
 
 class Budget:

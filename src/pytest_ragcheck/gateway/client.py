@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
-    from pytest_ragcheck.gateway.limiter import Ticket
+    from pytest_ragcheck.gateway.budget import BudgetControl
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
     from pytest_ragcheck.gateway.wire import Wire
 
 __all__ = ["Gateway"]
@@ -47,7 +48,8 @@ class Gateway:
     ``request_timeout``: seconds for one attempt. ``call_deadline``: seconds for all attempts and back-off of a call.
     ``run_deadline``: seconds from now after which nothing is waited for. ``max_cost``: US dollars.
     ``run_clock`` tells the seconds since the run's start, in which calls are told; without one, since now.
-    ``wire``: another way to the API than the SDK with ``base_url`` and ``api_key``.
+    ``wire``: another way to the API than the SDK with ``base_url`` and ``api_key``. ``limiter`` and ``budget``: those
+    that this gateway shares with others, in place of its own.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Gateway:
         retries: RetryPolicy | None = None,
         run_started: float | None = None,
         run_clock: Callable[[], float] | None = None,
+        limiter: AdmissionControl | None = None,
+        budget: BudgetControl | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
@@ -82,7 +86,7 @@ class Gateway:
         self._retries = replace(retries or RetryPolicy(), deadline=call_deadline)
         self._secrets = Secrets([api_key])
         self._wire = wire or SdkWire(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
-        self._limiter = Limiter(
+        self._limiter: AdmissionControl = limiter or Limiter(
             concurrency=concurrency, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
         # Off: nothing is kept, but this run still asks the same thing once.
@@ -92,7 +96,7 @@ class Gateway:
         self._flights: Flights[Landed] = Flights()
         self._warmth = Warmth()
         self._prices = prices or PriceList()
-        self._budget = Budget(max_cost)
+        self._budget: BudgetControl = budget or Budget(max_cost)
         self._accounts = Accounts()
         self._output_tokens: dict[str, float] = {}
         self._stopped = asyncio.Event()
@@ -138,7 +142,7 @@ class Gateway:
         accounts = self._accounts
         return Snapshot(
             in_flight=self._limiter.in_flight,
-            limit=self._limiter.concurrency.places,
+            limit=self._limiter.places,
             queued=self._limiter.queued,
             asked=accounts.asked,
             done=accounts.done,

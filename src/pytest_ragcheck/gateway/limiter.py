@@ -9,14 +9,14 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_ragcheck.gateway.rates import FAMILIES, LONG_WAIT, LearnedRate, Level, Told, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Concurrency", "Limiter", "Outcome", "Ticket"]
+__all__ = ["AdmissionControl", "Concurrency", "Limiter", "Outcome", "Ticket"]
 
 START = 48
 MAXIMUM = 256
@@ -103,6 +103,51 @@ class Concurrency:
             self._cut_at = -math.inf
 
 
+class AdmissionControl(Protocol):
+    """Hands out places in flight: a :class:`Limiter`, or a way to one in another process."""
+
+    @property
+    def places(self) -> int:
+        """Requests that may be in flight."""
+
+    @property
+    def in_flight(self) -> int:
+        """Places that are taken."""
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a place."""
+
+    @property
+    def refusals(self) -> int:
+        """429s so far."""
+
+    def number(self) -> int:
+        """See :meth:`Limiter.number`."""
+
+    async def admit(
+        self, *, priority: int = 0, number: int | None = None, input_tokens: float = 0.0, output_tokens: float = 0.0
+    ) -> Ticket:
+        """See :meth:`Limiter.admit`."""
+
+    def settle(
+        self,
+        ticket: Ticket,
+        outcome: Outcome,
+        *,
+        wait: float | None = None,
+        levels: Mapping[str, Told] | None = None,
+        tokens: float | None = None,
+    ) -> None:
+        """See :meth:`Limiter.settle`."""
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """See :meth:`Limiter.withdraw`."""
+
+    def close(self) -> None:
+        """See :meth:`Limiter.close`."""
+
+
 class Limiter:
     """Hands out places in flight, highest priority first; one event loop.
 
@@ -133,6 +178,11 @@ class Limiter:
         self._waiting: list[tuple[int, int, _Waiter]] = []
         self._order = itertools.count()
         self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def places(self) -> int:
+        """Requests that may be in flight."""
+        return self.concurrency.places
 
     def number(self) -> int:
         """A place in the order of arrival; a retry keeps its call's number, and so goes before later calls."""
