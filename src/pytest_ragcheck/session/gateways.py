@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.store import Store
 
 __all__ = ["Gateways", "model_calls"]
@@ -34,6 +35,8 @@ class Gateways:
         self._wires: dict[str, UserModelWire] = {}
         self.sharing = Sharing()
         """With which other processes of this run limits and budget are shared."""
+        self.limits: SharedLimits | None = None
+        """Limits and a budget that are kept elsewhere, in place of a share of each."""
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
         self.elsewhere: Callable[[], Iterable[Snapshot]] = lambda: ()
@@ -93,6 +96,8 @@ class Gateways:
         cap = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
         seats = self.sharing.seats(cap)
         own: dict[str, Any] = {} if wire is None else {"wire": wire, "base_url": wire.endpoint}
+        if self.limits is not None:
+            own |= self._shared(self.limits, settings, wire, cap)
         return CheckedGateway(
             **own,
             prices=prices,
@@ -104,11 +109,25 @@ class Gateways:
             run_deadline=settings.run_deadline,
             requests_per_minute=self.sharing.rate(settings.requests_per_minute, seats=seats),
             tokens_per_minute=self.sharing.rate(settings.tokens_per_minute, seats=seats),
-            max_cost=self._options.max_cost,
+            max_cost=None if self.limits is not None else self._options.max_cost,
             sharers=lambda: seats * len(self._gateways),
             run_started=self.run_started,
             run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
+
+    @staticmethod
+    def _shared(
+        limits: SharedLimits, settings: Settings, wire: UserModelWire | None, cap: int | None
+    ) -> dict[str, Any]:
+        _, name = _place(settings, wire)
+        limiter = limits.limiter(
+            settings,
+            name,
+            concurrency=cap,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        )
+        return {"limiter": limiter, "budget": limits.budget}
 
 
 def _place(settings: Settings, wire: UserModelWire | None) -> tuple[Path, str]:

@@ -9,10 +9,11 @@ from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, repeats_itself
 from pytest_ragcheck.session.depth import looking_deeper
 from pytest_ragcheck.session.planning import PlannedPipeline
+from pytest_ragcheck.session.shared_limits import Turns
 from pytest_ragcheck.session.systems import keeping_answers, own_system
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.registry import MetricSpec
@@ -36,6 +37,10 @@ class JobMaker:
         self._options = options
         self.sharing = sharing
         """With which other processes limits are shared."""
+        self.limits: SharedLimits | None = None
+        """Limits that are kept elsewhere, in place of a share of each."""
+        self.before_set_up: Callable[[Suite], None] | None = None
+        """Is told of a suite before its documents are embedded."""
         self.suites: list[Suite] = []
         """The suites whose questions got jobs."""
         self.notices: list[str] = []
@@ -85,6 +90,8 @@ class JobMaker:
         is_configured = isinstance(candidate, ConfiguredPipeline)
         if is_configured and not suite.has_own_system:
             reference = suite.pipeline  # tells what is not installed; only then can anything be set up
+            if self.before_set_up is not None:
+                self.before_set_up(suite)
             suite.set_up([entry.question for entry in entries])
             return reference
         if is_configured and suite.settings.answers is not None:
@@ -92,18 +99,24 @@ class JobMaker:
         if self._options.plan:
             self.unforeseen += len(entries)
             return PlannedPipeline()
-        at_once = self.sharing.calls(self.cap(suite))
-        if is_configured:
-            seats = self.sharing.seats(self.cap(suite))
-            rate = self.sharing.rate(suite.settings.requests_per_minute, seats=seats)
-            pipeline = own_system(suite.settings, at_once=at_once, requests_per_minute=rate)
-        else:
-            pipeline = as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once)
+        pipeline = self._own_pipeline(suite, candidate, system, is_configured=is_configured)
         pipeline, notice = keeping_answers(pipeline, suite, self._options, system=system, is_configured=is_configured)
         if notice is not None and notice not in self.notices:
             self.notices.append(notice)
         self.to_close.append(pipeline)
         return pipeline
+
+    def _own_pipeline(self, suite: Suite, candidate: Any, system: str, *, is_configured: bool) -> Pipeline:
+        cap, rate = self.cap(suite), suite.settings.requests_per_minute
+        at_once, limiter = self.sharing.calls(cap), None
+        if self.limits is not None:
+            name = f"{suite.name} answered by {system}"
+            limiter = self.limits.limiter(suite.settings, name, concurrency=cap, requests_per_minute=rate)
+        turns = None if limiter is None or cap is None else Turns(limiter)
+        if not is_configured:
+            return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once, turns=turns)
+        rate = self.sharing.rate(rate, seats=self.sharing.seats(cap))
+        return own_system(suite.settings, at_once=at_once, requests_per_minute=rate, limiter=limiter, turns=turns)
 
     def _trials(self, suite: Suite, pipeline: Pipeline, metrics: Sequence[Metric]) -> int:
         """As many as wanted, but one where all would be the same."""

@@ -14,12 +14,14 @@ from pytest_ragcheck.store import digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_ragcheck.gateway.limiter import AdmissionControl
     from pytest_ragcheck.model import Question
     from pytest_ragcheck.rag.endpoint import HttpEndpoint
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.rag.recorded import RecordedAnswers
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.shared_limits import Turns
     from pytest_ragcheck.session.suites import Suite
 
 __all__ = [
@@ -74,21 +76,35 @@ def without_secrets(settings: Settings) -> str:
     return settings.generator.partition("?")[0] if is_endpoint(settings) else settings.generator
 
 
-def own_system(settings: Settings, *, at_once: int | None, requests_per_minute: float | None) -> Pipeline:
-    """The pipeline of an address or of an object; ConfigurationError where there can be none."""
+def own_system(
+    settings: Settings,
+    *,
+    at_once: int | None,
+    requests_per_minute: float | None,
+    limiter: AdmissionControl | None = None,
+    turns: Turns | None = None,
+) -> Pipeline:
+    """The pipeline of an address or of an object; ConfigurationError where there can be none.
+
+    ``limiter`` of an address and ``turns`` of an object are shared with other processes.
+    """
     from pytest_ragcheck.rag.pipeline import as_pipeline
 
     if is_endpoint(settings):
-        return make_endpoint(settings, concurrency=at_once, requests_per_minute=requests_per_minute)
+        return make_endpoint(settings, concurrency=at_once, requests_per_minute=requests_per_minute, limiter=limiter)
     made = make_named_object(settings)
     try:
-        return as_pipeline(made, timeout=settings.answer_timeout, at_once=at_once, owned=True)
+        return as_pipeline(made, timeout=settings.answer_timeout, at_once=at_once, owned=True, turns=turns)
     except ConfigurationError as problem:
         raise ConfigurationError(f"{settings.origin}: generator = {settings.generator!r}: {problem}") from None
 
 
 def make_endpoint(
-    settings: Settings, *, concurrency: int | None = None, requests_per_minute: float | None = None
+    settings: Settings,
+    *,
+    concurrency: int | None = None,
+    requests_per_minute: float | None = None,
+    limiter: AdmissionControl | None = None,
 ) -> HttpEndpoint:
     """The endpoint; ConfigurationError for what cannot be sent or read."""
     from pytest_ragcheck.rag.endpoint import HttpEndpoint
@@ -101,6 +117,7 @@ def make_endpoint(
             timeout=settings.answer_timeout,
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
+            limiter=limiter,
         )
     except ConfigurationError as problem:
         raise _about_endpoint(settings, problem) from None

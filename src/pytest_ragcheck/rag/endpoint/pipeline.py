@@ -22,7 +22,7 @@ from pytest_ragcheck.rag.endpoint.template import DEFAULT_REQUEST, Address, Head
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_ragcheck.gateway.limiter import Ticket
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
     from pytest_ragcheck.model import Answer, Context, Question
 
 __all__ = ["HttpEndpoint"]
@@ -48,7 +48,8 @@ class HttpEndpoint:
     (``sse``, ``ndjson``); their pieces are put together.
 
     ``timeout``: seconds for one answer, with all attempts: refusals for a rate limit (429), 408, 425, 502, 503, 504 and
-    failed connections are tried again. ``concurrency``: most requests in flight; None finds it.
+    failed connections are tried again. ``concurrency``: most requests in flight; None finds it. ``limiter``: one that
+    it shares with others, in place of its own.
 
     Raises :class:`~pytest_ragcheck.errors.ConfigurationError` for what cannot be sent or read; :meth:`check` looks at
     the environment too.
@@ -69,6 +70,7 @@ class HttpEndpoint:
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
         retries: RetryPolicy | None = None,
+        limiter: AdmissionControl | None = None,
     ) -> None:
         self._method = _one_of("method", method.upper(), METHODS)
         if stream is not None:
@@ -87,7 +89,8 @@ class HttpEndpoint:
         self._retries = replace(retries or RetryPolicy(), deadline=timeout)
         self._concurrency = concurrency
         self._requests_per_minute = requests_per_minute
-        self._limiter: Limiter | None = None
+        self._shared_limiter = limiter
+        self._limiter: AdmissionControl | None = None
         self._client: Client | None = None
         self._secrets = Secrets()
         self._was_there = False
@@ -154,12 +157,14 @@ class HttpEndpoint:
             client, self._client = self._client, None
             await client.close()
 
-    def _opened(self) -> tuple[Client, Limiter]:
+    def _opened(self) -> tuple[Client, AdmissionControl]:
         if self._client is None or self._limiter is None:
             self.check()
             self._secrets = Secrets([*self._headers.secrets(), *self._address.secrets()])
             self._client = Client(through_proxy=not self._address.is_local)
-            self._limiter = Limiter(concurrency=self._concurrency, requests_per_minute=self._requests_per_minute)
+            self._limiter = self._shared_limiter or Limiter(
+                concurrency=self._concurrency, requests_per_minute=self._requests_per_minute
+            )
         return self._client, self._limiter
 
     async def _attempt(
