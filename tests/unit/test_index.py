@@ -9,14 +9,14 @@ from zlib import crc32
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
-from pytest_ragcheck.model import Document
 from pytest_ragcheck.rag import embedding as embedding_module
 from pytest_ragcheck.rag import index as index_module
 from pytest_ragcheck.rag.chunking import chunk_documents
 from pytest_ragcheck.rag.corpus import Corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder
-from pytest_ragcheck.rag.index import INDEXES_KEPT, Index
-from pytest_ragcheck.rag.vectors import approximate_index, nearest, nearly_nearest, recall, stack
+from pytest_ragcheck.rag.index import Index
+from pytest_ragcheck.rag.index_files import INDEXES_KEPT
+from pytest_ragcheck.rag.vectors import approximate_index, map_rows, nearest, nearly_nearest, recall
 from pytest_ragcheck.store import Store, digest
 
 np = pytest.importorskip("numpy")
@@ -58,8 +58,8 @@ class LoggingEmbedder:
 
 
 def corpus(pages):
-    documents = tuple(Document(source=source, text=text) for source, text in sorted(pages.items()))
-    return Corpus(documents, digest(*(part for page in documents for part in (page.source, page.text))).hex())
+    texts = dict(sorted(pages.items()))
+    return Corpus(texts, digest(*(part for page in texts.items() for part in page)).hex())
 
 
 PAGES = {
@@ -152,10 +152,8 @@ def test_a_search_in_a_large_index_is_exact():
     rows[::50] = rows[7]
     queries = np.concatenate([rows[[7, 50]], generator.normal(size=(30, 64)).astype(np.float32)])
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    index = faiss.IndexFlatIP(64)
-    index.add(rows)
     for top_k in (1, 5, 60, 150):
-        for query, hits in zip(queries, nearest(index, queries, top_k), strict=True):
+        for query, hits in zip(queries, nearest(rows, queries, top_k), strict=True):
             order, scores = exact(rows, query, top_k)
             assert [row for row, _ in hits] == order
             assert [score for _, score in hits] == pytest.approx(scores, abs=1e-12)
@@ -173,9 +171,7 @@ def many_vectors(count, dimensions=32):
 
 
 def test_an_approximate_search_finds_most_and_scores_exactly():
-    rows, queries = many_vectors(6_000), many_vectors(6_100)[6_000:]
-    flat = stack([rows[:2_500], rows[2_500:]])
-    assert flat.ntotal == 6_000
+    flat, queries = many_vectors(6_000), many_vectors(6_100)[6_000:]
     approximate = approximate_index(flat)
     assert approximate.nlist > 1
     assert approximate.nprobe < approximate.nlist / 2
@@ -194,7 +190,7 @@ def test_recall_counts_what_was_found():
 
 
 def test_a_few_rows_can_be_searched_approximately_too():
-    flat = stack([many_vectors(3)])
+    flat = many_vectors(3)
     assert len(nearly_nearest(flat, approximate_index(flat), many_vectors(2), 10)[0]) == 3
 
 
@@ -257,7 +253,7 @@ def test_the_same_question_twice_is_searched_once_and_answered_twice(place):
 
 
 def test_it_is_built_once_and_then_mapped_into_memory(place, monkeypatch):
-    index, embedder = place.open()
+    index, embedder = place.open(exact_up_to=10)
     assert not place.folder.exists()
     index.search("Topic1 a", 3)
     assert index.built
@@ -267,11 +263,15 @@ def test_it_is_built_once_and_then_mapped_into_memory(place, monkeypatch):
     read_index = faiss.read_index
     monkeypatch.setattr(faiss, "read_index", lambda name, flag: flags.append(flag) or read_index(name, flag))
     monkeypatch.setattr(faiss, "write_index", None)
-    again, embedder = place.open()
+    again, embedder = place.open(exact_up_to=10)
     again.search("Topic1 another", 3)
     assert not again.built
     assert embedder.texts == ["Topic1 another"]
     assert flags == [faiss.IO_FLAG_MMAP_IFC]
+    rows = map_rows(again._files.path("vectors.float32"), len(again.chunks))
+    assert (rows == vectors([chunk.text for chunk in again.chunks])).all()
+    assert not rows.flags.owndata
+    assert not rows.flags.writeable
 
 
 def test_making_ready_does_all_but_the_search(place):
@@ -293,7 +293,7 @@ def test_known_searches_need_neither_faiss_nor_vectors(place, monkeypatch):
     questions = ["Topic1 a", "Topic2 b"]
     found = index.search_many(questions, 3)
     (folder,) = place.indexes()
-    (folder / "vectors.faiss").unlink()
+    (folder / "vectors.float32").unlink()
     monkeypatch.setitem(sys.modules, "faiss", None)
     again, embedder = place.open()
     again.make_ready(questions, 3)
@@ -323,7 +323,7 @@ def remove(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
-@pytest.mark.parametrize("name", ["chunks.json", "vectors.faiss", "manifest.json"])
+@pytest.mark.parametrize("name", ["chunks.table", "vectors.float32", "manifest.json"])
 def test_a_damaged_index_is_built_again_without_embedding_again(place, name, damage):
     index, _ = place.open()
     found = index.search("Topic1 a", 3)
@@ -340,7 +340,7 @@ def test_a_damaged_index_is_built_again_without_embedding_again(place, name, dam
     assert place.indexes() == [folder]
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"chunks.json": 5}', '{"chunks.json": null}'])
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"chunks.table": 5}', '{"chunks.table": null}'])
 def test_a_manifest_of_another_shape_is_a_damaged_one(place, content):
     index, _ = place.open()
     index.search("Topic1 a", 3)
@@ -393,7 +393,7 @@ def test_a_new_index_is_kept_even_where_the_clock_was_set_back(place):
 def test_what_a_killed_builder_left_is_removed(place):
     left = place.folder / "building-abc"
     left.mkdir(parents=True)
-    (left / "vectors.faiss").write_bytes(b"half")
+    (left / "vectors.float32").write_bytes(b"half")
     index, _ = place.open()
     _ = index.chunks
     assert place.indexes() == [place.folder / index.fingerprint[:32]]
@@ -427,7 +427,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(place):
 def test_faiss_that_cannot_write_is_told_in_one_line(place, monkeypatch):
     write_index = faiss.write_index
     monkeypatch.setattr(faiss, "write_index", lambda index, name: write_index(index, f"{name}/no/such/folder"))
-    index, _ = place.open()
+    index, _ = place.open(exact_up_to=10)
     with pytest.raises(ConfigurationError, match=r"the index cannot be written \(") as caught:
         _ = index.chunks
     assert "\n" not in str(caught.value)
@@ -490,7 +490,7 @@ def test_two_processes_build_one_index(tmp_path):
     folder = tmp_path / "state" / "index"
     wait_for(lambda: len(list((tmp_path / "state").glob("ready-*"))) == 2, processes)
     wait_for(lambda: list(folder.glob("in-*")), processes)
-    assert not list(folder.glob("*/chunks.json"))
+    assert not list(folder.glob("*/chunks.table"))
     (folder / "go").touch()
     shown = [process.communicate(timeout=60) for process in processes]
     assert [error for _, error in shown] == ["", ""]

@@ -6,7 +6,7 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Self, overload
+from typing import BinaryIO, Self, overload
 
 from pytest_ragcheck.model import Chunk
 
@@ -60,19 +60,23 @@ class ChunkTable(Sequence[Chunk]):
             id=f"{source}#{start}-{end}", text=self._texts[source][start:end], source=source, start=start, end=end
         )
 
-    def dump(self) -> str:
-        """As JSON, without the texts."""
-        columns = {"documents": self._documents, "starts": self._starts, "ends": self._ends}
-        return json.dumps({"sources": self._sources} | {name: list(column) for name, column in columns.items()})
+    def dump(self, file: BinaryIO) -> None:
+        """Write the places, without the texts: a line of JSON, then a column of numbers after the other."""
+        head = {"sources": self._sources, "chunks": len(self)}
+        file.write(json.dumps(head).encode() + b"\n")
+        file.writelines(self._columns)
 
     @classmethod
-    def load(cls, encoded: str, texts: Mapping[str, str]) -> Self:
-        """What :meth:`dump` made; ValueError, TypeError or KeyError where it is something else."""
-        plain = json.loads(encoded)
+    def load(cls, file: BinaryIO, texts: Mapping[str, str]) -> Self:
+        """What :meth:`dump` wrote; ValueError, TypeError, KeyError or EOFError where it is something else."""
+        head = json.loads(file.readline())
         table = cls(texts)
-        table._sources = [str(source) for source in plain["sources"]]
+        table._sources = [str(source) for source in head["sources"]]
         table._numbers = {source: number for number, source in enumerate(table._sources)}
-        table._documents = array("q", plain["documents"])
-        table._starts = array("q", plain["starts"])
-        table._ends = array("q", plain["ends"])
+        for column in table._columns:
+            column.fromfile(file, head["chunks"])
         return table
+
+    @property
+    def _columns(self) -> tuple[array[int], ...]:
+        return self._documents, self._starts, self._ends

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Document
+from pytest_ragcheck.rag.document_texts import DocumentTexts
 from pytest_ragcheck.rag.ingestion import EXTRACTION_VERSION, document_of, document_source, find_documents, read_content
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import digest, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_ragcheck.store import Store
@@ -24,40 +26,42 @@ _PLAIN_TEXT = frozenset({".md", ".markdown", ".txt"})
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in the order of their sources, and a digest of their sources and texts."""
+    """Documents in the order of their sources: each one's text by its source, and a digest of sources and texts."""
 
-    documents: tuple[Document, ...]
+    texts: Mapping[str, str]
     fingerprint: str
 
-    @cached_property
-    def texts(self) -> Mapping[str, str]:
-        """Each document's text by its source."""
-        return {document.source: document.text for document in self.documents}
+    @property
+    def documents(self) -> Iterator[Document]:
+        """The documents, one at a time."""
+        return (Document(source=source, text=text) for source, text in self.texts.items())
 
 
 def read_corpus(patterns: Sequence[str], root: Path, store: Store) -> Corpus:
     """Read every document that ``patterns`` name, relative to ``root``.
 
-    The text of HTML and PDF files comes from the store while the file is unchanged.
+    The text of HTML and PDF files comes from the store while the file is unchanged. A large corpus is not held in
+    memory: its texts are read again when they are asked for, see :class:`DocumentTexts`; ``store`` must then be open.
     Raises ConfigurationError for a pattern that matches nothing, DocumentError for an unreadable file.
     """
-    documents = tuple(_read(path, document_source(path, root), store) for path in find_documents(patterns, root))
-    parts = (part for document in documents for part in (document.source, document.text))
-    return Corpus(documents, digest(str(EXTRACTION_VERSION), *parts).hex())
+    paths = {document_source(path, root): path for path in find_documents(patterns, root)}
+    texts = DocumentTexts({source: partial(_read, path, source, store) for source, path in paths.items()})
+    parts = (part for document in texts.items() for part in document)
+    return Corpus(texts, digest_of(chain([str(EXTRACTION_VERSION)], parts)).hex())
 
 
-def _read(path: Path, source: str, store: Store) -> Document:
+def _read(path: Path, source: str, store: Store) -> str:
     content = read_content(path, source)
     kind = path.suffix.lower()
     if kind in _PLAIN_TEXT:
-        return document_of(content, source)
+        return document_of(content, source).text
     key = digest(str(EXTRACTION_VERSION), kind, _reader(kind), content)
     stored = store.get(_STORE_KIND, key)
     if stored is not None:
-        return Document(source=source, text=stored.decode("utf-8"))
-    document = document_of(content, source)
-    store.put(_STORE_KIND, key, document.text.encode("utf-8"))
-    return document
+        return stored.decode("utf-8")
+    text = document_of(content, source).text
+    store.put(_STORE_KIND, key, text.encode("utf-8"))
+    return text
 
 
 def _reader(kind: str) -> str:

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.errors import ConfigurationError, DocumentError
 from pytest_ragcheck.model import Context
 from pytest_ragcheck.rag.chunk_table import ChunkTable
 from pytest_ragcheck.rag.chunking import CHUNKING_VERSION, chunk_documents
+from pytest_ragcheck.rag.index_files import IndexFiles
 from pytest_ragcheck.rag.limits import EXACT_UP_TO
 from pytest_ragcheck.rag.vectors import (
     approximate_index,
     import_faiss,
     map_index,
+    map_rows,
     nearest,
     nearly_nearest,
     recall,
-    stack,
 )
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pytest_ragcheck.model import Chunk
     from pytest_ragcheck.rag.corpus import Corpus
@@ -39,19 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Index"]
 
-INDEX_VERSION = 2
-INDEXES_KEPT = 5
+INDEX_VERSION = 3
 _QUERIES_CHECKED = 32
 _SEARCH_KIND = "search"
-_DRAFT = "building-"
-_MANIFEST = "manifest.json"
-_CHUNKS = "chunks.json"
-_VECTORS = "vectors.faiss"
+_CHUNKS = "chunks.table"
+_VECTORS = "vectors.float32"
 _LISTS = "lists.faiss"
 
 
 class Index:
-    """Chunks of documents in a FAISS inner-product index over unit vectors: scores are cosines.
+    """Chunks of documents and their vectors of unit length, searched by FAISS: scores are cosines.
 
     Nothing is read or built before it is needed; searches that the store answers need the chunks, and neither
     vectors nor FAISS. What is damaged or incomplete on disk is built again when it is needed. ``folder`` is
@@ -102,10 +95,10 @@ class Index:
         """All chunks, in the order of the documents."""
         chunks = self._read_chunks()
         if chunks is None:
-            self._build_unless_whole(_CHUNKS)
+            self._files.build_unless_whole(_CHUNKS, self._build)
             chunks = self._read_chunks()
         if chunks is None:
-            raise self._unreadable()
+            raise self._files.unreadable()
         return chunks
 
     @property
@@ -145,7 +138,7 @@ class Index:
             fresh = {keys[text]: json.dumps(hits).encode() for text, hits in zip(missing, found, strict=True)}
             self._store.put_many(_SEARCH_KIND, fresh)
             known |= fresh
-        return [self._contexts(json.loads(known[keys[text]])) for text in texts]
+        return self._contexts([json.loads(known[keys[text]]) for text in texts])
 
     def search_deeper(self, text: str, depth: int) -> tuple[Context, ...]:
         """Like :meth:`search`, only to tell where something stands: counts neither as a search nor as one reused."""
@@ -170,80 +163,59 @@ class Index:
         self.recall = recall(nearest(self._vectors, checked, top_k), found[: len(checked)])
         return found
 
-    def _contexts(self, hits: Sequence[tuple[int, float]]) -> tuple[Context, ...]:
-        chunks = self.chunks
-        return tuple(
-            Context(
-                text=chunks[row].text,
-                rank=rank,
-                score=score,
-                source=chunks[row].source,
-                start=chunks[row].start,
-                end=chunks[row].end,
-                chunk_id=chunks[row].id,
-            )
-            for rank, (row, score) in enumerate(hits, start=1)
-        )
+    def _contexts(self, found: Sequence[Hits]) -> list[tuple[Context, ...]]:
+        rows = sorted({row for hits in found for row, _ in hits})  # so that no document is read twice
+        chunks = {row: self.chunks[row] for row in rows}
+        return [
+            tuple(_context(chunks[row], rank, score) for rank, (row, score) in enumerate(hits, start=1))
+            for hits in found
+        ]
 
     @cached_property
-    def _place(self) -> Path:
-        return self._folder / self.fingerprint[:32]
+    def _files(self) -> IndexFiles:
+        return IndexFiles(self._folder, self.fingerprint[:32])
 
     @cached_property
     def _vectors(self) -> Any:
-        return self._mapped(_VECTORS)
+        return map_rows(self._whole(_VECTORS), len(self.chunks))
 
     @cached_property
     def _lists(self) -> Any:
-        return self._mapped(_LISTS)
+        return map_index(self._whole(_LISTS))
 
-    def _mapped(self, name: str) -> Any:
+    def _whole(self, name: str) -> Path:
         _ = self.chunks
-        if not _is_whole(self._place, name):
-            self._build_unless_whole(name)
-        if not _is_whole(self._place, name):
-            raise self._unreadable()
-        return map_index(self._place / name)
+        if not self._files.is_whole(name):
+            self._files.build_unless_whole(name, self._build)
+        if not self._files.is_whole(name):
+            raise self._files.unreadable()
+        return self._files.path(name)
 
     def _read_chunks(self) -> ChunkTable | None:
         """The chunks, or None where their file is missing or damaged."""
-        if not _is_whole(self._place, _CHUNKS):
+        if not self._files.is_whole(_CHUNKS):
             return None
         try:
-            return ChunkTable.load((self._place / _CHUNKS).read_text(encoding="utf-8"), self._corpus.texts)
-        except (OSError, ValueError, TypeError, KeyError):
+            with self._files.path(_CHUNKS).open("rb") as file:
+                return ChunkTable.load(file, self._corpus.texts)
+        except (OSError, ValueError, TypeError, KeyError, EOFError):
             return None
 
-    def _build_unless_whole(self, name: str) -> None:
-        """Build under the lock, unless another process did so meanwhile."""
-        from filelock import FileLock
-
-        lock = FileLock(self._folder / "build.lock")
-        with _writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
-            if not _is_whole(self._place, name):
-                self._drop_drafts()
-                self._build()
-                self._drop_oldest()
-        finally:
-            lock.release()
-
-    def _unreadable(self) -> DocumentError:
-        return DocumentError(f"{self._place}: the index cannot be read back; is the disk full?")
-
-    def _build(self) -> None:
+    def _build(self, draft: Path) -> None:
         faiss = import_faiss()
         chunks = ChunkTable(self._corpus.texts)
-        vectors = stack(self._embedder.embed_in_batches(self._texts_noted_in(chunks)))
-        indexes = {_VECTORS: vectors}
+        vectors = draft / _VECTORS
+        with self._files.writing():
+            vectors.touch()
+        for rows in self._embedder.embed_in_batches(self._texts_noted_in(chunks)):
+            with self._files.writing(), vectors.open("ab") as file:
+                file.write(rows.data)
+        with self._files.writing(), (draft / _CHUNKS).open("wb") as file:
+            chunks.dump(file)
         if len(chunks) > self._exact_up_to:
-            indexes[_LISTS] = approximate_index(vectors)
-        with _writing(self._folder), self._draft() as draft:
-            (draft / _CHUNKS).write_text(chunks.dump(), encoding="utf-8")
-            for name, index in indexes.items():
-                faiss.write_index(index, str(draft / name))
+            lists = approximate_index(map_rows(vectors, len(chunks)))
+            with self._files.writing():
+                faiss.write_index(lists, str(draft / _LISTS))
         self.built = True
 
     def _texts_noted_in(self, table: ChunkTable) -> Iterator[str]:
@@ -251,52 +223,14 @@ class Index:
             table.append(chunk)
             yield chunk.text
 
-    @contextmanager
-    def _draft(self) -> Iterator[Path]:
-        """A folder that takes the index's place, in one step, when all is in it."""
-        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self._folder))
-        try:
-            yield draft
-            digests = {path.name: _file_digest(path) for path in draft.iterdir()}
-            (draft / _MANIFEST).write_text(json.dumps(digests), encoding="utf-8")
-            if self._place.exists():
-                shutil.rmtree(self._place)
-            draft.rename(self._place)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
-    def _drop_drafts(self) -> None:
-        """Remove what builders left that were killed; a living one would hold the lock."""
-        for draft in self._folder.glob(f"{_DRAFT}*"):
-            shutil.rmtree(draft, ignore_errors=True)
-
-    def _drop_oldest(self) -> None:
-        """Keep the indexes of the last few states of the documents; their embeddings are in the store anyway."""
-        others = [path.parent for path in self._folder.glob(f"*/{_MANIFEST}") if path.parent != self._place]
-        by_age = sorted(others, key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
-        for old in by_age[INDEXES_KEPT - 1 :]:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError) as problem:  # FAISS raises RuntimeError where a file cannot be written
-        cause = (problem.strerror if isinstance(problem, OSError) else None) or str(problem).partition("\n")[0]
-        raise ConfigurationError(
-            f"{folder}: the index cannot be written ({cause}); make room, and make the folder writable"
-        ) from problem
-
-
-def _is_whole(place: Path, name: str) -> bool:
-    try:
-        digests = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
-        return bool(_file_digest(place / name) == digests[name])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _context(chunk: Chunk, rank: int, score: float) -> Context:
+    return Context(
+        text=chunk.text,
+        rank=rank,
+        score=score,
+        source=chunk.source,
+        start=chunk.start,
+        end=chunk.end,
+        chunk_id=chunk.id,
+    )

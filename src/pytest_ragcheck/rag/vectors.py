@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Hits", "approximate_index", "import_faiss", "map_index", "nearest", "nearly_nearest", "recall", "stack"]
+__all__ = [
+    "Hits",
+    "approximate_index",
+    "import_faiss",
+    "map_index",
+    "map_rows",
+    "nearest",
+    "nearly_nearest",
+    "recall",
+]
 
 Hits = list[tuple[int, float]]
 """Rows with their scores, best first."""
@@ -22,7 +31,8 @@ _CANDIDATES_PER_HIT = 4
 _LEAST_CANDIDATES = 40
 _LISTS_PER_ROOT = 4
 """FAISS's guidelines: 4 to 16 times the square root of the number of vectors."""
-_TRAINING_PER_LIST = 64
+_TRAINING_PER_LIST = 40
+"""FAISS asks for 39 or more; they are what takes most memory while an approximate index is built."""
 _ROWS_AT_ONCE = 65_536
 WANTED_RECALL = 0.99
 """Of a sample of chunks looked up among all chunks; the least number of probed lists that reaches it is taken."""
@@ -48,68 +58,74 @@ def map_index(path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def stack(batches: Iterable[Any]) -> Any:
-    """A flat inner-product index over all rows of all ``batches``; one batch at a time is held beside it."""
-    faiss = import_faiss()
-    index = None
-    for vectors in batches:
-        index = faiss.IndexFlatIP(vectors.shape[1]) if index is None else index
-        index.add(vectors)
-    return faiss.IndexFlatIP(0) if index is None else index
+def map_rows(path: Path, count: int) -> Any:
+    """The ``count`` rows of a file of float32 numbers without a header, mapped into memory, not to be written to.
 
-
-def nearest(index: Any, queries: Any, top_k: int) -> list[Hits]:
-    """For each query the ``top_k`` rows of a flat inner-product index with the highest scores, best first.
-
-    Exact: as if every row were scored in double precision; equal scores stand in the order of the rows.
+    ValueError where the file does not hold as many rows of one length.
     """
-    wanted = min(top_k, index.ntotal)
+    import numpy as np
+
+    if not count:
+        return np.empty((0, 0), dtype=np.float32)
+    return np.asarray(np.memmap(path, dtype=np.float32, mode="r")).reshape(count, -1)
+
+
+def nearest(rows: Any, queries: Any, top_k: int) -> list[Hits]:
+    """For each query the ``top_k`` of ``rows`` with the highest inner products, best first.
+
+    Both are float32 arrays, a vector in each row. Exact: as if every row were scored in double precision; equal scores
+    stand in the order of the rows.
+    """
+    faiss = import_faiss()
+    count = len(rows)
+    wanted = min(top_k, count)
     found: list[Hits] = [[] for _ in queries]
-    open_queries = list(range(len(queries)))
-    width = min(wanted + _SPARE_CANDIDATES, index.ntotal)
+    open_queries = list(range(len(queries))) if count else []
+    width = min(wanted + _SPARE_CANDIDATES, count)
     while open_queries:
-        rough, rows = index.search(queries[open_queries], width)
+        rough, numbers = faiss.knn(queries[open_queries], rows, width, metric=faiss.METRIC_INNER_PRODUCT)
         undecided = []
-        for query, rough_scores, candidates in zip(open_queries, rough, rows, strict=True):
-            hits = _rescored(index, queries[query], candidates)[:wanted]
-            if width < index.ntotal and rough_scores[-1] >= hits[-1][1] - _ROUGHNESS:
+        for query, rough_scores, candidates in zip(open_queries, rough, numbers, strict=True):
+            hits = _rescored(rows, queries[query], candidates)[:wanted]
+            if width < count and rough_scores[-1] >= hits[-1][1] - _ROUGHNESS:
                 undecided.append(query)  # a row that was not looked at may belong among them
             else:
                 found[query] = hits
         open_queries = undecided
-        width = min(2 * width, index.ntotal)
+        width = min(2 * width, count)
     return found
 
 
-def nearly_nearest(flat: Any, approximate: Any, queries: Any, top_k: int) -> list[Hits]:
+def nearly_nearest(rows: Any, approximate: Any, queries: Any, top_k: int) -> list[Hits]:
     """Like :func:`nearest`, among the candidates that an :func:`approximate_index` over the same rows finds.
 
     The scores are exact; a row may be missed.
     """
-    width = min(max(_CANDIDATES_PER_HIT * top_k, _LEAST_CANDIDATES), flat.ntotal)
-    _, rows = approximate.search(queries, width)
+    width = min(max(_CANDIDATES_PER_HIT * top_k, _LEAST_CANDIDATES), len(rows))
+    _, numbers = approximate.search(queries, width)
     return [
-        _rescored(flat, query, candidates[candidates >= 0])[:top_k]
-        for query, candidates in zip(queries, rows, strict=True)
+        _rescored(rows, query, candidates[candidates >= 0])[:top_k]
+        for query, candidates in zip(queries, numbers, strict=True)
     ]
 
 
-def approximate_index(flat: Any) -> Any:
-    """An inverted-file index (IVF, 8 bits a dimension) over the rows of a flat one.
+def approximate_index(rows: Any) -> Any:
+    """An inverted-file index (IVF, 8 bits a dimension) over the vectors in ``rows``.
 
     It probes as few lists as give a recall of :data:`WANTED_RECALL` for a sample of the rows. The same rows give
     the same index.
     """
     faiss = import_faiss()
-    lists = max(1, min(int(_LISTS_PER_ROOT * flat.ntotal**0.5), flat.ntotal // _TRAINING_PER_LIST))
-    quantizer = faiss.IndexFlatIP(flat.d)
+    count, dimensions = rows.shape
+    lists = max(1, min(int(_LISTS_PER_ROOT * count**0.5), count // _TRAINING_PER_LIST))
+    quantizer = faiss.IndexFlatIP(dimensions)
     index = faiss.IndexIVFScalarQuantizer(
-        quantizer, flat.d, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        quantizer, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    index.train(flat.reconstruct_batch(_spread(flat.ntotal, lists * _TRAINING_PER_LIST)))
-    for start in range(0, flat.ntotal, _ROWS_AT_ONCE):
-        index.add(flat.reconstruct_n(start, min(_ROWS_AT_ONCE, flat.ntotal - start)))
-    index.nprobe = _probes(flat, index)
+    index.train(rows[_spread(count, lists * _TRAINING_PER_LIST)])
+    for start in range(0, count, _ROWS_AT_ONCE):
+        index.add(rows[start : start + _ROWS_AT_ONCE])
+    index.nprobe = _probes(rows, index)
     return index
 
 
@@ -122,27 +138,27 @@ def recall(exact: Sequence[Hits], found: Sequence[Hits]) -> float:
     return both / wanted if wanted else 1.0
 
 
-def _probes(flat: Any, index: Any) -> int:
+def _probes(rows: Any, index: Any) -> int:
     """The least power of two (or all lists) that reaches the wanted recall."""
-    queries = flat.reconstruct_batch(_spread(flat.ntotal, _SAMPLE))
-    exact = nearest(flat, queries, _SAMPLE_TOP_K)
+    queries = rows[_spread(len(rows), _SAMPLE)]
+    exact = nearest(rows, queries, _SAMPLE_TOP_K)
     probes = 1
     while probes < index.nlist:
         index.nprobe = probes
-        if recall(exact, nearly_nearest(flat, index, queries, _SAMPLE_TOP_K)) >= WANTED_RECALL:
+        if recall(exact, nearly_nearest(rows, index, queries, _SAMPLE_TOP_K)) >= WANTED_RECALL:
             return probes
         probes *= 2
     return int(index.nlist)
 
 
-def _spread(rows: int, wanted: int) -> Any:
-    """At most ``wanted`` row numbers, evenly over all rows."""
+def _spread(count: int, wanted: int) -> Any:
+    """At most ``wanted`` row numbers, evenly over ``count`` rows."""
     import numpy as np
 
-    return np.unique(np.linspace(0, rows - 1, num=min(rows, wanted)).astype(np.int64))
+    return np.unique(np.linspace(0, count - 1, num=min(count, wanted)).astype(np.int64))
 
 
-def _rescored(index: Any, query: Any, candidates: Any) -> Hits:
-    vectors = index.reconstruct_batch(candidates).astype("float64")
+def _rescored(rows: Any, query: Any, candidates: Any) -> Hits:
+    vectors = rows[candidates].astype("float64")
     scores = (vectors * query.astype("float64")).sum(axis=1)
     return sorted(zip(candidates.tolist(), scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))

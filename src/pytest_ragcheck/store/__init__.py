@@ -9,7 +9,7 @@ expire, and a claim whose owner has ended counts for nothing.
 """
 
 from pytest_ragcheck.store.owners import process_identity
-from pytest_ragcheck.store.places import digest, state_folder
+from pytest_ragcheck.store.places import digest, digest_of, state_folder
 from pytest_ragcheck.store.store import Store, StoreSize
 
-__all__ = ["Store", "StoreSize", "digest", "process_identity", "state_folder"]
+__all__ = ["Store", "StoreSize", "digest", "digest_of", "process_identity", "state_folder"]

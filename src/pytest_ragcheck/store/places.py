@@ -6,13 +6,19 @@ import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["digest", "state_folder"]
+__all__ = ["digest", "digest_of", "state_folder"]
 
 
 def digest(*parts: str | bytes) -> bytes:
     """SHA-256 over the parts and their lengths, so that no two lists of parts look alike."""
+    return digest_of(parts)
+
+
+def digest_of(parts: Iterable[str | bytes]) -> bytes:
+    """Like :func:`digest`, for more parts than memory should hold at a time."""
     state = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

@@ -92,7 +92,7 @@ def _documents(settings: Settings, findings: list[Finding]) -> Mapping[str, str]
         # What was extracted from PDF files is in the store, if there is one; a check makes none.
         path = settings.root / ".ragcheck" / "cache.sqlite"
         with Store(path if path.is_file() else None) as store:
-            return read_corpus(settings.documents, settings.root, store).texts
+            return dict(read_corpus(settings.documents, settings.root, store).texts)  # the store is closed then
     except ConfigurationError as problem:
         findings.append(of_error(ConfigurationError(f"{settings.origin}: {problem}"), "documents", fallback=""))
     except (DocumentError, MissingExtraError) as problem:
