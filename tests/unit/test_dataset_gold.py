@@ -198,3 +198,28 @@ def test_a_handbook_s_rows_from_file_to_spans(tmp_path):
         [("handbook/leave.md", "25 days\nof annual leave"), ("handbook/benefits.md", "25 days of annual leave")],
         [("handbook/leave.md", "Everyone gets a coat.")],
     ]
+
+
+def test_each_document_is_asked_for_once_for_all_quotes_that_name_none():
+    """Where the texts are too many for memory, asking for one is reading a file."""
+
+    class Counted(dict):
+        asked = 0
+
+        def __getitem__(self, source):
+            Counted.asked += 1
+            return super().__getitem__(source)
+
+        def items(self):
+            return ((source, self[source]) for source in self)
+
+    documents = Counted({f"page-{number}.md": f"Fact {number}.\n\nEnd of {number}." for number in range(50)})
+    quotes = [f"Fact {number}." for number in range(50)] + [f"{number}. End of {number}." for number in range(50)]
+    questions = [
+        Question(id=quote, question="q?", gold=((Passage(text=quote), Passage(source="page-7.md")),))
+        for quote in quotes
+    ]
+    after = resolve_gold(questions, documents)
+    assert [question.gold[0][0].source for question in after] == [f"page-{number}.md" for number in range(50)] * 2
+    assert len({id(question.gold[0][1]) for question in after}) == 1
+    assert documents.asked < 2 * len(documents) + 3 * len(quotes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ _LEAST_WORDS_NEAR = 3
 _NAMED = 3
 _AROUND = 40
 _LONGEST_PATH = 300
+_SPACED_HELD = 256
 
 
 def resolve_gold(questions: Sequence[Question], documents: Mapping[str, str]) -> tuple[Question, ...]:
@@ -37,7 +39,7 @@ def resolve_gold(questions: Sequence[Question], documents: Mapping[str, str]) ->
         DatasetError: a document is not there, offsets are outside of it, or a quote is not in it.
 
     """
-    corpus = _Corpus(documents)
+    corpus = _Corpus(documents, questions)
     return tuple(replace(question, gold=_resolved(question, corpus)) for question in questions)
 
 
@@ -54,7 +56,7 @@ def resolve_sound_gold(
     questions: Sequence[Question], documents: Mapping[str, str]
 ) -> tuple[tuple[Question, ...], tuple[GoldFault, ...]]:
     """As :func:`resolve_gold`, but what cannot be tied to the documents is left out, and told for each passage."""
-    corpus = _Corpus(documents)
+    corpus = _Corpus(documents, questions)
     faults: list[GoldFault] = []
     resolved = [replace(question, gold=_resolved(question, corpus, faults)) for question in questions]
     return tuple(resolved), tuple(faults)
@@ -86,7 +88,7 @@ def _places(passage: Passage, corpus: _Corpus, place: Place, label: str) -> Iter
         if passage.start is not None and passage.end is not None:
             return [_span(passage, source, content, place, label)]
         if passage.text is None or passage.text == content:
-            return [Passage(source=source, text=content)]
+            return [corpus.whole(source)]
     return _quoted(passage.text or "", source, corpus, place, label)
 
 
@@ -106,9 +108,8 @@ def _span(passage: Passage, source: str, content: str, place: Place, label: str)
 
 
 def _quoted(quote: str, source: str | None, corpus: _Corpus, place: Place, label: str) -> list[Passage]:
-    sources = list(corpus.documents) if source is None else [source]
     found = []
-    for candidate in corpus.holding(quote, sources):
+    for candidate in corpus.holding(quote, source):
         content = corpus.documents[candidate]
         for start, end in _occurrences(quote, content):
             found.append(Passage(source=candidate, start=start, end=end, text=content[start:end]))
@@ -116,6 +117,7 @@ def _quoted(quote: str, source: str | None, corpus: _Corpus, place: Place, label
                 problem = f"the quote {shown(quote)} occurs more than {_MOST_OCCURRENCES:,} times; quote more words"
                 raise place.error(problem, label)
     if not found:
+        sources = list(corpus.documents) if source is None else [source]
         raise corpus.missing_quote(quote, sources, place, label)
     return found
 
@@ -133,12 +135,20 @@ def _occurrences(quote: str, content: str) -> Iterator[tuple[int, int]]:
 
 
 class _Corpus:
-    """The documents with what is computed from them once: their texts with single spaces, their paths' ends."""
+    """The documents with what is computed from them once: which hold what is quoted, their paths' ends.
 
-    def __init__(self, documents: Mapping[str, str]) -> None:
+    Asking ``documents`` for a text may be reading it from disk, so that each is asked for once for all quotes that may
+    stand in any of them.
+    """
+
+    def __init__(self, documents: Mapping[str, str], questions: Iterable[Question]) -> None:
         self.documents = documents
-        self._spaced: dict[str, str] = {}
+        self._words = lru_cache(maxsize=_SPACED_HELD)(self._with_single_spaces)
         self._keys: dict[str, str] = {}
+        self._whole: dict[str, Passage] = {}
+        passages = (passage for question in questions for group in question.gold for passage in group)
+        quotes = dict.fromkeys(passage.text or "" for passage in passages if passage.source is None)
+        self._holding_anywhere = self._found(quotes)
 
     def key(self, source: str, place: Place, label: str) -> str:
         """The path in the documents that ``source`` means."""
@@ -165,16 +175,36 @@ class _Corpus:
         near = near or [by_name[name] for name in get_close_matches(PurePosixPath(source).name, by_name, n=1)]
         return f"; did you mean {near[0]!r}?" if near else f"; there are {_listed(list(self.documents))}"
 
-    def holding(self, quote: str, sources: Iterable[str]) -> list[str]:
-        """The sources whose text holds the quote: as it is, or where none does, with other white space."""
-        exact = [source for source in sources if quote in self.documents[source]]
-        words = " ".join(quote.split())
-        return exact or [source for source in sources if words in self._words(source)]
+    def whole(self, source: str) -> Passage:
+        """A whole document as a passage, one and the same for all that ask for it."""
+        if source not in self._whole:
+            self._whole[source] = Passage(source=source, text=self.documents[source])
+        return self._whole[source]
 
-    def _words(self, source: str) -> str:
-        if source not in self._spaced:
-            self._spaced[source] = " ".join(self.documents[source].split())
-        return self._spaced[source]
+    def holding(self, quote: str, source: str | None) -> Sequence[str]:
+        """The sources whose text holds the quote: as it is, or where none does, with other white space."""
+        if source is None:
+            return self._holding_anywhere[quote]
+        found = quote in self.documents[source] or " ".join(quote.split()) in self._words(source)
+        return [source] if found else []
+
+    def _found(self, quotes: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """Like :meth:`holding` for each of the quotes, among all documents."""
+        found: dict[str, list[str]] = {quote: [] for quote in quotes}
+        for source, text in self.documents.items() if found else ():
+            for quote, sources in found.items():
+                if quote in text:
+                    sources.append(source)
+        spaced = {quote: " ".join(quote.split()) for quote, sources in found.items() if not sources}
+        for source in self.documents if spaced else ():
+            text = self._words(source)
+            for quote, words in spaced.items():
+                if words in text:
+                    found[quote].append(source)
+        return found
+
+    def _with_single_spaces(self, source: str) -> str:
+        return " ".join(self.documents[source].split())
 
     def missing_quote(self, quote: str, sources: Sequence[str], place: Place, label: str) -> DatasetError:
         """The error for a quote that is in none of the sources, with the place where most of its words stand."""
