@@ -19,6 +19,8 @@ from pytest_ragcheck.errors import MeasurementError, RagcheckError
 from pytest_ragcheck.model import Answer, Context, Result, Run, Score, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pydantic import ValidationError
 
 __all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters", "write_atomically"]
@@ -169,10 +171,17 @@ def save_run(run: Run, path: Path, *, shared: bool = False) -> None:
 
     In ASCII, so that text which is no Unicode can stand in it too.
     """
+    write_atomically(path, (part.encode("ascii") for part in _parts(run)), shared=shared)
+
+
+def _parts(run: Run) -> Iterator[str]:
+    """The file in parts: that of a long run is larger than what should be in memory."""
     plain = _shallow(run)
-    results = ",\n".join(_encoded_result(result) for result in plain.pop("results"))
-    head = _encoded(plain).removesuffix("}")
-    write_atomically(path, f'{head}, "results": [\n{results}\n]}}\n'.encode("ascii"), shared=shared)
+    results = plain.pop("results")
+    yield f'{_encoded(plain).removesuffix("}")}, "results": ['
+    for number, result in enumerate(results):
+        yield f"{',' if number else ''}\n{_encoded_result(result)}"
+    yield "\n]}\n"
 
 
 def _encoded_result(result: Result) -> str:
@@ -219,7 +228,7 @@ def _first_problem(problem: Exception) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes], *, shared: bool = False) -> None:
     """Replace a file in one step: a reader sees the old or the new content, whatever happens.
 
     Only the user may read it; with ``shared``, whoever may read the files that the user makes.
@@ -228,7 +237,7 @@ def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> Non
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         if shared:

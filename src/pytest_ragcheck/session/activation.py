@@ -14,7 +14,9 @@ from pytest_ragcheck.session.options import Options
 from pytest_ragcheck.session.painted_failures import PaintedFailures
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
 from pytest_ragcheck.session.roles import is_worker
+from pytest_ragcheck.session.runs import state_of_run
 from pytest_ragcheck.session.selection import CATALOG
+from pytest_ragcheck.session.spool import SPOOL, ResultSpool
 from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
@@ -33,6 +35,8 @@ def activate(config: pytest.Config) -> None:
     catalog = SuiteCatalog(options, config.invocation_params.dir)
     config.stash[CATALOG] = catalog
     check_arguments(config, catalog)
+    config.stash[SPOOL] = spool = ResultSpool(lambda: state_of_run(catalog, config.rootpath))
+    config.add_cleanup(spool.close)
     recorder = Recorder(config, options, catalog)
     config.stash[RECORDER] = recorder
     plugins = config.pluginmanager

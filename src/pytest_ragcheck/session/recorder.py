@@ -15,6 +15,7 @@ from pytest_ragcheck.report.textual import one_line
 from pytest_ragcheck.session.expected import ExpectedFailures
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
+from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class Recorder:
                 report.ragcheck = {"key": list(key), "result": dump(result)}
             else:
                 self._note(item.nodeid, key, result)
+        if report.when == "teardown" and RESULT in item.stash:
+            del item.stash[RESULT]  # pytest keeps items to its end
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -141,7 +144,8 @@ class Recorder:
             return
         from pytest_ragcheck.run_file import load
 
-        result = load(Result, measured["result"])
+        del report.ragcheck  # pytest keeps reports to its end
+        result = self._config.stash[SPOOL].spooled(load(Result, measured["result"]))
         misconfigured = _misconfigured(result)
         if misconfigured is None:
             self._note(report.nodeid, tuple(measured["key"]), result)

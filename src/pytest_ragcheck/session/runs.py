@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Run
     from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "state_of_run"]
 
 RUNS_KEPT = 20
 _NAME = re.compile(r"(?P<start>\d{4}-\d\d-\d\dT\d{6}\S*)-(?P<mode>[a-z]+)(?:-(?P<number>\d+))?")
+
+
+def state_of_run(catalog: SuiteCatalog, rootpath: Path) -> Path:
+    """The state folder beside the suites' configuration where they share one, else in the project's root."""
+    roots = {suite.settings.root for suite in catalog.suites}
+    return state_folder(roots.pop() if len(roots) == 1 else rootpath)
 
 
 class RunFolder:
@@ -29,10 +35,8 @@ class RunFolder:
 
     @classmethod
     def of(cls, catalog: SuiteCatalog, rootpath: Path) -> Self:
-        """Beside the suites' configuration where they share one, else in the project's root."""
-        roots = {suite.settings.root for suite in catalog.suites}
-        root = roots.pop() if len(roots) == 1 else rootpath
-        return cls(state_folder(root) / "runs")
+        """Where the state of a whole run is, see :func:`state_of_run`."""
+        return cls(state_of_run(catalog, rootpath) / "runs")
 
     def save(self, run: Run) -> Path:
         """Write a run and drop the oldest ones."""
