@@ -140,7 +140,7 @@ class Recorder:
             self._reported.add(report.nodeid)
         self.expected_failures.note_report(report)
         measured = getattr(report, "ragcheck", None)
-        if measured is None:
+        if measured is None or is_worker(self._config):  # a worker has yet to send it
             return
         from pytest_ragcheck.run_file import load
 
