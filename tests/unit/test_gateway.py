@@ -107,7 +107,6 @@ async def test_the_first_refused_key_ends_the_run_with_one_cause():
     with MessagesApi(Behaviour(latency=0.01, api_key="another")) as api:
         async with Gateway(base_url=api.url, concurrency=4) as gateway:
             replies = await ask_all(gateway, 40)
-            assert isinstance(gateway.fatal, ConfigurationError)
         assert api.stats.requests <= 4
     assert {type(reply) for reply in replies} == {ConfigurationError}
     (cause,) = {str(reply) for reply in replies}

@@ -22,6 +22,7 @@ pytest.importorskip("anthropic", minversion="2.6")
 KEY = "sk-ant-unit-0123456789abcdef"
 MODEL = "claude-haiku-5-5"
 EAGER = RetryPolicy(base=0.02, ceiling=0.1)
+HUGE = 9_000_000
 
 TRANSIENT = (
     "overloaded",
@@ -33,6 +34,7 @@ TRANSIENT = (
     "truncated_json",
     "wrong_content_type",
     "empty_reply",
+    "huge_body",
     "hang",
     "drip",
     "rate_limited",
@@ -79,7 +81,7 @@ async def test_frequent_trouble_of_the_moment_is_retried_over_any_transport(faul
 
 
 async def check_that_it_is_retried(fault, *, rate, count):
-    behaviour = Behaviour(faults={fault: rate}, retry_after=0.0, drip_interval=0.1)
+    behaviour = Behaviour(faults={fault: rate}, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)
     with MessagesApi(behaviour) as api:
         async with Gateway(base_url=api.url, request_timeout=0.3, retries=EAGER) as gateway:
             replies = await ask_all(gateway, count)
@@ -116,7 +118,7 @@ async def test_what_no_retry_mends_fails_at_once_with_its_cause(fault, rate):
 @pytest.mark.parametrize("share", [0.05, 0.2])
 async def test_all_faults_together_end_in_replies_or_true_causes(share, any_transport):
     faults = dict.fromkeys([*TRANSIENT, *PERMANENT], share / 4)
-    with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1)) as api:
+    with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)) as api:
         async with Gateway(base_url=api.url, request_timeout=0.5, retries=EAGER) as gateway:
             replies = await asyncio.wait_for(ask_all(gateway, 60), 30)
         stats = api.stats
@@ -172,6 +174,16 @@ async def test_a_wait_beyond_the_deadline_fails_at_once_with_the_true_cause():
                 await asyncio.wait_for(gateway.complete(ask(1)), 5)
         assert api.stats.requests == 1
     assert caught.value.kind == "rate-limited"
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_lets_nothing_in_ends_all_calls_those_that_wait_too():
+    with MessagesApi(Behaviour(faults={"rate_limited": 1.0}, retry_after=0.1, retry_after_ms=True)) as api:
+        async with Gateway(base_url=api.url, concurrency=2, call_deadline=1) as gateway:
+            replies = await asyncio.wait_for(ask_all(gateway, 20), 20)
+        assert api.stats.distinct_bodies < 20
+    assert {(type(reply), reply.kind) for reply in replies} == {(MeasurementError, "rate-limited")}
+    assert sum("the server refused every call for 1 s" in str(reply) for reply in replies) >= 18
 
 
 @pytest.mark.asyncio

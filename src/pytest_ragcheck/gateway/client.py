@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +19,7 @@ from pytest_ragcheck.gateway.rates import told_levels
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
+from pytest_ragcheck.gateway.stop import Drought, Stop
 from pytest_ragcheck.gateway.transport import REFUSED_KEY, SdkWire, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.trips import Landed, Trip
 from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge
@@ -45,7 +46,8 @@ class Gateway:
     """Makes model calls. To be made, used and closed in one event loop.
 
     ``concurrency``: most calls in flight, and where the search for the server's limit starts; None finds it.
-    ``request_timeout``: seconds for one attempt. ``call_deadline``: seconds for all attempts and back-off of a call.
+    ``request_timeout``: seconds for one attempt. ``call_deadline``: seconds for all attempts and back-off of a call;
+    a server that refuses every call for so long ends all of them.
     ``run_deadline``: seconds from now after which nothing is waited for. ``max_cost``: US dollars.
     ``run_clock`` tells the seconds since the run's start, in which calls are told; without one, since now.
     ``wire``: another way to the API than the SDK with ``base_url`` and ``api_key``. ``limiter`` and ``budget``: those
@@ -99,8 +101,8 @@ class Gateway:
         self._budget: BudgetControl = budget or Budget(max_cost)
         self._accounts = Accounts()
         self._output_tokens: dict[str, float] = {}
-        self._stopped = asyncio.Event()
-        self._fatal: ConfigurationError | NotRunError | None = None
+        self._stop = Stop()
+        self._drought = Drought()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,11 +111,6 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-    @property
-    def fatal(self) -> ConfigurationError | NotRunError | None:
-        """Why no further call will be made, once that is so: the key was refused, or the account's money is spent."""
-        return self._fatal
 
     async def open(self) -> None:
         """Make the client now rather than at the first call that is not cached: importing the SDK takes seconds.
@@ -214,7 +211,7 @@ class Gateway:
         """Attempts until one succeeds, another process has the reply, or it is time to give up."""
         number = self._limiter.number()
         while True:
-            self._check_stopped()
+            self._stop.check()
             reserved = await self._reserve(trip.request)
             spent = 0.0
             try:
@@ -249,15 +246,16 @@ class Gateway:
 
     async def _admit(self, trip: Trip, number: int) -> Ticket:
         request = trip.request
-        ticket = await self._limiter.admit(
-            priority=request.priority - current_turn(),
-            number=number,
-            input_tokens=request.input_tokens(),
-            output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
-        )
-        if self._fatal is not None:
+        async with self._stop.ending():
+            ticket = await self._limiter.admit(
+                priority=request.priority - current_turn(),
+                number=number,
+                input_tokens=request.input_tokens(),
+                output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
+            )
+        if self._stop.has_come:  # in the same moment as the ticket
             self._limiter.withdraw(ticket)
-            self._check_stopped()
+            self._stop.check()
         return ticket
 
     async def _attempt(self, trip: Trip, ticket: Ticket) -> tuple[Verdict, float]:
@@ -276,7 +274,7 @@ class Gateway:
             except WireTrouble as trouble:
                 outcome = trouble
             except ConfigurationError as problem:  # no key: as good as a refused one
-                self._stop(problem)
+                self._stop.because(problem)
                 raise
             verdict = judge(outcome)
         finally:
@@ -292,8 +290,10 @@ class Gateway:
         outcome, tokens, wait = Outcome.NEUTRAL, None, None
         if verdict is not None and verdict.effect is Effect.LIMITED:
             outcome, wait = Outcome.REFUSED, verdict.wait
+            self._drought.refused(self._clock())
         elif verdict is not None and verdict.message is not None:
             outcome, tokens = Outcome.SUCCESS, float(_total(verdict.message.usage))
+            self._drought.let_in()
         self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
 
     def _spent(self, trip: Trip, verdict: Verdict) -> float:
@@ -319,20 +319,22 @@ class Gateway:
 
     async def _back_off(self, trip: Trip, verdict: Verdict) -> None:
         """Wait for the next attempt, or raise what this one came to."""
+        cause = self._secrets.scrub(verdict.cause)
         if verdict.effect is Effect.REFUSED_KEY:
-            cause = self._secrets.scrub(verdict.cause)
-            self._stop(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
-            self._check_stopped()
+            self._stop.because(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
+            self._stop.check()
         pause = trip.attempts.pause(verdict)
         if verdict.effect is Effect.SPEND_LIMIT:
-            self._stop(NotRunError(f"the account's spend limit is reached: {self._secrets.scrub(verdict.cause)}"))
+            self._stop.because(NotRunError(f"the account's spend limit is reached: {cause}"))
+        if self._drought.seconds >= self._retries.deadline:
+            self._stop.because(_nothing_let_in(self._drought.seconds, verdict, cause))
+            self._stop.check()
         if pause is None:
-            raise trip.failure(verdict, self._secrets.scrub(verdict.cause))
+            raise trip.failure(verdict, cause)
         self._accounts.retries += 1
         trip.backoff += pause
         trip.attempts.spent += pause
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), pause)
+        await self._stop.pause(pause)
 
     async def _reserve(self, request: ModelRequest) -> float:
         if self._budget.limit is None:
@@ -366,14 +368,6 @@ class Gateway:
                 request_id=trip.last.request_id if trip.last else None,
             ) from None
 
-    def _stop(self, cause: ConfigurationError | NotRunError) -> None:
-        self._fatal = self._fatal or cause
-        self._stopped.set()
-
-    def _check_stopped(self) -> None:
-        if self._fatal is not None:
-            raise type(self._fatal)(str(self._fatal))  # each gets its own: a traceback grows with every raise
-
     def _call(
         self,
         request: ModelRequest,
@@ -398,6 +392,13 @@ class Gateway:
             cost=cost,
             request_id=reply.request_id,
         )
+
+
+def _nothing_let_in(seconds: float, verdict: Verdict, cause: str) -> MeasurementError:
+    told = (
+        f"the server refused every call for {seconds:.0f} s: {cause}; see the account's limits, or raise call_deadline"
+    )
+    return MeasurementError(told, kind=verdict.kind, status=verdict.status, seconds=round(seconds, 3))
 
 
 def _total(usage: Usage) -> int:

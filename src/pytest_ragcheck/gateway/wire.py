@@ -26,6 +26,8 @@ _SPEND_LIMITS = frozenset(
     }
 )
 _TEXT_OF_AN_ERROR = 300
+_MOST_BYTES = 8 * 1024 * 1024
+"""Of a reply: far more than a model writes, and no more than can be stored and measured in seconds."""
 
 
 class WireTrouble(Exception):  # noqa: N818 (not an error of its own: it becomes a verdict)
@@ -188,6 +190,8 @@ def _read_message(reply: WireReply) -> Message:
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.endswith("json"):
         raise ValueError(f"its content type is {_one_line(kind) or 'missing'}")
+    if len(reply.body) > _MOST_BYTES:
+        raise ValueError(f"it has {len(reply.body):,} bytes")
     try:
         data = json.loads(reply.body)
     except (ValueError, RecursionError):

@@ -128,7 +128,10 @@ def schema() -> type[BaseModel]:
         request_timeout: float = Field(60.0, gt=0, description="Seconds for one attempt of one model call.")
         answer_timeout: float = Field(300.0, gt=0, description="Seconds for one answer of a pipeline of yours.")
         call_deadline: float = Field(
-            600.0, gt=0, description="Seconds for all attempts of one model call and the waiting between them."
+            600.0,
+            gt=0,
+            description="Seconds for all attempts of one model call and the waiting between them; "
+            "and for a server that refuses every call.",
         )
         run_deadline: float | None = Field(
             None, gt=0, description="Seconds from the first model call on, after which no more are made."
