@@ -9,7 +9,9 @@ cut off at 0 and 1), and each trial adds noise:
 - skewed: most scores a little above the quality, some far below (exponential, standard deviation 0.15), cut off at 0, 1
 - bimodal: a score is 0 or 1, and 1 with the question's own probability, all from 0 to 1 equally likely
 
-An alarm is a verdict ``regressed`` of any metric, by its mean or by a question that broke.
+An alarm is a verdict ``regressed`` of any metric, by its mean or by a question that broke. As in a session that the
+gate decides about, a question that passed and now fails is asked until it has three samples; "asked once" leaves it at
+what it was asked.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from support import print_table
 
 from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide
 from pytest_ragcheck.comparison import Verdict
+from pytest_ragcheck.trials import SAMPLES_OF_A_FALL
 
 QUALITY, SPREAD, NOISE = 0.8, 0.15, 0.15
 THRESHOLD = 0.7
@@ -97,12 +100,13 @@ def drop_of_a_fifth(questions):
     return np.where(np.arange(questions) < questions // 5, 0.3, 0.0)
 
 
-def compare(rng, *, shape, questions, trials, drop=no_drop, broken=False, metrics=1, labelled=False):
+def compare(rng, *, shape, questions, trials, drop=no_drop, broken=False, confirmed=True, metrics=1, labelled=False):
     """The decisions of one comparison; with ``broken`` question 0 falls from 1 to 0 in every trial."""
     given = []
+    further = max(0, SAMPLES_OF_A_FALL - trials) if confirmed else 0
     for number in range(metrics):
         draw = shape(rng, questions)
-        baseline, run = draw(no_drop(questions), trials), draw(drop(questions), trials)
+        baseline, run = draw(no_drop(questions), trials), draw(drop(questions), trials + further)
         if broken:
             baseline[0], run[0] = 1.0, 0.0
         given.append(MetricScores(metric=f"m{number}", pairs=pairs_of(baseline, run, labelled=labelled)))
@@ -110,11 +114,14 @@ def compare(rng, *, shape, questions, trials, drop=no_drop, broken=False, metric
 
 
 def pairs_of(baseline, run, *, labelled):
+    """With what a question that fell gets beyond as many samples as the baseline has."""
+    trials = baseline.shape[1]
     return tuple(
         PairedScores(
             question=f"q{number}",
             baseline=tuple(before),
-            run=tuple(now),
+            run=tuple(now[:trials]),
+            confirmations=tuple(now[trials:]) if np.mean(before) >= THRESHOLD > np.mean(now[:trials]) else (),
             threshold=THRESHOLD,
             cluster=number // CLUSTER if labelled else None,
         )
@@ -231,11 +238,13 @@ def show_rare_flips(repetitions, seed):
     print("\nNo change, but each trial of each question fails now and then: alarms\n")
     rows = []
     for rate in FLIP_RATES:
-        for trials in TRIALS:
-            cells = [
-                Cell(repetitions, seed, shape=failing(rate), questions=questions, trials=trials) for questions in SIZES
-            ]
-            rows.append((f"{100 * rate:.0f} %", trials, *(cell.alarms for cell in cells)))
+        for name, kind in (
+            ("1, asked once", {"trials": 1, "confirmed": False}),
+            ("1", {"trials": 1}),
+            ("3", {"trials": 3}),
+        ):
+            cells = [Cell(repetitions, seed, shape=failing(rate), questions=questions, **kind) for questions in SIZES]
+            rows.append((f"{100 * rate:.0f} %", name, *(cell.alarms for cell in cells)))
     print_table(("fails", "trials", *(f"N = {size}" for size in SIZES)), rows)
 
 

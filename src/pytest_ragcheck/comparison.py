@@ -89,7 +89,12 @@ class ScoreChange:
     noise: float = 0.0
     """A fall within this can be the question's own noise; at 1 any can."""
     broke: bool = False
-    """It passed in the baseline, and is now below its threshold by more than its own noise."""
+    """It passed in the baseline, is now below its threshold by more than its own noise, and was so each time that it
+    was asked again."""
+    flipped: bool = False
+    """It fell like one that broke, and passed when it was asked again."""
+    confirmations: tuple[float, ...] = ()
+    """What it got when it was asked again because it had fallen; ``value`` does not rest on them."""
     known: bool = False
     """It was below its threshold in the baseline already, and is no worse."""
 
@@ -135,6 +140,11 @@ class QuestionChange:
     def broke(self) -> tuple[str, ...]:
         """Metrics that passed in the baseline and broke."""
         return tuple(name for name, change in self.scores.items() if change.broke)
+
+    @property
+    def flipped(self) -> tuple[str, ...]:
+        """Metrics that seemed to have broken, until the question was asked again."""
+        return tuple(name for name, change in self.scores.items() if change.flipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunE
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.model import Answer, Context, Failure, Question, Result, Score, Timing
 from pytest_ragcheck.run_file import normalised, whole_characters
-from pytest_ragcheck.trials import combined, next_round
+from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
@@ -39,6 +39,8 @@ NO_CONTEXTS = (
 )
 QUESTIONS_AT_ONCE = 256
 """Live questions; the gateway alone decides how many model calls are in flight."""
+MOST_CONFIRMED = 20
+"""Questions of a process that are asked again because they fell; where more fall, it is not by a flip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class Job:
     """Metrics that look at contexts: they cannot be measured where the pipeline does not tell its contexts."""
     stops_when_settled: bool = False
     """Whether trials that can no longer change the verdict are left out."""
+    least_before: Mapping[str, float] = field(default_factory=dict)
+    """Metrics that reached these values in the baseline; where one is below now, the question is asked again."""
 
 
 class Slots:
@@ -73,6 +77,8 @@ class Slots:
         """Answers that there are so far, those of each trial."""
         self.scores = 0
         """Scores that there are so far, or that could not be had."""
+        self.confirmed = 0
+        """Questions that were asked again because they had fallen."""
         self._questions = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._trials = asyncio.Semaphore(1 if sequential else QUESTIONS_AT_ONCE)
         self._steps = asyncio.Semaphore(1 if sequential else sys.maxsize)
@@ -215,11 +221,18 @@ class Engine:
         """Ask a question as often as wanted, and put its trials together."""
         done: list[Result] = []
         while count := _next_round(job, done):
-            async with asyncio.TaskGroup() as tasks:
-                numbers = range(len(done), len(done) + count)
-                trials = [tasks.create_task(self._trial(job, number, preparation)) for number in numbers]
-            done += [trial.result() for trial in trials]
-        return combined(done, planned=job.trials)
+            done += await self._trials(job, range(len(done), len(done) + count), preparation)
+        result = combined(done, planned=job.trials)
+        further = confirmations_wanted(result, job.least_before)
+        if not further or self._slots.confirmed >= MOST_CONFIRMED:
+            return result
+        self._slots.confirmed += 1
+        return confirmed(result, await self._trials(job, range(len(done), len(done) + further), preparation))
+
+    async def _trials(self, job: Job, numbers: range, preparation: _Preparation) -> list[Result]:
+        async with asyncio.TaskGroup() as tasks:
+            trials = [tasks.create_task(self._trial(job, number, preparation)) for number in numbers]
+        return [trial.result() for trial in trials]
 
     async def _trial(self, job: Job, number: int, preparation: _Preparation) -> Result:
         async with self._slots.trials:

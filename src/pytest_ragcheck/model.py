@@ -328,6 +328,9 @@ class Result:
     """Its test says that it is known not to pass (pytest's xfail), and it did not."""
     planned_trials: int = 1
     """How many repetitions were wanted; more than there are ``trials`` where the verdict was settled earlier."""
+    confirmations: tuple[Result, ...] = ()
+    """Further repetitions, as it had fallen below what it reached in the baseline: they tell a break from a flip.
+    Neither ``scores`` nor the state rest on them."""
 
     @property
     def failed_scores(self) -> tuple[Score, ...]:

@@ -20,8 +20,20 @@ from pytest_ragcheck.model import Failure, Result, Score, State, Timing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ANSWER_DEPENDENT", "Tally", "combined", "next_round", "shown_trial", "tally"]
+__all__ = [
+    "ANSWER_DEPENDENT",
+    "SAMPLES_OF_A_FALL",
+    "Tally",
+    "combined",
+    "confirmations_wanted",
+    "confirmed",
+    "next_round",
+    "shown_trial",
+    "tally",
+]
 
+SAMPLES_OF_A_FALL = 3
+"""A question that fell below what it reached in the baseline is asked until there are so many samples of it."""
 ANSWER_DEPENDENT = "answer_dependent"
 """Detail of a score that does not apply to this answer, but may apply to another one to the same question."""
 
@@ -256,6 +268,26 @@ def _stays_below(values: Sequence[float], remaining: int, threshold: float) -> b
 
 def _stays_above(values: Sequence[float], remaining: int, threshold: float) -> bool:
     return _mean([*values, *[0.0] * remaining]) >= threshold
+
+
+# ---- When a question fell ----------------------------------------------------------------------
+
+
+def confirmations_wanted(result: Result, least: Mapping[str, float]) -> int:
+    """How often to ask a question again because it fell; 0 where it did not, or has samples enough.
+
+    ``least``: by metric below which value it is worse than it was.
+    """
+    values = {name: score.value for name, score in result.scores.items() if score.value is not None}
+    fell = any(values[name] < bound for name, bound in least.items() if name in values)
+    return max(0, SAMPLES_OF_A_FALL - max(1, len(result.trials))) if fell else 0
+
+
+def confirmed(result: Result, confirmations: Sequence[Result]) -> Result:
+    """The result with what asking it again gave: its time and its calls are those of all."""
+    timings = [one.timing for one in (result, *confirmations) if one.timing.finished]
+    calls = chain(result.calls, *(one.calls for one in confirmations))
+    return replace(result, confirmations=tuple(confirmations), timing=_hull(timings), calls=tuple(calls))
 
 
 # ---- How many passed -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.util import find_spec
 from random import Random
 
@@ -353,6 +354,29 @@ def test_what_was_lost_with_a_worker_is_red_with_the_reason(system):
     once.stdout.fnmatch_lines(["ragcheck: the gate is closed: invalid (1 selected question of the baseline without *"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(GATE, "not compared with a baseline"), ([UPDATE], "the baseline was not updated")]
+)
+def test_results_that_got_lost_are_red_though_every_item_passed(system, arguments, told):
+    hook = """
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(item):
+        kept, item.stash = item.stash, pytest.Stash()
+        try:
+            return (yield)
+        finally:
+            item.stash = kept
+    """
+    conftest = system.project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + textwrap.dedent(hook))
+
+    lost = system.run(*arguments)
+
+    lost.assert_outcomes(passed=8)
+    assert lost.ret == 1
+    lost.stdout.fnmatch_lines([f"ragcheck: {told}: no question has a result, and 8 should have one"])
+
+
 def test_a_system_that_is_down_is_no_regression_but_invalid(system):
     system.run(UPDATE).assert_outcomes(passed=8)
     system.says(others="raise")
@@ -384,6 +408,37 @@ def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(syste
     worse = system.run("--ragcheck-trials", "3", *GATE)
     assert (worse.ret, verdict(worse)) == (1, "regressed")
     worse.stdout.fnmatch_lines(["*1 question broke: q4*"])
+
+
+def test_a_question_that_fell_is_asked_again_before_it_counts_as_broken(system):
+    """Questions that flip are told from one that broke, alike in serial, by workers and from the files."""
+    system.run(UPDATE).assert_outcomes(passed=8)
+    workers = [[], ["-n", "2"]] if find_spec("xdist") else [[]]
+    for arguments in workers:
+        system.says(q5=[2, 10, 10], q6=2)
+        asked = len(system.asked())
+        gated = system.run(*GATE, *arguments, "--ragcheck-report", "run.json")
+
+        gated.assert_outcomes(passed=6, xfailed=2)
+        assert (gated.ret, sorted(system.asked()[asked:])) == (1, sorted([*"01234567", *"5566"]))
+        assert gate_report_in(gated) == from_files(system.project)[1].rstrip()
+        gated.stdout.fnmatch_lines(
+            [
+                "asked again, as it passed in the baseline",
+                "  reference_coverage 0.20, 0.20",
+                "gate: regressed: 1 question broke: q6 (reference_coverage 1.00 -> 0.20)",
+                "  q6: reference_coverage 1.00 -> 0.20 (again 0.20, 0.20), needs 0.60",
+                "1 question fell, but passed when asked again, and did not break: q5",
+            ]
+        )
+
+    system.says(q5=[2, 10, 10])
+    (system.project.path / "turn-5").unlink()
+    flipped = system.run(*GATE)
+    assert (flipped.ret, verdict(flipped)) == (0, "inconclusive")
+    asked = len(system.asked())
+    system.run("--ragcheck-fail-on", "threshold")
+    assert len(system.asked()) == asked + 8, "where the gate does not decide, nothing is spent on it"
 
 
 # ---- The judge -------------------------------------------------------------------------------

@@ -468,6 +468,24 @@ def test_a_small_fall_below_the_threshold_breaks_nothing_unless_scores_are_repea
     assert broken(decided(baseline, run, repeatable=True)) == {"q0"}
 
 
+@pytest.mark.parametrize(
+    ("confirmations", "repeatable", "broke"),
+    [((), False, True), ((0.1, 0.2), False, True), ((0.1, 0.9), False, False), ((0.9,), True, True)],
+)
+def test_a_question_that_passes_when_asked_again_did_not_break(confirmations, repeatable, broke):
+    """Nor does what it got then count in the mean: only questions that fell are asked again."""
+    given = MetricScores(metric="m", pairs=pairs_of([1.0] * 20, [0.0, *[1.0] * 19]), repeatable=repeatable)
+    fell = replace(given.pairs[0], confirmations=confirmations)
+    (plain,) = decide([given])
+    (decision,) = decide([replace(given, pairs=(fell, *given.pairs[1:]))])
+    change = decision.scores["q0"]
+
+    assert (change.broke, change.flipped, change.confirmations) == (broke, not broke, confirmations)
+    assert (decision.change.verdict is Verdict.REGRESSED) is broke
+    assert decision.change.p_value == plain.change.p_value
+    assert decision.change.value == plain.change.value
+
+
 def test_what_stays_above_or_was_below_its_threshold_or_has_none_did_not_break():
     baseline, run = [1.0, 0.6, *[1.0] * 20], [0.7, 0.0, *[1.0] * 20]
 

@@ -9,7 +9,7 @@ from statistics import stdev
 import pytest
 
 from pytest_ragcheck.calls import current_trial, in_trial, record_call
-from pytest_ragcheck.engine import QUESTIONS_AT_ONCE, Engine, Job, Slots
+from pytest_ragcheck.engine import MOST_CONFIRMED, QUESTIONS_AT_ONCE, Engine, Job, Slots
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.scores import Scores
@@ -374,7 +374,7 @@ class Quality:
         return Score(metric=self.name, value=float(case.answer.text.split()[-1]))
 
 
-async def ask(system, *, count=2, trials=3, sequential=False, stops=False):
+async def ask(system, *, count=2, trials=3, sequential=False, stops=False, least_before=None):
     jobs = [
         Job(
             key=f"q{number}",
@@ -384,6 +384,7 @@ async def ask(system, *, count=2, trials=3, sequential=False, stops=False):
             thresholds={"quality": 0.5, "not measured": 1.0},
             trials=trials,
             stops_when_settled=stops,
+            least_before=least_before or {},
         )
         for number in range(count)
     ]
@@ -468,6 +469,29 @@ async def test_trials_stop_where_the_verdict_is_settled(sequential):
     assert doubtful.state is State.FAILED
     assert len(system.seen) == 6
     assert system.peak == (1 if sequential else 6)  # the first round asks as many as it takes at least
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2]), (3, [])])
+async def test_a_question_that_fell_is_asked_until_it_has_three_samples(trials, further):
+    """The other one reached what it reached before; and neither score nor state rests on what came after."""
+    system = Counting(lambda question, number: f"{question} {float(question.endswith('1') or number >= trials)}")
+
+    fell, stayed = await ask(system, trials=trials, least_before={"quality": 0.5})
+
+    assert [number for name, number in system.seen if name == "question 0"] == [*range(trials), *further]
+    assert [one.scores["quality"].value for one in fell.confirmations] == [1.0] * len(further)
+    assert (fell.scores["quality"].value, fell.state) == (0.0, State.FAILED)
+    assert len(fell.calls) == trials + len(further)
+    assert fell.timing.finished >= max((one.timing.finished for one in fell.confirmations), default=0.0)
+    assert (stayed.confirmations, len(stayed.calls)) == ((), trials)
+
+
+@pytest.mark.asyncio
+async def test_no_more_than_a_few_questions_are_asked_again():
+    results = await ask(Counting(lambda *_: "0.0"), count=MOST_CONFIRMED + 5, trials=1, least_before={"quality": 0.5})
+
+    assert sum(bool(one.confirmations) for one in results) == MOST_CONFIRMED
 
 
 @pytest.mark.asyncio

@@ -54,7 +54,8 @@ def score_changes(scores: MetricScores) -> dict[str, ScoreChange]:
     """Each question's change, its noise, and whether it broke, by the question's name.
 
     A question broke where its mean over trials reached the threshold in the baseline and does not now, and fell by more
-    than its noise; without a threshold there is nothing that it could break.
+    than its noise; without a threshold there is nothing that it could break. One that reached the threshold when it was
+    asked again did not break: it flips.
     """
     noise = _Noise(scores.pairs)
     return {pair.question: _change(scores, pair, noise) for pair in scores.pairs}
@@ -65,13 +66,17 @@ def _change(scores: MetricScores, pair: PairedScores, noise: _Noise) -> ScoreCha
     before, now, least = pair.baseline_mean, pair.run_mean, pair.threshold
     passed_before = least is not None and before >= least
     fails_now = least is not None and now < least
+    looks_broken = passed_before and fails_now and before - now > within
+    cleared = not scores.repeatable and least is not None and any(value >= least for value in pair.confirmations)
     return ScoreChange(
         metric=scores.metric,
         baseline=before,
         value=now,
         threshold=least,
         noise=within,
-        broke=passed_before and fails_now and before - now > within,
+        confirmations=pair.confirmations,
+        broke=looks_broken and not cleared,
+        flipped=looks_broken and cleared,
         known=fails_now and not passed_before and before - now <= within,
     )
 

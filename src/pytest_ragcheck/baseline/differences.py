@@ -32,11 +32,14 @@ class PairedScores:
     """Questions with the same label share a source and move together; None: a cluster of its own."""
     threshold: float | None = None
     """The least score that passes; None: the metric is only reported."""
+    confirmations: tuple[float, ...] = ()
+    """What the question got when it was asked again because it had fallen. They can clear it of a break, and count
+    nowhere else: they were not drawn like the others."""
 
     def __post_init__(self) -> None:
         if not self.baseline or not self.run:
             raise ValueError(f"{self.question!r} has no score in the baseline or in the run")
-        if not all(map(math.isfinite, (*self.baseline, *self.run))):
+        if not all(map(math.isfinite, (*self.baseline, *self.run, *self.confirmations))):
             raise ValueError(f"{self.question!r} has a score that is not a number")
 
     @cached_property

@@ -75,11 +75,12 @@ def compare(
     chosen = settings or GateSettings()
     decisions = decisions_of(run, match, coverage, chosen, drift)
     at_hand = {**(texts or {}), **context_texts(run.results)}
+    changes = tuple(question_change(pair, _scores_of(pair, decisions), at_hand) for pair in match.pairs)
     with_questions = replace(
         listed,
         metrics={metric: one.change for metric, one in decisions.items()},
-        questions=tuple(question_change(pair, _scores_of(pair, decisions), at_hand) for pair in match.pairs),
-        notes=reasons.notes(match),
+        questions=changes,
+        notes=reasons.notes(match, changes),
     )
     uncovered = _uncovered(match, coverage, chosen)
     return replace(

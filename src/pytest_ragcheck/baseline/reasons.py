@@ -98,9 +98,7 @@ def _regressions(comparison: Comparison, by_verdict: Mapping[Verdict, Sequence[D
 
 def _breaks(change: QuestionChange) -> str:
     return ", ".join(
-        f"{name} {figures.value(score.baseline or 0.0)} -> {figures.value(score.value or 0.0)}"
-        for name, score in change.scores.items()
-        if score.broke
+        f"{name} {figures.move(score.baseline, score.value)}" for name, score in change.scores.items() if score.broke
     )
 
 
@@ -147,9 +145,16 @@ def _not_measured_any_more(comparison: Comparison) -> Iterator[str]:
 # ---- Beside the verdict ----------------------------------------------------------------------
 
 
-def notes(match: Match) -> tuple[str, ...]:
+def notes(match: Match, changes: Sequence[QuestionChange]) -> tuple[str, ...]:
     """What else a reader should know."""
-    return (*_new_metrics(match), *_no_longer_applying(match))
+    return (*_flips(changes), *_new_metrics(match), *_no_longer_applying(match))
+
+
+def _flips(changes: Sequence[QuestionChange]) -> Iterator[str]:
+    names = [change.id for change in changes if change.flipped and not change.broke]
+    if names:
+        told = figures.plural(len(names), "question")
+        yield f"{told} fell, but passed when asked again, and did not break: {_listed(names)}"
 
 
 def _new_metrics(match: Match) -> Iterator[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.pairs import Key, Pair
     from pytest_ragcheck.model import Result
 
-__all__ = ["Compared", "compared", "incomparable", "metrics_of", "name_in_statistics", "paired_scores", "run_trials"]
+__all__ = ["Compared", "compared", "incomparable", "metrics_of", "name_in_statistics", "paired_scores"]
 
 OFFLINE = "extractive"
 """The generator that gives the same answer again."""
@@ -35,6 +35,7 @@ class Compared:
     baseline: tuple[float, ...]
     run: tuple[float, ...]
     threshold: float | None
+    confirmations: tuple[float, ...] = ()
 
 
 def metrics_of(pairs: Iterable[Pair]) -> list[str]:
@@ -48,17 +49,22 @@ def compared(metric: str, pairs: Iterable[Pair]) -> list[Compared]:
     found = []
     for pair in pairs:
         before = tuple(value for value in pair.entry.scores.get(metric, ()) if value is not None)
-        now = run_trials(pair.result, metric)
+        now = _run_trials(pair.result, metric)
         if before and now:
-            found.append(Compared(pair, before, now, pair.result.scores[metric].threshold))
+            threshold = pair.result.scores[metric].threshold
+            found.append(Compared(pair, before, now, threshold, _values(metric, pair.result.confirmations)))
     return found
 
 
-def run_trials(result: Result, metric: str) -> tuple[float, ...]:
+def _run_trials(result: Result, metric: str) -> tuple[float, ...]:
     """The measured values, one for each trial; none where too few were measured for a mean."""
     if metric not in result.scores or not result.scores[metric].measured:
         return ()
-    scores = (trial.scores.get(metric) for trial in result.trials or (result,))
+    return _values(metric, result.trials or (result,))
+
+
+def _values(metric: str, results: Iterable[Result]) -> tuple[float, ...]:
+    scores = (result.scores.get(metric) for result in results)
     return tuple(score.value for score in scores if score is not None and score.value is not None)
 
 
@@ -80,6 +86,7 @@ def paired_scores(
                 run=one.run,
                 cluster=str(clusters[one.pair.key]),
                 threshold=one.threshold,
+                confirmations=one.confirmations,
             )
             for one in scores
         ),

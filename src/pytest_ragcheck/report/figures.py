@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-__all__ = ["change", "comparison", "interval", "plural", "ratio", "seconds", "value"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["change", "comparison", "interval", "move", "plural", "ratio", "seconds", "value", "values"]
 
 _MOST_DECIMALS = 6
 _MINUTE, _HOUR = 60, 3600
@@ -52,6 +56,17 @@ def _factor(factor: float) -> str:
 def value(number: float) -> str:
     """A metric's value."""
     return f"{number:.2f}"
+
+
+def values(numbers: Sequence[float]) -> str:
+    """``0.00, 0.50``."""
+    return ", ".join(map(value, numbers))
+
+
+def move(before: float | None, now: float | None, again: Sequence[float] = ()) -> str:
+    """``0.90 -> 0.31``, with what was measured once more: ``0.90 -> 0.31 (again 0.30, 0.28)``."""
+    shown = ["not measured" if number is None else value(number) for number in (before, now)]
+    return " -> ".join(shown) + (f" (again {values(again)})" if again else "")
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

@@ -123,7 +123,7 @@ def _dropped(comparison: Comparison, width: int) -> list[str]:
         lines.append(f"{shorten(metric, NAME_COLUMNS)} fell most in")
         for change in changes:
             score = change.scores[metric]
-            moved = f"{figures.value(score.baseline or 0.0)} -> {figures.value(score.value or 0.0)}"
+            moved = figures.move(score.baseline, score.value)
             cause = "" if change.cause is None else f", {change.cause.value}"
             lines += _indented(_hanging(f"{question_name(change)}: {moved}{cause}", width - 2))
     return lines

@@ -84,11 +84,7 @@ def breaks_of(change: QuestionChange) -> str:
 def fall_of(score: ScoreChange) -> str:
     """``0.90 -> 0.31, needs 0.70``."""
     needs = "" if score.threshold is None else f", needs {figures.value(score.threshold)}"
-    return f"{_shown(score.baseline)} -> {_shown(score.value)}{needs}"
-
-
-def _shown(value: float | None) -> str:
-    return "not measured" if value is None else figures.value(value)
+    return figures.move(score.baseline, score.value, score.confirmations) + needs
 
 
 def gold_change(change: GoldChange) -> str:

@@ -73,6 +73,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
         _block(f"metrics{_of_trials(result)}", list(_metric_lines(result, width - 2))),
         _block(trials_title(result), trial_lines(result, width - 2)) if result.trials else [],
+        _block("asked again, as it passed in the baseline", list(_confirmation_lines(result, width - 2))),
         *_context_blocks(result, width),
         _block("run this question again", [one_line(rerun)] if rerun else []),
     ]
@@ -106,6 +107,13 @@ def outcome(result: Result) -> str:
     if result.unmeasured_scores:
         return _unmeasured(result.unmeasured_scores)
     return "passed"
+
+
+def _confirmation_lines(result: Result, width: int) -> Iterator[str]:
+    for score in result.failed_scores:
+        found = [one.scores[score.metric].value for one in result.confirmations if score.metric in one.scores]
+        if measured := [value for value in found if value is not None]:
+            yield from _hanging(f"{_name(score)} {figures.values(measured)}", width)
 
 
 def _of_trials(result: Result) -> str:

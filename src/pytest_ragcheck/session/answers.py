@@ -13,6 +13,7 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.session.cluster.target import LOCAL
+from pytest_ragcheck.session.confirmations import Confirmations
 from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.progress import Progress, progress_state
@@ -61,6 +62,7 @@ class LiveAnswers:
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
+        self._confirmations = Confirmations(options, session.config.invocation_params.dir)
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
         self._pipelines = PipelineNames(session)
@@ -176,6 +178,7 @@ class LiveAnswers:
         entries = [entry for _, entry in selected]
         system = next((self._pipelines.variant(item).long for item, _ in selected), "")
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}
+        variants: dict[Hashable, str] = {entry.key: self.variant_of(item, entry) for item, entry in selected}
         crew = self._crew_of_session()
         jobs: list[Job] = []
         failed: dict[Hashable, Result] = {}
@@ -183,7 +186,8 @@ class LiveAnswers:
             suite.gateways.run_clock = self._slots.clock.now
             suite.gateways.sharing = self._maker.sharing
             try:
-                jobs += self._maker.jobs(suite, own, candidate, system, given)
+                made = self._maker.jobs(suite, own, candidate, system, given)
+                jobs += self._confirmations.wanted(made, suite, variants)
             except Exception as problem:  # noqa: BLE001 (each item tells it as its own error)
                 failure = Failure(message=str(problem), kind=type(problem).__name__)
                 failed |= {entry.key: Result(question=entry.question, error=failure) for entry in own}

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.session.baselines import baseline_place
 from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.recorder import Recorder
     from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
-__all__ = ["BASELINE_NAME", "Gate", "check_baselines"]
+__all__ = ["Gate", "check_baselines"]
 
-BASELINE_NAME = "ragcheck-baseline.json"
 SOME_METRICS = (
     "--ragcheck-update-baseline with --ragcheck-metrics would drop the other metrics from the baseline; leave one out"
 )
@@ -42,8 +42,8 @@ def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> No
     if options.update_baseline and options.metrics is not None:
         raise pytest.UsageError(f"ragcheck: {SOME_METRICS}")
     named = [folder / options.baseline] if options.baseline is not None else []
-    beside = [_beside(suite.settings.questions) for suite in catalog.suites if suite.settings.questions is not None]
-    for path in dict.fromkeys(named or beside):
+    files = [suite.settings.questions for suite in catalog.suites if suite.settings.questions is not None]
+    for path in dict.fromkeys(named or [baseline_place(options, folder, questions) for questions in files]):
         if not path.exists() and options.require_baseline and not options.update_baseline:
             raise pytest.UsageError(f"ragcheck: {_shortened(_absent(path))}")
         try:
@@ -66,11 +66,11 @@ class Gate:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Decide, and let a run that does not pass fail."""
         run = self._recorder.run
-        if self._options.plan or (run is None and not self._options.gates):
+        if self._options.plan:
             return
         try:
             if run is None:
-                self._notices.append("not compared with a baseline: no question has a result")
+                self._tell_nothing()
             elif self._options.update_baseline:
                 self._update(run)
             else:
@@ -91,6 +91,16 @@ class Gate:
             terminalreporter.write_line(f"ragcheck: {notice}")
         for problem in self._problems:
             terminalreporter.write_line(f"ragcheck: {problem}", red=True)
+
+    def _tell_nothing(self) -> None:
+        """There is no result: fine where no question was selected, and a failure where some were."""
+        if not self._options.gates and not self._options.update_baseline:
+            return
+        undone = "the baseline was not updated" if self._options.update_baseline else "not compared with a baseline"
+        told = f"{undone}: no question has a result"
+        if self._recorder.selected:
+            raise RagcheckError(f"{told}, and {self._recorder.selected:,} should have one")
+        self._notices.append(told)
 
     # ---- Comparing
 
@@ -176,15 +186,11 @@ class Gate:
         """Baseline files with the datasets that each holds."""
         places: dict[Path, set[str]] = {}
         for dataset, questions in self._recorder.question_files.items():
-            places.setdefault(self._place(questions), set()).add(dataset)
+            place = baseline_place(self._options, self._config.invocation_params.dir, questions)
+            places.setdefault(place, set()).add(dataset)
         if not places and (self._options.gates or self._options.update_baseline):
             raise RagcheckError("which baseline belongs to the results is not known: the workers that knew it are gone")
         return places
-
-    def _place(self, questions: Path) -> Path:
-        if self._options.baseline is not None:
-            return self._config.invocation_params.dir / self._options.baseline
-        return _beside(questions)
 
     # ---- Telling
 
@@ -213,10 +219,6 @@ def _merged(baselines: Mapping[Path, Baseline]) -> Baseline:
     whole = min(baselines.values(), key=lambda baseline: baseline.created)
     datasets = {name: dataset for baseline in baselines.values() for name, dataset in baseline.datasets.items()}
     return replace(whole, datasets=datasets)
-
-
-def _beside(questions: Path) -> Path:
-    return questions.parent / BASELINE_NAME
 
 
 def _absent(path: Path) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["gate_facts", "merged_facts"]
+__all__ = ["gate_facts", "measures", "merged_facts"]
 
 
 def gate_facts(session: pytest.Session | None, live: LiveAnswers | None) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def gate_facts(session: pytest.Session | None, live: LiveAnswers | None) -> dict
     return {
         "datasets": _by_dataset((suite.name, _digests(suite)) for suite in suites),
         "selected": _selected(session, live),
-        "scoring": _by_dataset((suite.name, _measures(suite)) for suite in suites),
+        "scoring": _by_dataset((suite.name, measures(suite)) for suite in suites),
     }
 
 
@@ -71,12 +71,12 @@ def _selected(session: pytest.Session, live: LiveAnswers) -> dict[str, dict[str,
     return {name: {variant: list(ids) for variant, ids in variants.items()} for name, variants in found.items()}
 
 
-def _measures(suite: Suite) -> dict[str, str]:
+def measures(suite: Suite) -> dict[str, str]:
+    """By metric what its values depend on beside question, contexts and answer."""
     return {metric.name: _measure(metric, suite) for metric in suite.metrics}
 
 
 def _measure(metric: Metric, suite: Suite) -> str:
-    """What the metric's values depend on beside question, contexts and answer."""
     if not is_deterministic(metric):
         return str(getattr(metric, "measured_with", ""))
     embedder = suite.embedder.fingerprint if "embedder" in required_inputs(metric.name) else None

@@ -114,6 +114,14 @@ class Recorder:
         return [Planned(**plain) for facts in self._facts for plain in facts["plans"]]
 
     @property
+    def selected(self) -> int:
+        """Results that there should be, as far as the processes lived to tell."""
+        by_variant = [
+            ids for facts in self._facts for found in facts["gate"]["selected"].values() for ids in found.values()
+        ]
+        return sum(map(len, by_variant))
+
+    @property
     def unforeseen(self) -> int:
         """Under ``--ragcheck-plan``: questions whose calls only their own pipeline knows."""
         return sum(facts["unforeseen"] for facts in self._facts)
