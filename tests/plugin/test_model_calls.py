@@ -239,6 +239,7 @@ def test_cache_modes(model):
     model.project.questions([*json.loads((model.project.path / "questions.json").read_text()), *new_question()])
     partly = model.run("--ragcheck-cache", "only", key=None)
     partly.assert_outcomes(passed=4, skipped=1)
+    partly.stdout.fnmatch_lines(["4 model calls, 4 from the cache"])
     kept = {answer for name, answer in model.answers().items() if name != "new"}
     assert kept == {"the second answer"}, "--ragcheck-cache off wrote to the store"
 
@@ -408,7 +409,8 @@ def test_the_budget_is_kept(model):
     assert 0.14 < cost <= 0.25, "no call was made whose worst case, 0.1, was left"
     assert 10 < passed < 20
     assert all(reason.startswith("budget spent: 0.1") for reason in model.skipped().values())
-    result.stdout.fnmatch_lines([f"30 questions: {passed} passed, {30 - passed} not run", f"cost: ${cost:.2f}"])
+    told = [f"30 questions: {passed} passed, {30 - passed} not run", f"{passed} model calls, 0 from the cache"]
+    result.stdout.fnmatch_lines([*told, f"cost: ${cost:.2f}"])
 
     more = model.run("--ragcheck-max-cost", "0.25")
     assert passed < list(model.project.outcomes().values()).count("passed"), "what was paid for is paid for"

@@ -19,7 +19,7 @@ class Snapshot:
     queued: int
     """Calls that wait for a place."""
     asked: int
-    """Calls that were asked for, cached ones included."""
+    """Calls that were asked for, cached ones included, those left out that must not be made."""
     done: int
     """Calls that have a reply, cached ones included."""
     cached: int

@@ -174,7 +174,10 @@ class Gateway:
             landed = await self._landed(request, asked)
             record_call(landed.call)
             check_end(landed.reply, request)
-        except (MeasurementError, ConfigurationError, NotRunError):
+        except NotRunError:
+            self._accounts.asked -= 1
+            raise
+        except (MeasurementError, ConfigurationError):
             self._accounts.failed += 1
             raise
         self._accounts.done += 1
