@@ -136,8 +136,8 @@ def test_without_documents_a_system_of_ones_own_is_asked_for(init, folder):
     printed = init()
 
     assert "documents: none found here; name them" in printed
-    assert "edit conftest.py: import your system" in printed
-    assert "from my_rag import ask" in (folder / "conftest.py").read_text()
+    assert "edit conftest.py: the fixture ragcheck_pipeline returns your system" in printed
+    assert "    from my_rag import ask" in (folder / "conftest.py").read_text()  # other tests run before it is edited
     assert "hit_rate" not in tomllib.loads((folder / "ragcheck.toml").read_text())["metrics"]
     assert questions()
 
@@ -184,6 +184,23 @@ def test_a_configuration_that_is_there_says_where_questions_and_documents_are(in
     assert "kept   pyproject.toml (it was there already)" in printed
     assert not (folder / "ragcheck.toml").exists()
     assert questions("evals/all.yaml")[0].gold[0][0].source == "pages/leave.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked_for"),
+    [
+        ('questions = "mine.yaml"\n', True),
+        ('questions = "mine.yaml"\ngenerator = "http://127.0.0.1:8000/ask"\n', False),
+        ('questions = "mine.yaml"\nanswers = "answers.jsonl"\n', False),
+    ],
+)
+def test_a_system_is_asked_for_where_the_configuration_names_none(init, folder, text, asked_for):
+    write(folder, "leave.md", LEAVE)
+    write(folder, "ragcheck.toml", text)
+    printed = init()
+
+    assert printed.startswith("documents: ragcheck.toml names none\n")
+    assert (folder / "conftest.py").exists() == ("edit conftest.py" in printed) == asked_for
 
 
 def test_documents_that_cannot_be_read_are_told_and_left_out(init, folder):

@@ -64,6 +64,9 @@ def _documents(folder: Folder) -> list[Document]:
     from pytest_ragcheck.rag.ingestion import find_documents, read_document
 
     if not folder.documents:
+        if folder.settings is not None:
+            say(f"documents: {folder.settings.origin} names none")
+            return []
         say("documents: none found here; name them, as in: python -m pytest_ragcheck init 'docs/**/*.md'")
         return []
     paths = find_documents(folder.documents, folder.root)
@@ -109,7 +112,7 @@ def _steps(folder: Folder, *, examples: bool) -> Iterator[str]:
     from pytest_ragcheck.commands.init.files import question_file
 
     missing = [name for name in _NEEDED_BY_DOCUMENTS if importlib.util.find_spec(name) is None]
-    if missing and folder.documents and not folder.has_pipeline:
+    if missing and folder.documents and not (folder.has_pipeline or folder.names_a_system):
         yield 'python -m pip install "pytest-ragcheck[rag]"'
     questions = os.path.relpath(question_file(folder))
     if examples:
@@ -118,10 +121,11 @@ def _steps(folder: Folder, *, examples: bool) -> Iterator[str]:
         yield f"edit {questions}: ask what your users ask"
     if folder.has_pipeline:
         yield "the fixture ragcheck_pipeline in conftest.py answers"
-    elif folder.documents:
-        yield "edit ragcheck.toml: who answers, and the least values"
+    elif folder.lacks_a_system:
+        yield "edit conftest.py: the fixture ragcheck_pipeline returns your system"
     else:
-        yield "edit conftest.py: import your system"
+        origin = folder.settings.origin if folder.settings is not None else "ragcheck.toml"
+        yield f"edit {origin}: who answers, and the least values"
     if folder.pytest_settings is not None and _LOOP_SCOPE not in folder.pytest_settings:
         yield f'set {_LOOP_SCOPE} = "function" in the settings of pytest: pytest-asyncio warns while it is unset'
     yield "pytest --ragcheck"

@@ -66,7 +66,7 @@ def starting_files(folder: Folder, examples: Sequence[Mapping[str, Any]]) -> Ite
     yield NewFile(questions, _questions(examples), _told_questions(examples))
     content = _filled("test_rag.py.txt", questions=questions.name)
     yield NewFile(folder.tests / "test_rag.py", content, "the test: one item for each question")
-    if not folder.documents and not folder.has_pipeline:
+    if folder.lacks_a_system:
         yield NewFile(folder.root / "conftest.py", _filled("conftest.py.txt"), "your system: name it here")
     if folder.pytest_settings is None:
         yield NewFile(folder.root / "pytest.ini", _filled("pytest.ini"), "settings of pytest itself")

@@ -46,6 +46,18 @@ class Folder:
     pytest_settings: Mapping[str, Any] | None
     """pytest's own; None where no file has any."""
 
+    @property
+    def names_a_system(self) -> bool:
+        """Whether the configuration says who answers without documents."""
+        from pytest_ragcheck.session.systems import is_own_system
+
+        return self.settings is not None and is_own_system(self.settings)
+
+    @property
+    def lacks_a_system(self) -> bool:
+        """Whether nothing in the folder could answer."""
+        return not (self.documents or self.has_pipeline or self.names_a_system)
+
 
 def look_at(root: Path, documents: Sequence[str]) -> Folder:
     """What is in ``root``; ``documents`` that were named are taken as they are.
