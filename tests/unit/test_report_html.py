@@ -340,6 +340,8 @@ def test_an_entry_begins_with_what_failed_most():
 
 # ---- Overview --------------------------------------------------------------------------------
 
+EXPECTED = result_of("a", Score(metric="m", value=0.0, threshold=1.0), expected_failure=True)
+
 
 @pytest.mark.parametrize(
     ("results", "headline", "tone"),
@@ -353,6 +355,8 @@ def test_an_entry_begins_with_what_failed_most():
         ),
         ([result_of("a", answer=None), result_of("b")], "1 could not be measured of 2 questions", "unsure"),
         ([result_of("a", not_run="budget"), result_of("b")], "1 of 2 questions not run", "unsure"),
+        ([EXPECTED, result_of("b")], "1 of 2 questions passed, the others failed as expected", "good"),
+        ([EXPECTED, result_of("b", answer=None)], "1 could not be measured of 2 questions", "unsure"),
     ],
 )
 def test_the_headline_tells_the_worst(results, headline, tone):

@@ -40,6 +40,7 @@ def question_entry(result: Result, texts: Texts, changes: Mapping[str, ScoreChan
         "line": question.line,
         "variant": result.variant,
         "state": result.state.value,
+        "expected": result.expected_failure,
         "outcome": outcome(result),
         "diagnosis": diagnose(result),
         "fault": fault_place(result),

@@ -80,6 +80,8 @@ class Overview:
     headline: str
     tone: str
     states: list[tuple[State, int]]
+    expected: int
+    """Questions that failed as expected (xfail); they count among ``states`` too."""
     faults: list[tuple[str, str, int]]
     """Where the fault lies, what that means, and of how many questions."""
     cards: list[Card]
@@ -98,6 +100,7 @@ def overview(run: Run, comparison: Comparison | None) -> Overview:
         headline=headline,
         tone=tone,
         states=[(state, counts[state]) for state in State],
+        expected=sum(result.expected_failure for result in run.results),
         faults=_faults(run.results),
         cards=[_card(summary, run.results, comparison) for summary in metric_summaries(run.results)],
         groupings=_groupings(run.results),
@@ -109,7 +112,7 @@ def overview(run: Run, comparison: Comparison | None) -> Overview:
 def _headline(run: Run, comparison: Comparison | None) -> tuple[str, str]:
     if comparison is not None:
         return comparison.verdict.value.capitalize(), _TONES[comparison.verdict]
-    counts = Counter(result.state for result in run.results)
+    counts = Counter(result.state for result in run.results if not result.expected_failure)
     count = len(run.results)
     total = figures.plural(count, "question")
     bad = [f"{counts[state]:,} {word}" for state, word in _BAD if counts[state]]
@@ -119,6 +122,8 @@ def _headline(run: Run, comparison: Comparison | None) -> tuple[str, str]:
         return f"{counts[State.NOT_RUN]:,} of {total} not run", "unsure"
     if not count:
         return "No question was asked", "unsure"
+    if counts.total() < count:
+        return f"{counts[State.PASSED]:,} of {total} passed, the others failed as expected", "good"
     return f"All {total} passed" if count > 1 else "The one question passed", "good"
 
 

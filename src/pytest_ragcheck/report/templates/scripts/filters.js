@@ -92,7 +92,13 @@ function sortValue(column) {
   if (column === "question") return (question) => question.id.toLowerCase();
   if (column === "time") return (question) => question.time.finished - question.time.started;
   if (column === "change") return worstDifference;
-  return (question) => (question.changed === "broke" ? -1 : STATES.indexOf(question.state));
+  return badness;
+}
+
+/** The smaller the worse; what failed as expected stands just before what passed. */
+function badness({ changed, expected, state }) {
+  if (changed === "broke") return -1;
+  return expected ? STATES.indexOf("passed") - 0.5 : STATES.indexOf(state);
 }
 
 function worstDifference({ scores }) {

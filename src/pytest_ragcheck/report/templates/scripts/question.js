@@ -61,6 +61,7 @@ function aboutLine(question) {
   return element(
     "p.about",
     stateBadge(question.state),
+    question.expected && element("span", "expected to fail (xfail)"),
     isolated(clipped(question.id, 200), { class: "long" }),
     where && isolated(where),
     question.variant && isolated(question.variant),

@@ -159,7 +159,12 @@ function questionCell(question) {
   const fault = element("p.beneath.fault", { dir: "auto" }, clipped(question.diagnosis ?? question.outcome, 240));
   return [
     element("a", { href: questionAddress(question.key), dir: "auto" }, clipped(question.question, 200)),
-    element("p.beneath", isolated(clipped(question.id, 100), { class: "id" }), tags),
+    element(
+      "p.beneath",
+      isolated(clipped(question.id, 100), { class: "id" }),
+      tags,
+      question.expected && " expected to fail",
+    ),
     question.state !== "passed" && fault,
   ];
 }
