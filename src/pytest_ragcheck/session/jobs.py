@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.session.sharing import Sharing
     from pytest_ragcheck.session.suites import Suite
 

@@ -29,6 +29,8 @@ class Options:
     concurrency: int | None = None
     engine: str = LOCAL
     """Where questions are answered: ``local``, ``ray`` or ``ray://HOST:PORT``."""
+    actors: int | None = None
+    """Most actors on a node of a Ray cluster; None: as many as are of use."""
     cache: str = "use"
     trials: int = 1
     """How often each question is asked."""
@@ -61,6 +63,7 @@ class Options:
             sequential=config.getoption("ragcheck_sequential"),
             concurrency=config.getoption("ragcheck_concurrency"),
             engine=config.getoption("ragcheck_engine"),
+            actors=config.getoption("ragcheck_actors"),
             cache=config.getoption("ragcheck_cache"),
             trials=config.getoption("ragcheck_trials"),
             stop_trials=config.getoption("ragcheck_stop_trials"),
@@ -107,6 +110,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="Where questions are answered. local (default): in this process, or in pytest-xdist's workers. ray: on "
         "the nodes of a Ray cluster: that of RAY_ADDRESS, one that runs on this machine, or a new one of this machine "
         "alone. ray://HOST:PORT: on the nodes of a remote one.",
+    )
+    group.addoption(
+        "--ragcheck-actors",
+        type=positive,
+        default=None,
+        metavar="N",
+        help="Most actors on each node of the Ray cluster (default: one for each of its CPUs, at most 8).",
     )
     group.addoption(
         "--ragcheck-cache",

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,24 +17,26 @@ from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.metrics import registry
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.run_file import dump
+from pytest_ragcheck.session.cluster.line import Line, RemoteLimits
 from pytest_ragcheck.session.cluster.messages import Report, fingerprint_of
-from pytest_ragcheck.session.cluster.store_relay import RemoteStore
+from pytest_ragcheck.session.cluster.remote_store import RemoteStore
+from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.selection import Entry
-from pytest_ragcheck.session.sharing import Sharing
 from pytest_ragcheck.session.suites import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from pytest_ragcheck.engine import Job
     from pytest_ragcheck.model import Result
-    from pytest_ragcheck.session.cluster.messages import Brief, Greeting, SuiteBrief
+    from pytest_ragcheck.rag.embedding import Embedder
+    from pytest_ragcheck.session.cluster.messages import Brief, EmbedderBrief, Greeting, SuiteBrief
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.store import Store
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "relocated"]
 
 OTHER_FILES = (
     "its questions or documents are not those of the machine that pytest runs on; bring them up to date there, or "
@@ -44,74 +47,101 @@ OTHER_FILES = (
 class Answering:
     """Runs as an async Ray actor: answers what it is given, and hands out results as they come.
 
-    ``relay`` is the actor that leads to the driver's stores, ``caller`` this one's number there.
+    ``relay`` is the actor that leads to the driver, ``caller`` this one's number there.
     """
 
     def __init__(self, relay: Any, caller: int) -> None:
-        self._relay = relay
-        self._caller = caller
-        self._desk: _Desk | None = None
+        self._line = Line(relay, caller)
+        self._post: _Post | None = None
         self._batches: dict[int, _Batch] = {}
+        self._embedding = asyncio.Lock()
+
+    async def ping(self) -> None:
+        """Tell that its event loop turns."""
+
+    async def embed(self, told: EmbedderBrief, greeting: Greeting, texts: Sequence[str]) -> Any:
+        """What the suite's embedder makes of the texts; without texts it is loaded.
+
+        Raises ConfigurationError where it is not the driver's, and what it raises itself.
+        """
+        embedder = self._greeted(greeting).embedder(told)
+        async with self._embedding:  # a model need not bear more
+            if not texts:
+                return await asyncio.to_thread(embedder.load)
+            return await asyncio.to_thread(embedder.embed, texts)
 
     async def open(self, number: int, brief: bytes, greeting: Greeting) -> str | None:
         """Make a batch ready; what is wrong where that cannot be."""
         from ray import cloudpickle
 
         try:
-            if self._desk is None:
-                self._desk = _Desk(greeting, self._ask)
+            post = self._greeted(greeting)
             try:
                 told: Brief = cloudpickle.loads(brief)
             except Exception as problem:  # noqa: BLE001 (whatever a user's modules raise)
                 cause = f"{type(problem).__name__}: {problem}".partition("\n")[0]
                 raise ConfigurationError(f"what the fixtures gave cannot be made again there: {cause}") from None
-            self._batches[number] = self._desk.batch(told)
+            self._batches[number] = post.batch(told)
         except RagcheckError as problem:
             return str(problem)
         return None
 
     async def exchange(self, number: int, places: Sequence[int]) -> Report:
         """Take questions of a batch; return when there is a result of any, with all that are there."""
-        assert self._desk is not None  # noqa: S101 (opened before)
+        assert self._post is not None  # noqa: S101 (opened before)
         results = await self._batches[number].exchange(places)
-        return replace(self._desk.report(), results=[(place, dump(result)) for place, result in results])
+        return replace(self._post.report(), results=[(place, dump(result)) for place, result in results])
 
     async def close(self) -> Report:
         """Cancel what is in flight, and give back what pipelines hold; the last counts."""
         for batch in self._batches.values():
             await batch.close()
-        return Report() if self._desk is None else await self._desk.close()
+        return Report() if self._post is None else await self._post.close()
 
-    def _ask(self, store: str, method: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        import ray
-
-        try:
-            # The store's interface is a synchronous one, and what it says must be durable on return.
-            return ray.get(self._relay.ask.remote(self._caller, store, method, arguments, keywords))
-        except ray.exceptions.RayTaskError as problem:
-            raise getattr(problem, "cause", problem) from None
+    def _greeted(self, greeting: Greeting) -> _Post:
+        if self._post is None:
+            self._post = _Post(greeting, self._line)
+        return self._post
 
 
-class _Desk:
+class _Post:
     """What the batches of one actor share."""
 
-    def __init__(self, greeting: Greeting, ask: Callable[..., Any]) -> None:
+    def __init__(self, greeting: Greeting, line: Line) -> None:
         own = version("pytest-ragcheck")
         if own != greeting.version:
             raise ConfigurationError(f"pytest-ragcheck {own} is installed there, and {greeting.version} here")
         sys.path += [entry for entry in greeting.path if entry not in sys.path and Path(entry).exists()]
         os.environ.update(greeting.environment)
-        self._ask = ask
+        self._line = line
         self._options = greeting.options
         self._slots = Slots(sequential=greeting.options.sequential, origin=time.perf_counter() - greeting.elapsed)
+        self._limits = RemoteLimits(line, greeting.options.max_cost)
         self._gateways = Gateways(greeting.options)
-        self._gateways.sharing = Sharing(greeting.seats)
+        self._gateways.limits = self._limits
         self._gateways.run_started = greeting.run_started
         self._gateways.run_clock = self._slots.clock.now
         self._maker = JobMaker(greeting.options, self._gateways.sharing)
+        self._maker.limits = self._limits
         self._stores: dict[str, Store] = {}
+        self._embedders: dict[tuple[Path, str], Embedder] = {}
+
+    def embedder(self, told: EmbedderBrief) -> Embedder:
+        """The suite's own, without a store before it: the driver has looked there."""
+        settings = relocated(told.settings, told.invocation)
+        place = settings.root, settings.embedder
+        if place not in self._embedders:
+            embedder = configured_embedder(settings)
+            if embedder.fingerprint != told.fingerprint:
+                raise ConfigurationError(
+                    f"on a node of the Ray cluster: embedder = {settings.embedder!r} is {embedder.fingerprint} there, "
+                    f"and {told.fingerprint} here"
+                )
+            self._embedders[place] = embedder
+        return self._embedders[place]
 
     def batch(self, brief: Brief) -> _Batch:
+        """Its suites and jobs, made again."""
         for spec in brief.registered:
             registry.replace_metric(spec)
         jobs: dict[int, Job] = {}
@@ -124,6 +154,7 @@ class _Desk:
         return _Batch(jobs, self._slots)
 
     def report(self) -> Report:
+        """What there is to tell beside results."""
         told = [*self._maker.notices, *(notice for store in self._stores.values() for notice in store.notices)]
         return Report(
             snapshots=self._gateways.snapshots(),
@@ -133,14 +164,17 @@ class _Desk:
         )
 
     async def close(self) -> Report:
+        """Give back what pipelines and gateways hold."""
         for pipeline in self._maker.to_close:
             await close_pipeline(pipeline)
         await self._gateways.close()
         return self.report()
 
     def _suite(self, told: SuiteBrief, invocation: Path) -> Suite:
+        settings = relocated(told.settings, invocation)
+        self._limits.known_as[settings.root] = told.settings.root
         suite = Suite(
-            _relocated(told.settings, invocation),
+            settings,
             options=self._options,
             store=self._store(told),
             gateways=self._gateways,
@@ -148,14 +182,14 @@ class _Desk:
         )
         if fingerprint_of(suite) != told.fingerprint:
             raise ConfigurationError(f"{told.settings.origin}: {OTHER_FILES}")
+        loaded = self._embedders.get((settings.root, settings.embedder))
+        if loaded is not None:
+            suite.embedder.replace_embedder(lambda _: loaded)  # one model in memory is enough
         return suite
 
     def _store(self, told: SuiteBrief) -> Store:
         if told.store not in self._stores:
-
-            def ask(method: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-                return self._ask(told.store, method, arguments, keywords)
-
+            ask = partial(self._line.ask, told.store)
             self._stores[told.store] = cast("Store", RemoteStore(path=told.store_path, ask=ask))
         return self._stores[told.store]
 
@@ -207,7 +241,7 @@ class _Batch:
         self._engines.remove(engine)
 
 
-def _relocated(settings: Settings, invocation: Path) -> Settings:
+def relocated(settings: Settings, invocation: Path) -> Settings:
     """The settings for this machine: where the files are not at the same place, they are in the working directory."""
     if settings.questions is not None and settings.questions.exists():
         return settings

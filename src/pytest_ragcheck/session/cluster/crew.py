@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,8 +17,13 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics import registry
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session.cluster.answering import Answering
+from pytest_ragcheck.session.cluster.embedding import ClusterEmbedder
+from pytest_ragcheck.session.cluster.limits import LimitClerk
+from pytest_ragcheck.session.cluster.line import LIMITS
+from pytest_ragcheck.session.cluster.member import Batch, Member, MemberLostError
 from pytest_ragcheck.session.cluster.messages import (
     Brief,
+    EmbedderBrief,
     Greeting,
     Report,
     SuiteBrief,
@@ -26,7 +32,8 @@ from pytest_ragcheck.session.cluster.messages import (
     told_environment,
 )
 from pytest_ragcheck.session.cluster.ray_cluster import RayCluster
-from pytest_ragcheck.session.cluster.store_relay import StoreDesk, StoreRelay
+from pytest_ragcheck.session.cluster.relay import Desk, Relay
+from pytest_ragcheck.session.cluster.remote_store import StoreClerk
 from pytest_ragcheck.session.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -38,13 +45,13 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway import Snapshot
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Result
+    from pytest_ragcheck.session.cluster.relay import Clerk
     from pytest_ragcheck.session.jobs import JobMaker
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
-    from pytest_ragcheck.store import Store
 
-__all__ = ["Batch", "Crew", "Member", "MemberLostError"]
+__all__ = ["Crew"]
 
 CALLS_AT_ONCE = 1000
 START_WITHIN = 300.0
@@ -54,67 +61,11 @@ CLOSING = 5.0
 """Seconds that actors have to give back what their pipelines hold."""
 
 
-class MemberLostError(Exception):
-    """An actor has ended, or its node has, or what it returned is lost."""
-
-
-class Batch:
-    """The brief of a batch, as it is sent to each actor."""
-
-    def __init__(self, number: int, brief: Any, suites: Sequence[Suite]) -> None:
-        self.number = number
-        self.brief = brief
-        """The pickled brief in the cluster's object store."""
-        self.suites = suites
-
-
-class Member:
-    """One actor."""
-
-    def __init__(self, number: int, actor: Any, lost: type[Exception], broken: type[Exception]) -> None:
-        self.number = number
-        self.actor = actor
-        self._lost = lost
-        self._broken = broken
-        self._opened: dict[int, asyncio.Task[None]] = {}
-        self.report = Report()
-        """The last that it told."""
-
-    async def opened(self, batch: Batch, greeting: Greeting) -> None:
-        """Make a batch ready there, once; ConfigurationError where that cannot be."""
-        if batch.number not in self._opened:
-            self._opened[batch.number] = asyncio.create_task(self._open(batch, greeting))
-        await asyncio.shield(self._opened[batch.number])
-
-    async def exchange(self, batch: Batch, places: Sequence[int]) -> Report:
-        """Give it questions, get results; MemberLostError where it has ended."""
-        report: Report = await self._told(self.actor.exchange.remote(batch.number, list(places)))
-        return report
-
-    async def _open(self, batch: Batch, greeting: Greeting) -> None:
-        problem = await self._told(self.actor.open.remote(batch.number, batch.brief, greeting))
-        if problem is not None:
-            raise ConfigurationError(f"on a node of the Ray cluster: {problem}")
-
-    async def _told(self, reference: Any) -> Any:
-        try:
-            return await reference
-        except self._broken:
-            raise
-        except self._lost as problem:
-            raise MemberLostError(_cause(problem)) from None
-
-    def dismissed(self) -> None:
-        """Wait for nothing of it any more."""
-        for task in self._opened.values():
-            task.cancel()
-
-
 class Crew:
-    """As many seats as the cluster has nodes, and the actors in them.
+    """The seats that there are in the cluster, and the actors in them.
 
-    ``slots`` are those of the run, in which answers and scores are counted; ``maker`` learns among how many limits are
-    shared. Raises ConfigurationError where there is no cluster.
+    ``slots`` are those of the run, in which answers and scores are counted; ``maker`` learns how many actors there may
+    be. Raises ConfigurationError where there is no cluster.
     """
 
     def __init__(self, options: Options, *, maker: JobMaker, slots: Slots, session: pytest.Session) -> None:
@@ -123,23 +74,35 @@ class Crew:
         self._maker = maker
         self._session = session
         self._cluster = RayCluster(options.engine)
-        self._ray = self._cluster.ray
-        self._size = 1 if options.sequential else max(1, self._cluster.nodes)
-        maker.sharing = Sharing(self._size)
+        self.ray = self._cluster.ray
+        self.size = 0
+        """Seats; more where nodes join."""
+        self.count()
+        maker.before_set_up = self._embed_there
         self._numbers = count(1)
         self._batches = count(1)
         self._seats: dict[int, Member] = {}
-        self._former: list[tuple[int, Member]] = []
+        self._seating = threading.Lock()
+        self._former: list[Member] = []
         self._failed_starts = 0
         self._started = asyncio.Event()
-        self._stores: dict[str, Store] = {}
+        self._limits = LimitClerk(options.max_cost)
+        self._clerks: dict[str, Clerk] = {LIMITS: self._limits}
         beside = {"num_cpus": 0, "max_concurrency": CALLS_AT_ONCE, **self._cluster.beside_the_driver()}
-        self._relay = self._ray.remote(StoreRelay).options(**beside).remote()
-        relay, get = self._relay, self._ray.get
-        self._desk = StoreDesk(lambda replies: get(relay.trade.remote(replies)), self._stores)
-        self._answering = self._ray.remote(Answering).options(
+        # What was asked while it was away is asked again.
+        beside |= {"max_restarts": -1, "max_task_retries": -1}
+        relay = self._relay = self.ray.remote(Relay).options(**beside).remote()
+        self._desk = Desk(relay.trade.remote, relay.deliver.remote, self._clerks)
+        self._answering = self.ray.remote(Answering).options(
             num_cpus=1, max_concurrency=CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
         )
+
+    def count(self) -> int:
+        """Look how many seats there are now; those that were are kept."""
+        found = 1 if self._options.sequential else self._cluster.seats(self._options.actors)
+        self.size = max(1, found, self.size)
+        self._maker.sharing = Sharing(self.size)
+        return self.size
 
     def engines(
         self,
@@ -149,26 +112,36 @@ class Crew:
         given: Sequence[MetricSpec],
         *,
         on_result: Callable[[Hashable, Result], None],
+        keep: Callable[[Result], Result],
     ) -> Callable[[Sequence[Job]], Engine]:
         """Makes engines for jobs of these questions; ConfigurationError where they cannot be sent."""
         from pytest_ragcheck.session.cluster.remote_engine import RemoteEngine
 
         batch = self._batch(entries, candidate, system, given)
         places: dict[Hashable, int] = {entry.key: place for place, entry in enumerate(entries)}
-        seats = min(self._maker.sharing.seats(self._maker.cap(suite)) for suite in batch.suites)
 
         def engine(jobs: Sequence[Job]) -> Engine:
             return RemoteEngine(
-                jobs, slots=self._slots, on_result=on_result, crew=self, batch=batch, places=places, seats=seats
+                jobs,
+                slots=self._slots,
+                on_result=on_result,
+                keep=keep,
+                crew=self,
+                batch=batch,
+                places=places,
             )
 
         return engine
+
+    def seats(self, batch: Batch) -> int:
+        """How many actors may answer a batch: who could never call beside the others is not needed."""
+        return min(self._maker.sharing.seats(self._maker.cap(suite)) for suite in batch.suites)
 
     def _batch(self, entries: Sequence[Entry], candidate: Any, system: str, given: Sequence[MetricSpec]) -> Batch:
         suites = list(dict.fromkeys(entry.suite for entry in entries))
         suites[0].gateways.elsewhere = self.snapshots
         for suite in suites:
-            self._stores[_store_name(suite)] = suite.store
+            self._clerks.setdefault(_store_name(suite), StoreClerk(suite.store))
         brief = Brief(
             suites=[
                 SuiteBrief(
@@ -187,37 +160,57 @@ class Crew:
             registered=[spec for spec in registry.own_specs() if not is_import_path(spec.name)],
             invocation=self._session.config.invocation_params.dir,
         )
-        return Batch(next(self._batches), self._ray.put(self._pickled(brief)), suites)
+        return Batch(next(self._batches), self.ray.put(self._pickled(brief)), suites)
 
     def snapshots(self) -> list[Snapshot]:
         """The last that is known of the gateways of all actors, also of those that were lost."""
-        members = [*self._seats.values(), *(member for _, member in self._former)]
-        return [snapshot for member in members for snapshot in member.report.snapshots]
+        members = [*self._seats.values(), *self._former]
+        found = [snapshot for member in members for snapshot in member.report.snapshots]
+        return [replace(found[0], limit=self._limits.places), *found[1:]] if found else []
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds to wait for the first sign of an actor; None where there was one."""
+        return None if self._started.is_set() else START_WITHIN
+
+    def has_started(self) -> None:
+        """Note that an actor has come up."""
+        self._started.set()
 
     async def watch(self) -> None:
         """Raise ConfigurationError if no actor comes up."""
         try:
-            await asyncio.wait_for(self._started.wait(), START_WITHIN)
+            await asyncio.wait_for(self._started.wait(), self.patience)
         except TimeoutError:
-            raise ConfigurationError(
-                f"the Ray cluster has had no free CPU for {START_WITHIN:g} s; end what occupies it, or add a node"
-            ) from None
+            raise self.no_room() from None
+
+    @staticmethod
+    def no_room() -> ConfigurationError:
+        """The error for a cluster in which no actor comes up."""
+        return ConfigurationError(
+            f"the Ray cluster has had no free CPU for {START_WITHIN:g} s; end what occupies it, or add a node"
+        )
+
+    def seated(self, seat: int) -> Member:
+        """The actor in a seat, which may not have started yet."""
+        with self._seating:
+            if seat not in self._seats:
+                number = next(self._numbers)
+                actor = self._answering.remote(self._relay, number)
+                errors = self.ray.exceptions
+                self._seats[seat] = Member(number, actor, errors.RayError, errors.RayTaskError)
+            return self._seats[seat]
 
     async def member(self, seat: int, batch: Batch) -> Member:
         """The actor in a seat, ready for a batch; waits where the cluster has no room for it.
 
         Raises MemberLostError where it has ended, ConfigurationError where the batch cannot be answered there.
         """
-        if seat not in self._seats:
-            number = next(self._numbers)
-            actor = self._answering.remote(self._relay, number)
-            errors = self._ray.exceptions
-            self._seats[seat] = Member(number, actor, errors.RayError, errors.RayTaskError)
-        member = self._seats[seat]
+        member = self.seated(seat)
         try:
-            await member.opened(batch, self._greeting(seat, batch))
+            await member.opened(batch, self._greeting(batch.suites))
         except MemberLostError as problem:
-            self._dismiss(seat, member)
+            self.dismiss(seat, member)
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS_ALLOWED:
                 raise ConfigurationError(f"the Ray cluster cannot run the questions: {problem}") from None
@@ -231,7 +224,7 @@ class Crew:
         try:
             report = await member.exchange(batch, places)
         except MemberLostError:
-            self._dismiss(seat, member)
+            self.dismiss(seat, member)
             raise
         self._note(member, report)
         return report
@@ -242,13 +235,13 @@ class Crew:
         self._slots.scores += report.scores - before.scores
         self._maker.notices += [notice for notice in report.notices if notice not in self._maker.notices]
 
-    def _dismiss(self, seat: int, member: Member) -> None:
+    def dismiss(self, seat: int, member: Member) -> None:
         """Give up an actor, so that another one takes its seat."""
         if self._seats.get(seat) is member:
             del self._seats[seat]
             member.report = _of_the_past(member.report)
-            self._former.append((seat, member))
-            self._ray.kill(member.actor)
+            self._former.append(member)
+            self.ray.kill(member.actor)
             member.dismissed()
             self._desk.forget(member.number)
 
@@ -259,25 +252,35 @@ class Crew:
             await asyncio.wait([asyncio.ensure_future(_quietly(one)) for one in closing], timeout=CLOSING)
         for member in self._seats.values():
             member.dismissed()
-            self._ray.kill(member.actor)
+            self.ray.kill(member.actor)
         self._desk.close()
-        self._ray.kill(self._relay)
+        self.ray.kill(self._relay)
         self._cluster.close()
 
-    def _greeting(self, seat: int, batch: Batch) -> Greeting:
-        options = self._options
-        if options.max_cost is not None:
-            # What an actor's predecessor has spent is gone, and each seat has an equal part.
-            spent = sum(one.cost for place, member in self._former if place == seat for one in member.report.snapshots)
-            options = replace(options, max_cost=max(0.0, options.max_cost - spent * self._size))
+    def _embed_there(self, suite: Suite) -> None:
+        """Have the actors do the work of a suite's embedder."""
+        brief = EmbedderBrief(
+            settings=suite.settings,
+            fingerprint=suite.embedder.fingerprint,
+            invocation=self._session.config.invocation_params.dir,
+        )
+        greeting = self._greeting([suite])
+        suite.embedder.replace_embedder(
+            lambda here: (
+                here
+                if isinstance(here, ClusterEmbedder)
+                else ClusterEmbedder(here, crew=self, brief=brief, greeting=greeting)
+            )
+        )
+
+    def _greeting(self, suites: Sequence[Suite]) -> Greeting:
         return Greeting(
             version=version("pytest-ragcheck"),
-            options=options,
-            seats=self._size,
+            options=self._options,
             elapsed=self._slots.clock.now(),
-            run_started=batch.suites[0].gateways.run_started,
+            run_started=suites[0].gateways.run_started,
             path=module_path(),
-            environment=told_environment(suite.settings for suite in batch.suites),
+            environment=told_environment(suite.settings for suite in suites),
         )
 
     def _pickled(self, brief: Brief) -> bytes:
@@ -332,8 +335,3 @@ async def _quietly(reference: Any) -> None:
 
 def _store_name(suite: Suite) -> str:
     return str(suite.store.path or f"memory {id(suite.store)}")
-
-
-def _cause(problem: Exception) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return f"{type(problem).__name__}: {lines[-1] if lines else ''}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["Brief", "Greeting", "Report", "SuiteBrief", "fingerprint_of", "told_environment"]
+__all__ = ["Brief", "EmbedderBrief", "Greeting", "Report", "SuiteBrief", "fingerprint_of", "told_environment"]
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 
@@ -37,6 +37,17 @@ class SuiteBrief:
     store_path: Path | None
     fingerprint: tuple[str, ...]
     """Of questions and documents, so that a node with other files is found out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedderBrief:
+    """What a suite's embedder is made again from."""
+
+    settings: Settings
+    fingerprint: str
+    """The embedder's here, so that a node with another model is found out."""
+    invocation: Path
+    """The folder that pytest was started in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +74,6 @@ class Greeting:
 
     version: str
     options: Options
-    seats: int
-    """Actors that answer at the same time."""
     elapsed: float
     """Seconds since the run's start."""
     run_started: float

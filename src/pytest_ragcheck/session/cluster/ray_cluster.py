@@ -15,6 +15,8 @@ __all__ = ["RayCluster"]
 
 OBJECT_STORE = 200_000_000
 """Bytes, of a cluster that is started here: what goes through it are texts."""
+MOST_ON_A_NODE = 8
+"""Actors, where it is not told: each takes some 200 MB, and a few do the work of as many calls as a server bears."""
 _HEAD = "node:__internal_head__"
 
 
@@ -39,10 +41,10 @@ class RayCluster:
                 self._connect(target)
         self._is_client = bool(ray.util.client.ray.is_connected())
 
-    @property
-    def nodes(self) -> int:
-        """Living nodes that have a CPU to give."""
-        return sum(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in self.ray.nodes())
+    def seats(self, most: int | None) -> int:
+        """Actors for which the living nodes have CPUs, ``most`` on each."""
+        cpus = (int(node["Resources"].get("CPU", 0)) for node in self.ray.nodes() if node["Alive"])
+        return sum(min(own, MOST_ON_A_NODE if most is None else most) for own in cpus)
 
     def beside_the_driver(self) -> dict[str, Any]:
         """Options of an actor that is to live as long as this process: on its node, or for a client on the head's."""

@@ -12,19 +12,22 @@ from pytest_ragcheck.engine import Engine
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import ReferencePipeline
 from pytest_ragcheck.run_file import load
-from pytest_ragcheck.session.cluster.crew import MemberLostError
+from pytest_ragcheck.session.cluster.member import MemberLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from pytest_ragcheck.engine import Job, Slots
-    from pytest_ragcheck.session.cluster.crew import Batch, Crew
+    from pytest_ragcheck.session.cluster.crew import Crew
+    from pytest_ragcheck.session.cluster.member import Batch
     from pytest_ragcheck.session.cluster.messages import Report
 
 __all__ = ["RemoteEngine"]
 
 FEWEST, MOST = 4, 64
 """Questions that an actor has at once; it takes more as it finishes some, so that a slow node gets fewer."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks for nodes that have joined."""
 ALONE_FROM = 2
 """Losses from which a question is asked alone, so that it takes no others with it."""
 LOSSES_ALONE = 2
@@ -34,7 +37,7 @@ LOSSES_ALONE = 2
 class RemoteEngine(Engine):
     """An :class:`~pytest_ragcheck.engine.Engine` that gives its jobs' questions to ``crew``.
 
-    ``places`` says where in the batch's brief the question of each key stands, ``seats`` how many actors may answer.
+    ``places`` says where in the batch's brief the question of each key stands.
     """
 
     def __init__(
@@ -43,16 +46,17 @@ class RemoteEngine(Engine):
         *,
         slots: Slots,
         on_result: Callable[[Hashable, Result], None],
+        keep: Callable[[Result], Result],
         crew: Crew,
         batch: Batch,
         places: Mapping[Hashable, int],
-        seats: int,
     ) -> None:
-        super().__init__(jobs, slots=slots, on_result=on_result)
+        super().__init__(jobs, slots=slots, on_result=on_result, keep=keep)
         self._crew = crew
         self._batch = batch
         self._by_place = {places[job.key]: job for job in jobs}
-        self._seats = seats
+        self._seats = 0
+        """Those that are served."""
         self._queue = deque(self._by_place)
         self._open = set(self._by_place)
         self._losses: Counter[int] = Counter()
@@ -60,19 +64,29 @@ class RemoteEngine(Engine):
         """Set while there are questions that no actor has."""
         self._changed.set()
         self._all_done = asyncio.Event()
-        wanted = math.ceil(len(jobs) / (4 * seats))
-        self._most = 1 if slots.sequential else min(MOST, max(FEWEST, wanted))
+        self._most = 1
 
     async def _run(self) -> None:
         if not self._jobs:
             return
         await self._prepare()
         async with asyncio.TaskGroup() as tasks:
-            working = [tasks.create_task(self._serve(seat)) for seat in range(self._seats)]
-            working.append(tasks.create_task(self._crew.watch()))
+            working = [tasks.create_task(self._crew.watch())]
+            growing = tasks.create_task(self._grow(tasks, working))
             await self._all_done.wait()
-            for task in working:
+            for task in (growing, *working):
                 task.cancel()
+
+    async def _grow(self, tasks: asyncio.TaskGroup, working: list[asyncio.Task[None]]) -> None:
+        """Serve all seats, also those of nodes that join later."""
+        while True:
+            seats = min(self._crew.seats(self._batch), len(self._jobs))
+            working += [tasks.create_task(self._serve(seat)) for seat in range(self._seats, seats)]
+            self._seats = max(self._seats, seats)
+            if not self._slots.sequential:
+                self._most = _most_at_once(len(self._jobs), self._seats)
+            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.to_thread(self._crew.count)
 
     async def _prepare(self) -> None:
         """Search for all questions in one call here: the actors find it in the store, and load no embedder."""
@@ -131,8 +145,12 @@ class RemoteEngine(Engine):
     def _settled_at(self, place: int, result: Result) -> None:
         self._open.discard(place)
         key = self._by_place[place].key
-        self._results[key].set_result(result)
-        if self._on_result is not None:
-            self._on_result(key, result)
+        self._hand_out(key, result)
         if not self._open:
             self._all_done.set()
+
+
+def _most_at_once(questions: int, seats: int) -> int:
+    """Questions that an actor has at once: a quarter of its part, but where there are few no more than its part."""
+    fewest = min(FEWEST, math.ceil(questions / seats))
+    return min(MOST, max(fewest, math.ceil(questions / (4 * seats))))
