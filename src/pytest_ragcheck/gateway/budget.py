@@ -7,7 +7,11 @@ from typing import Protocol
 
 from pytest_ragcheck.errors import NotRunError
 
-__all__ = ["Budget", "BudgetControl"]
+__all__ = ["OVERSPENT", "Budget", "BudgetControl"]
+
+OVERSPENT = (
+    "budget spent: {spent:.4f} of {limit:.4f} USD, and this call may cost {amount:.4f}; raise --ragcheck-max-cost"
+)
 
 
 class BudgetControl(Protocol):
@@ -38,10 +42,7 @@ class Budget:
         """Set ``amount`` aside; waits while calls under way may yet leave enough, raises NotRunError if they cannot."""
         while self.limit is not None and self.spent + self.reserved + amount > self.limit:
             if self.reserved <= 0 or self.spent + amount > self.limit:
-                raise NotRunError(
-                    f"budget spent: {self.spent:.4f} of {self.limit:.4f} USD, "
-                    f"and this call may cost {amount:.4f}; raise --ragcheck-max-cost"
-                )
+                raise NotRunError(OVERSPENT.format(spent=self.spent, limit=self.limit, amount=amount))
             self._changed.clear()
             await self._changed.wait()
         self.reserved += amount

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_ragcheck.gateway.rates import FAMILIES, LONG_WAIT, LearnedRate, Level, Told, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_ragcheck.gateway.rates import Allowance
 
 __all__ = ["AdmissionControl", "Concurrency", "Limiter", "Outcome", "Ticket"]
 
@@ -69,6 +71,15 @@ class Concurrency:
     def places(self) -> int:
         """Requests that may be in flight."""
         return int(self.limit)
+
+    def state(self) -> list[float]:
+        """All that was found out, in numbers, fit for :meth:`restore`."""
+        return [self.limit, self._wall, self._pause, self._probe_at, self._cut_at, *self._before_cut]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on where another one stood."""
+        self.limit, self._wall, self._pause, self._probe_at, self._cut_at, limit, wall = state
+        self._before_cut = (limit, wall)
 
     def success(self, now: float, *, saturated: bool) -> None:
         """A reply; the limit grows only where it was what held requests back."""
@@ -168,9 +179,13 @@ class Limiter:
         """Calls that wait for a place."""
         self.refusals = 0
         """429s so far."""
+        self.partners = 1
+        """Processes that meet the server's limits together, an equal part each."""
+        self.elsewhere = 0
+        """Requests that the others had in flight when they told last."""
         self._clock = clock or asyncio.get_running_loop().time
-        self._requests = Window(requests_per_minute) if requests_per_minute else None
-        self._tokens = Window(tokens_per_minute) if tokens_per_minute else None
+        self._requests: Allowance | None = Window(requests_per_minute) if requests_per_minute else None
+        self._tokens: Allowance | None = Window(tokens_per_minute) if tokens_per_minute else None
         self._levels: dict[str, Level] = {}
         self._learned = LearnedRate()
         self._under_way = dict.fromkeys(FAMILIES, 0.0)
@@ -223,7 +238,7 @@ class Limiter:
     ) -> None:
         """Give the place back and learn; ``tokens`` is what the request really took."""
         now = self._clock()
-        saturated = self.in_flight >= self.concurrency.places or self.queued > 0
+        saturated = self.in_flight >= self.places or self.queued > 0
         self.in_flight -= 1
         for family, cost in ticket.costs.items():
             self._under_way[family] -= cost
@@ -231,7 +246,7 @@ class Limiter:
             self._tokens.correct(now, tokens - ticket.costs["tokens"])
         self._hear(levels or {}, now)
         if outcome is Outcome.SUCCESS:
-            self._note_borne(now, self.in_flight + 1)
+            self._note_borne(now, self.in_flight + self.elsewhere + 1)
             self.concurrency.success(now, saturated=saturated)
         elif outcome is Outcome.REFUSED:
             self._refused(ticket, now, wait, levels or {})
@@ -244,11 +259,14 @@ class Limiter:
         if self._requests is not None:
             self._requests.correct(now, -1.0)
         for family, level in self._levels.items():
-            level.take(now, -ticket.costs[family])
+            level.take(now, -ticket.costs[family] * self.partners)
         self.settle(ticket, Outcome.NEUTRAL, tokens=0.0)
 
     def close(self) -> None:
         """No alarm stays behind."""
+        self._stop_alarm()
+
+    def _stop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -257,14 +275,23 @@ class Limiter:
         self.refusals += 1
         self._learned.forget(ticket.sent)
         # Of many that were sent together the server refused any; those that are still in flight it bears.
-        level = self.in_flight + 1
+        level = self.in_flight + self.elsewhere + 1
         if self._is_about_rate(ticket, level, now, wait, levels):
             self.concurrency.not_to_blame(now)
-            self._learned.refuse(now, ticket.sent, wait)
-            for bucket in self._levels.values():
-                bucket.exhausted(now)
+            self._rate_refused(now, ticket.sent, wait)
         else:
-            self.concurrency.refused(now, sent=ticket.sent, level=level)
+            self._concurrency_refused(now, ticket.sent, level)
+
+    def _concurrency_refused(self, now: float, sent: float, level: int) -> None:
+        self.concurrency.refused(now, sent=sent, level=level)
+
+    def _rate_refused(self, now: float, sent: float, wait: float | None) -> None:
+        self._learned.refuse(now, sent, wait)
+        self._exhaust_levels(now)
+
+    def _exhaust_levels(self, now: float) -> None:
+        for level in self._levels.values():
+            level.exhausted(now)
 
     def _is_about_rate(
         self, ticket: Ticket, level: int, now: float, wait: float | None, levels: Mapping[str, Told]
@@ -279,8 +306,9 @@ class Limiter:
             return True
         if wait is not None and wait >= LONG_WAIT:
             return True
+        together = self.in_flight + self.elsewhere
         told_enough = self._levels and all(
-            bucket.has(now, self.in_flight + ticket.costs[family]) for family, bucket in self._levels.items()
+            bucket.has(now, together + ticket.costs[family]) for family, bucket in self._levels.items()
         )
         if told_enough and level > 1:
             return False
@@ -300,18 +328,18 @@ class Limiter:
     def _hear(self, levels: Mapping[str, Told], now: float) -> None:
         for family, told in levels.items():
             level = self._levels.setdefault(family, Level(told.limit))
-            level.tell(told, now=now, under_way=self._under_way[family])
+            level.tell(told, now=now, under_way=self._under_way[family] * self.partners)
 
     def _pump(self) -> None:
         """Let in who may go; set an alarm for when the next one may."""
-        self.close()
+        self._stop_alarm()
         admitted = 0
         while self._waiting:
             waiter = self._waiting[0][2]
             if waiter.future.done():
                 heapq.heappop(self._waiting)
                 continue
-            if self.in_flight >= self.concurrency.places:
+            if self.in_flight >= self.places:
                 return
             now = self._clock()
             pause = self._pause(now, waiter.costs)
@@ -329,7 +357,7 @@ class Limiter:
             waits.append(self._requests.wait(now))
         if self._tokens is not None:
             waits.append(self._tokens.wait(now, costs["tokens"]))
-        waits += [level.wait(now, costs[family]) for family, level in self._levels.items()]
+        waits += [level.wait(now, costs[family] * self.partners) for family, level in self._levels.items()]
         return max(waits)
 
     def _take(self, now: float, waiter: _Waiter) -> Ticket:
@@ -342,7 +370,7 @@ class Limiter:
         if self._tokens is not None:
             self._tokens.take(now, waiter.costs["tokens"])
         for family, level in self._levels.items():
-            level.take(now, waiter.costs[family])
+            level.take(now, waiter.costs[family] * self.partners)
         return Ticket(sent=now, costs=waiter.costs, queued=now - waiter.since)
 
 

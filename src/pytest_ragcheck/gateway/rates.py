@@ -9,12 +9,23 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAMILIES", "LONG_WAIT", "LearnedRate", "Level", "Told", "Window", "told_levels"]
+__all__ = [
+    "FAMILIES",
+    "LONG_WAIT",
+    "MINUTE",
+    "SLACK",
+    "Allowance",
+    "LearnedRate",
+    "Level",
+    "Told",
+    "Window",
+    "told_levels",
+]
 
 MINUTE = 60.0
 SLACK = 0.5
@@ -26,6 +37,19 @@ ROUNDING = 1e-6
 FIRST_STEP = 0.005
 MARGIN = 0.985
 FEW = 5
+
+
+class Allowance(Protocol):
+    """What may be used; times are in seconds."""
+
+    def wait(self, now: float, cost: float = 1.0) -> float:
+        """Seconds until ``cost`` may be used."""
+
+    def take(self, now: float, cost: float = 1.0) -> None:
+        """Note that ``cost`` was used."""
+
+    def correct(self, now: float, by: float) -> None:
+        """What was taken lately turned out as more or less."""
 
 
 class Window:
@@ -162,6 +186,35 @@ class LearnedRate:
         self._bounded = False
         """Whether a rate was met that is too high."""
         self._held_back = False
+        self._partners = 1
+
+    def divide(self, partners: int) -> None:
+        """So many processes keep to the rate together from now on, an equal part each."""
+        change = self._partners / partners
+        self._partners = partners
+        if self.rate is not None:
+            self.rate = max(change * self.rate, 1 / MINUTE)
+        if self.window is not None:
+            self.window.allowance = max(change * self.window.allowance, 1.0)
+
+    def told(self) -> tuple[float | None, float | None, float]:
+        """Rate, allowance of the window, and until when nothing may be sent: what a partner has to know."""
+        return self.rate, None if self.window is None else self.window.allowance, self.hold_until
+
+    def heed(self, now: float, refused_at: float, told: tuple[float | None, float | None, float]) -> None:
+        """A partner was refused then, and this is what it found; the server's limit is that of all."""
+        rate, allowance, hold_until = told
+        self.hold_until = max(self.hold_until, hold_until)
+        if allowance is not None and self.window is None:
+            self._open_window(allowance)
+        if rate is None:
+            return
+        if self.rate is None:
+            self.rate = rate
+            self._restart(now)
+        elif refused_at > self._anchor:
+            self._measure(now, self.rate)
+        self._next = max(self._next, now + 1 / self.rate)
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may go."""
@@ -208,7 +261,10 @@ class LearnedRate:
         # Refusals of one moment all tell the same end; later ones cannot push it ever further.
         if now >= self.hold_until:
             self.hold_until = now + min(wait, MINUTE)
-        self.window = Window(max(1, len(self._accepted)))
+        self._open_window(max(1, len(self._accepted)))
+
+    def _open_window(self, allowance: float) -> None:
+        self.window = Window(allowance)
         for moment in self._accepted:
             self.window.take(moment)
 

@@ -9,7 +9,7 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.gateway import CacheMode, LazyGateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_ragcheck.gateway import Gateway, ModelReply, ModelRequest
 
@@ -19,14 +19,13 @@ __all__ = ["CheckedGateway"]
 class CheckedGateway(LazyGateway):
     """Asks the server whether it takes the key before the first call that the store cannot answer.
 
-    So a refused key is found before dozens of calls are under way with it. ``sharers`` tells, at the first call,
-    among how many gateways ``max_cost`` is divided.
+    So a refused key is found before dozens of calls are under way with it. ``shared`` gives, at the first call, the
+    settings that are not known before: what this gateway shares with others.
     """
 
-    def __init__(self, *, max_cost: float | None, sharers: Callable[[], int], **settings: Any) -> None:
+    def __init__(self, *, shared: Callable[[], Mapping[str, Any]] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
-        self._max_cost = max_cost
-        self._sharers = sharers
+        self._shared = shared
         self._admission: asyncio.Task[None] | None = None
 
     async def complete(self, request: ModelRequest) -> ModelReply:
@@ -53,8 +52,9 @@ class CheckedGateway(LazyGateway):
         return done is not None and done.done() and not done.cancelled() and done.exception() is None
 
     def _made(self) -> Gateway:
-        if self._max_cost is not None:
-            self._settings.setdefault("max_cost", self._max_cost / self._sharers())
+        if self._shared is not None:
+            shared, self._shared = self._shared, None
+            self._settings |= shared()
         return super()._made()
 
     async def _admitted(self, gateway: Gateway) -> None:

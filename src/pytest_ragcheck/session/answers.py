@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.cluster.crew import Crew
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.session.suites import Suite
 
 __all__ = ["LiveAnswers"]
@@ -57,12 +58,14 @@ class LiveAnswers:
         *,
         origin: float | None = None,
         on_result: Callable[[str, Entry, Result], None] = lambda _batch, _entry, _result: None,
+        limits: SharedLimits | None = None,
     ) -> None:
         self._session = session
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
         self._confirmations = Confirmations(options, session.config.invocation_params.dir)
+        self._maker.limits = limits
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
         self._pipelines = PipelineNames(session)
@@ -185,6 +188,7 @@ class LiveAnswers:
         for suite, own in _by_suite(list(by_key.values())).items():
             suite.gateways.run_clock = self._slots.clock.now
             suite.gateways.sharing = self._maker.sharing
+            suite.gateways.limits = self._maker.limits
             try:
                 made = self._maker.jobs(suite, own, candidate, system, given)
                 jobs += self._confirmations.wanted(made, suite, variants)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.model import ModelCalls
 from pytest_ragcheck.session.sharing import Sharing
 
@@ -34,9 +35,10 @@ class Gateways:
         self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
         self._wires: dict[str, UserModelWire] = {}
         self.sharing = Sharing()
-        """With which other processes of this run limits and budget are shared."""
+        """Among how many processes the questions are divided."""
         self.limits: SharedLimits | None = None
-        """Limits and a budget that are kept elsewhere, in place of a share of each."""
+        """Limits and a budget that are shared with other processes of this run."""
+        self._budget = Budget(options.max_cost)
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
         self.elsewhere: Callable[[], Iterable[Snapshot]] = lambda: ()
@@ -94,40 +96,36 @@ class Gateways:
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
         cap = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
-        seats = self.sharing.seats(cap)
         own: dict[str, Any] = {} if wire is None else {"wire": wire, "base_url": wire.endpoint}
-        if self.limits is not None:
-            own |= self._shared(self.limits, settings, wire, cap)
         return CheckedGateway(
             **own,
             prices=prices,
             store=store,
             cache=CacheMode(self._options.cache),
-            concurrency=self.sharing.calls(cap),
+            concurrency=cap,
             request_timeout=settings.request_timeout,
             call_deadline=settings.call_deadline,
             run_deadline=settings.run_deadline,
-            requests_per_minute=self.sharing.rate(settings.requests_per_minute, seats=seats),
-            tokens_per_minute=self.sharing.rate(settings.tokens_per_minute, seats=seats),
-            max_cost=None if self.limits is not None else self._options.max_cost,
-            sharers=lambda: seats * len(self._gateways),
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            shared=lambda: self._shared(settings, wire, cap),
             run_started=self.run_started,
             run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
 
-    @staticmethod
-    def _shared(
-        limits: SharedLimits, settings: Settings, wire: UserModelWire | None, cap: int | None
-    ) -> dict[str, Any]:
+    def _shared(self, settings: Settings, wire: UserModelWire | None, cap: int | None) -> dict[str, Any]:
+        """What a gateway shares with the others here, and with those of other processes."""
+        if self.limits is None:
+            return {"budget": self._budget}
         _, name = _place(settings, wire)
-        limiter = limits.limiter(
+        limiter = self.limits.limiter(
             settings,
             name,
             concurrency=cap,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
         )
-        return {"limiter": limiter, "budget": limits.budget}
+        return {"limiter": limiter, "budget": self.limits.budget}
 
 
 def _place(settings: Settings, wire: UserModelWire | None) -> tuple[Path, str]:

@@ -37,9 +37,9 @@ class JobMaker:
     def __init__(self, options: Options, sharing: Sharing) -> None:
         self._options = options
         self.sharing = sharing
-        """With which other processes limits are shared."""
+        """Among how many processes the questions are divided."""
         self.limits: SharedLimits | None = None
-        """Limits that are kept elsewhere, in place of a share of each."""
+        """Limits that are shared with other processes."""
         self.before_set_up: Callable[[Suite], None] | None = None
         """Is told of a suite before its documents are embedded."""
         self.suites: list[Suite] = []
@@ -109,15 +109,14 @@ class JobMaker:
 
     def _own_pipeline(self, suite: Suite, candidate: Any, system: str, *, is_configured: bool) -> Pipeline:
         cap, rate = self.cap(suite), suite.settings.requests_per_minute
-        at_once, limiter = self.sharing.calls(cap), None
+        limiter = None
         if self.limits is not None:
             name = f"{suite.name} answered by {system}"
             limiter = self.limits.limiter(suite.settings, name, concurrency=cap, requests_per_minute=rate)
         turns = None if limiter is None or cap is None else Turns(limiter)
         if not is_configured:
-            return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=at_once, turns=turns)
-        rate = self.sharing.rate(rate, seats=self.sharing.seats(cap))
-        return own_system(suite.settings, at_once=at_once, requests_per_minute=rate, limiter=limiter, turns=turns)
+            return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=cap, turns=turns)
+        return own_system(suite.settings, at_once=cap, requests_per_minute=rate, limiter=limiter, turns=turns)
 
     def _trials(self, suite: Suite, pipeline: Pipeline, metrics: Sequence[Metric]) -> int:
         """As many as wanted, but one where all would be the same."""

@@ -1,4 +1,4 @@
-"""What one of several processes of a run may take of what they all share."""
+"""How many processes of a run answer questions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,6 @@ class Sharing:
     def seats(self, cap: int | None) -> int:
         """How many processes may call at the same time where at most ``cap`` calls may be in flight."""
         return self.processes if cap is None else min(self.processes, cap)
-
-    def calls(self, cap: int | None) -> int | None:
-        """Most calls in flight of one process that has a seat."""
-        return None if cap is None else cap // self.seats(cap)
-
-    def rate(self, cap: float | None, *, seats: int) -> float | None:
-        """One process's part of a rate or an amount."""
-        return None if cap is None else cap / seats
 
 
 def sharing_of(config: pytest.Config, options: Options) -> Sharing:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
+from pytest_ragcheck.session.pooled_limits import PooledLimits
 from pytest_ragcheck.store import Store, digest, process_identity
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
 
-__all__ = ["SharedAnswers"]
+__all__ = ["SharedAnswers", "share_of"]
 
 POLL = 0.02
 """Seconds between two looks for a result that another worker is at."""
 LARGEST_SHARE = 512
 """Questions that a worker answers before it runs items again."""
+SMALLEST_SHARE = 16
+"""Fewer would leave calls waiting for the slowest of them, again and again."""
 CLAIM_SECONDS = 60.0
 """A worker that stands still for longer loses its questions to the others."""
 RENEW_SECONDS = 5.0
@@ -52,9 +55,10 @@ class SharedAnswers:
         folder.mkdir(exist_ok=True)
         self._shared = Store(folder / "results.sqlite")
         self._owner = f"{process_identity()}|ragcheck"
+        self._limits = PooledLimits(self._shared, self._owner, max_cost=options.max_cost, seconds=CLAIM_SECONDS)
         origin = self._shared.put_if_new(_ORIGIN, _THE_ONE, str(time.perf_counter()).encode())
         # The clock counts from the same moment in every process of a machine.
-        self.live = LiveAnswers(session, options, origin=float(origin), on_result=self._publish)
+        self.live = LiveAnswers(session, options, origin=float(origin), on_result=self._publish, limits=self._limits)
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as any worker has it."""
@@ -85,6 +89,7 @@ class SharedAnswers:
     async def close(self) -> None:
         """Cancel what is in flight."""
         await self.live.close()
+        await self._limits.partner.leave()
         self._shared.close()
 
     async def _answer_share(self, batch: str, wanted: Entry) -> bool:
@@ -100,6 +105,7 @@ class SharedAnswers:
             finally:
                 for place in share:
                     self._shared.release(_RESULT, place, owner=self._owner)
+                await self._limits.partner.leave()
         return True
 
     def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:
@@ -108,8 +114,9 @@ class SharedAnswers:
         first = keys.index(wanted.key)
         places = {self._place(batch, key): key for key in (*keys[first:], *keys[:first])}
         open_places = self._unpublished(list(places))
-        most = len(keys) if seats == 1 else min(LARGEST_SHARE, math.ceil(len(keys) / seats))
-        claimed = self._shared.claim_many(_RESULT, open_places, owner=self._owner, seconds=CLAIM_SECONDS, most=most)
+        free = self._shared.unclaimed(_RESULT, open_places, owner=self._owner)
+        most = share_of(len(free), total=len(keys), seats=seats)
+        claimed = self._shared.claim_many(_RESULT, free, owner=self._owner, seconds=CLAIM_SECONDS, most=most)
         # Whatever was published between the two looks had its claim ended, and could be claimed once more.
         still_open = self._unpublished(claimed)
         for place in set(claimed).difference(still_open):
@@ -138,6 +145,7 @@ class SharedAnswers:
         def renew() -> None:
             while not ended.wait(RENEW_SECONDS):
                 self._shared.renew(owner=self._owner, seconds=CLAIM_SECONDS)
+                self._limits.partner.renew()
 
         thread = threading.Thread(target=renew, name="ragcheck-claims", daemon=True)
         thread.start()
@@ -156,3 +164,15 @@ class SharedAnswers:
     def _published(self, batch: str, entry: Entry) -> Result | None:
         stored = self._shared.get(_RESULT, self._place(batch, entry.key))
         return None if stored is None else load(Result, json.loads(stored))
+
+
+def share_of(free: int, *, total: int, seats: int) -> int:
+    """How many of ``free`` questions a worker answers next, of ``total`` that ``seats`` workers divide.
+
+    Half of an equal part of what is left: ever smaller shares let all end at about the same time, however long single
+    questions take (guided self-scheduling, Polychronopoulos and Kuck 1987).
+    """
+    if seats == 1:
+        return free
+    least = min(SMALLEST_SHARE, math.ceil(total / seats))
+    return min(LARGEST_SHARE, max(least, math.ceil(free / (2 * seats))))

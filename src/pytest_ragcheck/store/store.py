@@ -121,6 +121,31 @@ class Store:
 
         return self._guarded(write)
 
+    def change(self, kind: str, key: bytes, new: Callable[[bytes | None], bytes]) -> None:
+        """Put what ``new`` makes of the value (None: there is none) in its place, with nobody else in between."""
+
+        def write() -> None:
+            with self._transaction():
+                query = "SELECT value FROM entries WHERE kind = ? AND key = ?"
+                row = self._connection.execute(query, (kind, key)).fetchone()
+                now = time.time()
+                values = (kind, key, new(None if row is None else row[0]), now, now)
+                self._connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", values)
+
+        self._guarded(write)
+
+    def unclaimed(self, kind: str, keys: Sequence[bytes], *, owner: str) -> list[bytes]:
+        """Those of ``keys`` on which nobody else has a living claim."""
+
+        def read() -> list[bytes]:
+            query = "SELECT key, owner FROM claims WHERE kind = ? AND owner != ? AND expires > ?"
+            claims = self._connection.execute(query, (kind, owner, time.time())).fetchall()
+            alive = {other: is_alive(other) for other in {other for _, other in claims}}
+            held = {key for key, other in claims if alive[other]}
+            return [key for key in keys if key not in held]
+
+        return self._guarded(read)
+
     def claim(self, kind: str, key: bytes, *, owner: str, seconds: float) -> bool:
         """Whether ``owner`` may now make the value: nobody else's living claim is on it."""
         return bool(self.claim_many(kind, [key], owner=owner, seconds=seconds))

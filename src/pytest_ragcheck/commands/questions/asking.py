@@ -95,5 +95,4 @@ def _gateway(settings: Settings, store: Store, *, max_cost: float | None) -> Che
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
         max_cost=max_cost,
-        sharers=lambda: 1,
     )
