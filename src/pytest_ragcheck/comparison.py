@@ -57,7 +57,7 @@ class MetricChange:
     questions: int
     """Questions measured in both."""
     clusters: int
-    """Groups of questions that share a source document, each counted as one in the test."""
+    """Groups of questions about the same document, each counted as one in the test."""
     baseline: float
     """The baseline's mean over those questions."""
     value: float

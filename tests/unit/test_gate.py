@@ -510,12 +510,26 @@ def test_the_same_answer_with_another_score():
 # ---- Clusters
 
 
-def test_questions_about_one_document_are_one_cluster():
-    def asked(number, source):
-        return result(f"q{number}", score("judged", 0.9), asked=question(f"q{number}", source=source))
+@pytest.mark.parametrize(("documents", "clusters"), [(4, 6), (3, 14), (1, 14)])
+def test_questions_about_one_document_are_one_cluster_unless_these_are_too_few(documents, clusters):
+    def asked(number, *sources):
+        name = f"q{number}"
+        gold = tuple((Passage(source=source),) for source in sources)
+        return result(name, score("judged", 0.9), asked=dataclasses.replace(question(name), gold=gold))
 
-    same = run(*(asked(number, f"doc{number % 3}.md") for number in range(12)), asked(12, None), asked(13, None))
-    assert gate(same, same).metrics["judged"].clusters == 5
+    about = [asked(number, f"doc{number % documents}.md", "doc0.md") for number in range(12)]
+    same = run(*about, asked(12), asked(13))
+    assert gate(same, same).metrics["judged"].clusters == clusters
+
+
+def test_a_drop_of_all_questions_about_one_document_is_seen():
+    """A corpus of one document is the usual first one."""
+    asked = [dataclasses.replace(question(f"q{n:02}"), gold=((Passage(source="faq.md"),),)) for n in range(40)]
+    before, now = (
+        run(*(dataclasses.replace(one, question=about) for one, about in zip(scores, asked, strict=True)))
+        for scores in (noisy(), noisy(-0.1, seed=2))
+    )
+    assert gate(before, now).verdict is Verdict.REGRESSED
 
 
 # ---- Drift

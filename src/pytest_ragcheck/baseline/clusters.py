@@ -5,45 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Mapping
 
     from pytest_ragcheck.model import Question
 
 __all__ = ["clusters_of"]
 
+LEAST_CLUSTERS = 6
+"""With fewer, swaps of whole clusters could hardly show a drop, whatever happened: of 2^5 choices one alone is 3 %."""
+
 
 def clusters_of(questions: Mapping[tuple[str, str, str], Question]) -> dict[tuple[str, str, str], int]:
-    """A number for each question, the same for those that share a source of gold, directly or by way of others.
+    """A number for each question, the same for those whose first gold is in the same document.
 
     Keys are (dataset, id, variant): variants of one question belong together in any case. A question without gold
-    stands alone.
+    stands alone, and so does each where there would be fewer than :data:`LEAST_CLUSTERS`. Of a question about several
+    documents the first counts: joined by all, most of a small dataset would be one chain.
     """
-    groups = _DisjointSets()
-    for key, question in questions.items():
-        name = ("question", *key[:2])
-        groups.join(name, name)
-        for source in _sources(question):
-            groups.join(name, ("source", source))
+    labels: dict[tuple[str, str, str], Hashable] = {
+        key: ("source", source) if (source := _first_source(question)) is not None else ("question", *key[:2])
+        for key, question in questions.items()
+    }
+    if len(set(labels.values())) < LEAST_CLUSTERS:
+        labels = {key: ("question", *key[:2]) for key in questions}
     numbers: dict[Hashable, int] = {}
-    return {key: numbers.setdefault(groups.root(("question", *key[:2])), len(numbers)) for key in questions}
+    return {key: numbers.setdefault(label, len(numbers)) for key, label in labels.items()}
 
 
-def _sources(question: Question) -> Iterator[str]:
-    passages: Iterable[str | None] = (passage.source for group in question.gold for passage in group)
-    return (source for source in passages if source is not None)
-
-
-class _DisjointSets:
-    def __init__(self) -> None:
-        self._parents: dict[Hashable, Hashable] = {}
-
-    def root(self, member: Hashable) -> Hashable:
-        parents = self._parents
-        parents.setdefault(member, member)
-        while parents[member] != member:
-            parents[member] = parents[parents[member]]
-            member = parents[member]
-        return member
-
-    def join(self, one: Hashable, other: Hashable) -> None:
-        self._parents[self.root(other)] = self.root(one)
+def _first_source(question: Question) -> str | None:
+    sources = (passage.source for group in question.gold for passage in group)
+    return next((source for source in sources if source is not None), None)
