@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
@@ -17,6 +18,8 @@ from xml.etree import ElementTree
 import pytest
 
 JUNIT = "junit.xml"
+SDK = ("anthropic", "genai_prices", "aiohttp")
+"""What a run that calls a model imports."""
 
 EMBEDDER = '''
 """Bag-of-words vectors: deterministic, and near where words are shared."""
@@ -99,13 +102,14 @@ QUESTIONS = [
 class WarmPytest:
     """Runs pytest in processes of their own, forked from one that has done most of the imports already.
 
-    ``modules`` are imported beside those that most runs need.
+    ``modules`` are imported beside those that most runs need, where they are installed.
     """
 
     def __init__(self, *modules):
         script = Path(__file__).with_name("warm_pytest.py")
         self._server = subprocess.Popen(
             [sys.executable, script, *modules],
+            env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # select() sees no line that a buffer holds
@@ -134,18 +138,28 @@ class WarmPytest:
 
 @pytest.fixture(scope="session")
 def warm_pytest():
-    warm = WarmPytest()
-    yield warm
-    warm.close()
+    with closing(WarmPytest()) as warm:
+        yield warm
 
 
 @pytest.fixture(scope="session")
 def warm_sdk():
     """Like ``warm_pytest``, with what a run that calls a model imports: seconds of each run."""
     pytest.importorskip("anthropic")
-    warm = WarmPytest("anthropic", "genai_prices", *(["aiohttp"] if find_spec("aiohttp") else []))
-    yield warm
-    warm.close()
+    with closing(WarmPytest(*SDK)) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def warm_deepeval():
+    """Like ``warm_sdk``, with deepeval, whose import takes seconds."""
+    pytest.importorskip("anthropic")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "1")
+        patch.setenv("DEEPEVAL_DISABLE_DOTENV", "1")
+        warm = WarmPytest(*SDK, "deepeval.metrics")
+    with closing(warm):
+        yield warm
 
 
 class Project:

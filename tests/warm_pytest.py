@@ -1,8 +1,10 @@
 """A process that has imported what every pytest imports, and forks one pytest for each line of its input.
 
 A line is a JSON object: ``cwd``, ``env``, ``args``, ``stdout`` and ``stderr`` (paths). The answer is two lines: the
-new process's id, and its exit status. Arguments are further modules to import. Nothing of pytest's plugins is imported
-here: pytest rewrites their assertions, and each forked process is to load them as any other does.
+new process's id, and its exit status. Arguments are further modules to import.
+
+All is imported by a pytest, as pytest takes a plugin's module that was imported without its import hook for a mistake.
+What a run imports by itself is tested in ``tests/process``, in processes that start cold.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import json
 import os
 import runpy
 import sys
+import warnings
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import walk_packages
+
+import pytest
 
 PRELOADED = (
-    "pytest",
-    "_pytest.assertion.rewrite",
     "_pytest.junitxml",
     "_pytest.pastebin",
     "_pytest.pytester_assertions",
@@ -40,11 +45,38 @@ PRELOADED = (
 )
 
 
+class Imports:
+    """A plugin that imports ``modules`` and all of this project, and ends pytest before its session starts."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self.modules = modules
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self) -> int:
+        """Only third-party modules may warn."""
+        for name in self.modules:
+            if find_spec(name.partition(".")[0]) is not None:
+                import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for name in our_modules():
+                with suppress(ImportError):  # needs what is not installed
+                    import_module(name)
+        return 0
+
+
+def our_modules() -> list[str]:
+    """The project's modules but those that run when they are imported."""
+    package = import_module("pytest_ragcheck")
+    found = walk_packages(package.__path__, f"{package.__name__}.")
+    return [module.name for module in found if not module.name.endswith(".__main__")]
+
+
 def main() -> None:
     """Serve until the input ends."""
-    for name in (*PRELOADED, *sys.argv[1:]):
-        if find_spec(name.partition(".")[0]) is not None:
-            import_module(name)
+    imports = Imports([*PRELOADED, *sys.argv[1:]])
+    if code := pytest.main(["-p", "no:deepeval", "--noconftest", "-c", os.devnull], [imports]):
+        sys.exit(code)
     gc.collect()
     gc.freeze()  # pytest collects several times at its end
     for line in sys.stdin:

@@ -49,6 +49,7 @@ NEEDED_MODULES = {
     "sentence-transformers": "sentence_transformers",
     "xdist": "xdist",
 }
+WARM_FIXTURES = {"deepeval": "warm_deepeval", "anthropic": "warm_sdk"}
 
 
 class Block(NamedTuple):
@@ -220,7 +221,7 @@ def test_every_example_is_run():
 @pytest.mark.parametrize(
     ("page", "example"), [pytest.param(*key, id=f"{Path(key[0]).stem}-{key[1]}") for key in sessions()]
 )
-def test_commands_print_what_the_page_quotes(page, example, tmp_path, warm_pytest):
+def test_commands_print_what_the_page_quotes(page, example, tmp_path, request):
     folder = tmp_path / example
     shutil.copytree(EXAMPLES / example, folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for block in sessions()[page, example]:
@@ -231,7 +232,12 @@ def test_commands_print_what_the_page_quotes(page, example, tmp_path, warm_pytes
             edit(folder / block.argument.partition("/")[2], block.code)
             continue
         for command, quoted in commands(block.code):
-            assert_quoted(quoted, run(command, folder, warm_pytest))
+            assert_quoted(quoted, run(command, folder, request.getfixturevalue(warm_fixture(block))))
+
+
+def warm_fixture(block):
+    """The one of tests/conftest.py that has imported what takes longest of what the block needs."""
+    return next((name for module, name in WARM_FIXTURES.items() if module in block.needs), "warm_pytest")
 
 
 def edit(path, diff):

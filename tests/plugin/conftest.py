@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 
 import pytest
 
@@ -67,17 +66,6 @@ class Judged:
         return {result["question"]["id"]: result["scores"] for result in self.last_run()["results"]}
 
 
-@pytest.fixture(scope="session")
-def warm_deepeval(warm_pytest):
-    """Forks from a process that has imported deepeval: seconds of each run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DEEPEVAL_TELEMETRY_OPT_OUT", "1")
-        patch.setenv("DEEPEVAL_DISABLE_DOTENV", "1")
-        warm = type(warm_pytest)("anthropic", "genai_prices", "aiohttp", "deepeval.metrics")
-    yield warm
-    warm.close()
-
-
 @pytest.fixture
 def api():
     with MessagesApi() as api:
@@ -97,7 +85,4 @@ def cold(bare_project, api):
 @pytest.fixture
 def judged(cold, warm_deepeval):
     cold.project._warm = warm_deepeval
-    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
-    ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-    cold.project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
     return cold

@@ -39,9 +39,7 @@ class ModelProject:
         """pytest's settings for a run with these arguments."""
         has_asyncio = find_spec("pytest_asyncio") is not None and "no:asyncio" not in arguments
         lines = ["asyncio_default_fixture_loop_scope = function"] if has_asyncio else []
-        # The process that pytest is forked from has imported anyio with the SDK, and pytest warns of it.
-        ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-        self.project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
+        self.project.set_up_pytest(*lines)
 
     def configure(self, **values):
         """``generation`` and ``prices`` are tables."""

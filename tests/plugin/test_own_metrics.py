@@ -171,8 +171,7 @@ def test_a_metric_may_be_defined_where_pytest_comes_late(bare_project, place):
     bare_project.run().assert_outcomes(passed=1)
 
 
-def test_the_judge_serves_own_metrics_too(metrics_of):
-    pytest.importorskip("anthropic")
+def test_the_judge_serves_own_metrics_too(metrics_of, warm_sdk):
 
     def judge(params):
         if "output_config" in params:
@@ -195,9 +194,7 @@ async def polite(question, answer, judge):
     told = await judge.ask(f"Tell of {question.question}")
     return Score(metric="polite", value=float(said["polite"]), reason=told)
 """
-        ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-        lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
-        metrics_of.project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
+        metrics_of.project._warm = warm_sdk
         model = "anthropic:claude-haiku-5-5"
         metrics_of(source, {"polite": "report"}, judge=model, environment=environment).assert_outcomes(passed=4)
         given = scores(metrics_of.project)

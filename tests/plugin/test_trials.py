@@ -163,10 +163,6 @@ class ModelProject:
         self.project = project
         self.api = api
         self.replies = replies
-        project.set_up_pytest(
-            *(["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []),
-            warnings="\n    error\n    ignore:Module already imported:pytest.PytestAssertRewriteWarning",
-        )
         project.configure(
             generator="anthropic:claude-haiku-5-5",
             judge="anthropic:claude-sonnet-5-5",

@@ -229,10 +229,6 @@ def test_the_run_tells_how_its_judge_agreed_with_people(mine):
 def test_a_plan_knows_which_scores_are_kept(project, api, warm_deepeval):
     """Answers that the store has are judged for nothing, where their scores are there; the others are estimated."""
     project._warm = warm_deepeval
-    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
-    project.set_up_pytest(
-        *lines, warnings="\n    error\n    ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-    )
     models = {"judge": "anthropic:claude-haiku-5-5", "generator": "anthropic:claude-haiku-5-5"}
     project.configure(metrics={"answer_relevancy": "report"}, **models)
     environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-plans-0123456789"}

@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from importlib.util import find_spec
 
 import pytest
 
@@ -29,9 +28,6 @@ def api():
 @pytest.fixture
 def model_project(project, warm_sdk, api):
     """Thirty questions for a model; ``project.environment`` leads to the loopback API."""
-    ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-    lines = ["asyncio_default_fixture_loop_scope = function"] if find_spec("pytest_asyncio") else []
-    project.set_up_pytest(*lines, warnings=f"\n    error\n    {ignored}")
     project.configure(generator="anthropic:claude-haiku-5-5", concurrency=6)
     project.questions(
         [
