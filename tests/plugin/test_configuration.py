@@ -314,7 +314,13 @@ def test_sequential_asks_one_after_the_other(own_system):
 def test_a_state_folder_that_cannot_be_written_is_one_line(project):
     project.write(".ragcheck", "a file, where a folder should be")
 
-    assert re.fullmatch(r"ragcheck: .*\.ragcheck.*", told(project.run()))
+    remedy = r"make it a folder that can be written, or run with --ragcheck-cache off"
+    assert re.fullmatch(rf"ragcheck: .*\.ragcheck: .*; {remedy}", told(project.run()))
+
+    without = project.run("--ragcheck-cache", "off")
+    assert without.parseoutcomes()["passed"]
+    assert "errors" not in without.parseoutcomes()
+    without.stdout.fnmatch_lines(["ragcheck: *.ragcheck: *; this run was not kept"])
 
 
 def test_a_run_that_cannot_be_kept_is_told_and_fails_nothing(own_system):

@@ -265,6 +265,26 @@ def test_waits_for_another_process_that_makes_the_file(path):
             store.put("reply", KEYS[0], b"value")
 
 
+@pytest.mark.parametrize("forgiving", [True, False])
+def test_a_full_disk(path, forgiving):
+    with Store(path, forgiving=forgiving) as store:
+        store.put("reply", KEYS[0], b"kept")
+        age(path, 3 * 86_400)  # reading notes that it was used, which needs room too
+        store._connection.execute("PRAGMA max_page_count = 1")
+        if not forgiving:
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                store.put("reply", KEYS[1], bytes(100_000))
+            return
+        for key in KEYS[1:3]:
+            store.put("reply", key, bytes(100_000))
+            assert store.get("reply", key) is None
+        assert store.claim("reply", KEYS[1], owner="one|1", seconds=60)
+        store.release("reply", KEYS[1], owner="one|1")
+        assert store.get("reply", KEYS[0]) == b"kept"
+        (notice,) = store.notices
+    assert "full; what cannot be written to it is not kept" in notice
+
+
 def test_state_folder_ignores_itself(tmp_path):
     assert state_folder(tmp_path) == state_folder(tmp_path) == tmp_path / ".ragcheck"
     assert (tmp_path / ".ragcheck" / ".gitignore").read_text() == "*\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -97,13 +96,8 @@ class Claims:
 
     def fulfil(self, key: bytes, reply: StoredReply) -> None:
         """Keep the reply; it is durable, and the claim ended, on return."""
-        try:
-            self._store.put(KIND, key, reply.to_bytes())
-            self._held.discard(key)
-        except sqlite3.OperationalError as problem:  # a full disk must not take away a reply that was paid for
-            notice = f"{self._store.path}: replies cannot be kept ({problem})"
-            if notice not in self._store.notices:
-                self._store.notices.append(notice)
+        self._store.put(KIND, key, reply.to_bytes())
+        self._held.discard(key)
 
     def drop(self, key: bytes) -> None:
         """The call is not being made any more."""

@@ -289,7 +289,8 @@ class Recorder:
         try:
             RunFolder.of(self._catalog, self._config.rootpath).save(run)
         except OSError as problem:
-            self.notices.append(f"{problem.filename}: {problem.strerror}; this run was not kept")
+            place = f"{problem.filename}: " if problem.filename else ""  # a full disk names no file
+            self.notices.append(f"{place}{problem.strerror}; this run was not kept")
 
 
 def _calls(plain: Mapping[str, Any]) -> ModelCalls:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.session.config import load_settings
 from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.gateways import Gateways
@@ -82,5 +83,13 @@ class SuiteCatalog:
     def _store(self, root: Path) -> Store:
         place = None if self._options.cache == "off" else root
         if place not in self._stores:
-            self._stores[place] = Store(None if place is None else state_folder(place) / "cache.sqlite")
+            self._stores[place] = Store(None if place is None else _store_path(place), forgiving=True)
         return self._stores[place]
+
+
+def _store_path(root: Path) -> Path:
+    try:
+        return state_folder(root) / "cache.sqlite"
+    except OSError as problem:
+        remedy = "make it a folder that can be written, or run with --ragcheck-cache off"
+        raise ConfigurationError(f"{problem.filename}: {problem.strerror}; {remedy}") from None

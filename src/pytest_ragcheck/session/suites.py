@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import weakref
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -121,13 +124,21 @@ class Suite:
             )
         return Index(
             self.corpus,
-            folder=state_folder(self.settings.root) / "index",
+            folder=self._index_folder(),
             embedder=self.embedder,
             store=self.store,
             size=self.settings.chunk_size,
             overlap=self.settings.chunk_overlap,
             exact_up_to=self.settings.exact_search_up_to,
         )
+
+    def _index_folder(self) -> Path:
+        try:
+            return state_folder(self.settings.root) / "index"
+        except OSError:  # --ragcheck-cache off in a read-only checkout
+            folder = tempfile.mkdtemp(prefix="ragcheck-index-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            return Path(folder)
 
     @property
     def notices(self) -> list[str]:

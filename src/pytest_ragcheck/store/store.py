@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -43,11 +43,15 @@ class Store:
     process still uses the damaged file, this one goes on in memory.
     Safe to use from several threads and processes.
 
+    ``forgiving``: values that cannot be written any more (the disk is full) are told in :attr:`notices` and not
+    kept, and each claim is given to whoever asks; else that is an ``sqlite3.OperationalError``.
+
     Raises :class:`~pytest_ragcheck.errors.ConfigurationError` where the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, forgiving: bool = False) -> None:
         self.path = path
+        self._forgiving = forgiving
         self._lock = threading.RLock()
         self._file = StoreFile(path)
         self._connection = self._file.open()
@@ -107,7 +111,7 @@ class Store:
                 self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", rows)
                 self._connection.executemany("DELETE FROM claims WHERE kind = ? AND key = ?", claims)
 
-        self._guarded(write)
+        self._written(write, otherwise=None)
 
     def put_if_new(self, kind: str, key: bytes, value: bytes) -> bytes:
         """Keep a value unless there is one already; the one that is kept."""
@@ -169,7 +173,7 @@ class Store:
                 self._connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", rows)
                 return claimed
 
-        return self._guarded(write)
+        return self._written(write, otherwise=list(keys[:most]))
 
     def _is_held(self, kind: str, key: bytes, owner: str) -> bool:
         query = "SELECT owner, expires FROM claims WHERE kind = ? AND key = ?"
@@ -178,18 +182,20 @@ class Store:
 
     def release(self, kind: str, key: bytes, *, owner: str) -> None:
         """End ``owner``'s claim without a value."""
-        self._guarded(
+        self._written(
             lambda: self._connection.execute(
                 "DELETE FROM claims WHERE kind = ? AND key = ? AND owner = ?", (kind, key, owner)
-            )
+            ),
+            otherwise=None,
         )
 
     def renew(self, *, owner: str, seconds: float) -> None:
         """Let all of ``owner``'s claims live for ``seconds`` from now."""
-        self._guarded(
+        self._written(
             lambda: self._connection.execute(
                 "UPDATE claims SET expires = ? WHERE owner = ?", (time.time() + seconds, owner)
-            )
+            ),
+            otherwise=None,
         )
 
     def size(self) -> StoreSize:
@@ -240,9 +246,20 @@ class Store:
                 if now - used > TOUCH_INTERVAL:
                     stale.append((now, kind, key))
         if stale:
-            with self._transaction():
+            with suppress(sqlite3.OperationalError), self._transaction():  # what was read is no worse for it
                 self._connection.executemany("UPDATE entries SET used = ? WHERE kind = ? AND key = ?", stale)
         return found
+
+    def _written(self, action: Callable[[], _T], *, otherwise: _T) -> _T:
+        try:
+            return self._guarded(action)
+        except sqlite3.OperationalError as problem:
+            if not self._forgiving:
+                raise
+            notice = f"{self.path}: {problem}; what cannot be written to it is not kept"
+            if notice not in self.notices:
+                self.notices.append(notice)
+            return otherwise
 
     def _guarded(self, action: Callable[[], _T]) -> _T:
         with self._lock:
@@ -261,7 +278,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite may have ended it itself
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

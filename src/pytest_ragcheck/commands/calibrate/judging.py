@@ -91,7 +91,7 @@ def judge_answers(path: Path | None, *, cache: str, concurrency: int | None, max
     register_named((*settings.metrics, *(metric for _, one in scored for metric in one.scores)), settings.root)
     pairs = [pair for question, one in scored for pair in _pairs(question, one)]
     options = Options(cache=cache, concurrency=concurrency, max_cost=max_cost)
-    with Store(state_folder(settings.root) / "cache.sqlite") as store:
+    with Store(state_folder(settings.root) / "cache.sqlite", forgiving=True) as store:
         judged = asyncio.run(_judged(pairs, settings, options, store))
     return _outcome(settings, name, len(scored), pairs, judged)
 

@@ -137,7 +137,7 @@ def _store(settings: Settings, *, keeps: bool) -> Store:
     path = settings.root / ".ragcheck" / "cache.sqlite"
     if keeps:
         state_folder(settings.root)
-    return Store(path if keeps or path.is_file() else None)
+    return Store(path if keeps or path.is_file() else None, forgiving=True)
 
 
 def _wanted(passages: Sequence[Asked], number: int, model: str) -> str:
