@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
+from pytest_ragcheck.rag.native_threads import sleeping_while_idle
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class SentenceTransformersEmbedder:
 
     def _loaded(self) -> Any:
         # On macOS torch must be imported before faiss (sentence-transformers issue 2291).
-        from sentence_transformers import SentenceTransformer
+        with sleeping_while_idle():
+            from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         shows_progress = logging.is_progress_bar_enabled()

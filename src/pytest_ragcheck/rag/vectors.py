@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MissingExtraError
+from pytest_ragcheck.rag.native_threads import sleeping_while_idle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ _SAMPLE_TOP_K = 10
 def import_faiss() -> Any:
     """The library; MissingExtraError where it is not installed."""
     # FAISS 1.11 crashes at import where its deprecation warnings are errors.
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), sleeping_while_idle():
         warnings.simplefilter("ignore")
         try:
             import faiss
