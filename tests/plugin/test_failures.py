@@ -80,6 +80,7 @@ def failing(own_system):
         ["--tb=short", "-q", "--show-capture=no"],
         ["--tb=line", "-v"],
         ["--tb=native", "-rA"],
+        ["--tb=short", "-vv"],
         ["--tb=no", "-rfE"],
     ],
     ids=lambda arguments: " ".join(arguments) or "default",
@@ -101,6 +102,9 @@ def test_a_failure_tells_what_is_wrong_first_and_shows_no_line_of_ours(failing, 
         assert f"E   {message}" in lines
         assert "helpers.py:3: in check" in lines
         assert "E     pytest --ragcheck 'test_own.py::test_own[q0]'" in lines
+    if "-vv" in arguments:
+        assert f"FAILED test_own.py::test_own[q0] - {message}" in lines
+        assert result.stdout.str().count("pytest --ragcheck 'test_own.py::test_own[q0]'") == 1
     if style == "--tb=line":
         assert f"{failing.path / 'helpers.py'}:3: {message}" in lines
     if style == "--tb=native":

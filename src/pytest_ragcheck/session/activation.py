@@ -11,11 +11,11 @@ from pytest_ragcheck.session.github import GitHub, is_on_github
 from pytest_ragcheck.session.html_extras import HtmlExtras, wants_html
 from pytest_ragcheck.session.judge_header import JudgeHeader
 from pytest_ragcheck.session.options import Options
-from pytest_ragcheck.session.painted_failures import PaintedFailures
 from pytest_ragcheck.session.recorder import RECORDER, Recorder
 from pytest_ragcheck.session.roles import is_worker
 from pytest_ragcheck.session.runs import state_of_run
 from pytest_ragcheck.session.selection import CATALOG
+from pytest_ragcheck.session.shown_failures import ShownFailures
 from pytest_ragcheck.session.spool import SPOOL, ResultSpool
 from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
@@ -47,7 +47,7 @@ def activate(config: pytest.Config) -> None:
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
         plugins.register(JudgeHeader(options), "ragcheck-judge-header")
         plugins.register(TerminalFacts(config), "ragcheck-terminal-facts")
-        plugins.register(PaintedFailures(), "ragcheck-painted-failures")
+        plugins.register(ShownFailures(), "ragcheck-shown-failures")
         if config.getoption("dist", "no") != "no":
             plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
         if is_on_github():

@@ -1,8 +1,13 @@
-"""Failures in colour: pytest would show every line of a question's report in bold red."""
+"""How pytest shows failed questions: in colour, and in the short summary with one line each.
+
+By itself pytest would write every line of a question's report in bold red, and, in CI and with ``-vv``, all of the
+report once more in the summary.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,63 +18,72 @@ from pytest_ragcheck.report.question_colour import QuestionPainter
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-__all__ = ["PaintedFailures"]
+__all__ = ["ShownFailures"]
 
 MISS = "ragcheck.ThresholdNotMet: "
 FAILURE_MARKUP = {"bold": True, "red": True}
 
 
-class PaintedFailures:
-    """A plugin that lays colour over question reports while pytest writes the failures, and only then.
+class ShownFailures:
+    """A plugin that changes how question reports are shown while pytest writes the failures, and only then.
 
-    What other plugins make of a report (JUnit, HTML, JSON) stays without it.
+    What other plugins make of a report (JUnit, HTML, JSON) stays as it is.
     """
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, Any, Any]:
         """Around pytest's own, which writes the failures."""
-        if not terminalreporter.hasmarkup:
-            return (yield)
         reports = [*terminalreporter.stats.get("failed", []), *terminalreporter.stats.get("error", [])]
-        with _painted(reports):
+        with _shown_by(_PaintedFailure if terminalreporter.hasmarkup else _ShownFailure, reports):
             return (yield)
 
 
 @contextmanager
-def _painted(reports: Iterable[Any]) -> Iterator[None]:
+def _shown_by(kind: type[_ShownFailure], reports: Iterable[Any]) -> Iterator[None]:
     before = [(report, report.longrepr) for report in reports if _is_question(report)]
-    for report, shown in before:
-        report.longrepr = _PaintedRepr(shown)
+    for report, kept in before:
+        report.longrepr = kind(kept)
     try:
         yield
     finally:
-        for report, shown in before:
-            report.longrepr = shown
+        for report, kept in before:
+            report.longrepr = kept
 
 
 def _is_question(report: Any) -> bool:
     """Whether it tells of a question: of a miss, or of an answer or a metric that could not be had."""
     if not hasattr(report.longrepr, "toterminal"):
         return False
+    if report.when == "call":
+        crash = getattr(report.longrepr, "reprcrash", None)
+        return crash is not None and crash.message.startswith(MISS)
     properties = dict(getattr(report, "user_properties", ()))
-    return report.when == "call" or (report.when == "setup" and properties.get("ragcheck.state") == "error")
+    return bool(report.when == "setup" and properties.get("ragcheck.state") == "error")
 
 
-class _PaintedRepr:
+class _ShownFailure:
     """Stands for what pytest keeps of an exception."""
 
-    def __init__(self, shown: Any) -> None:
-        self._shown = shown
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._shown, name)
+        return getattr(self._kept, name)
 
     def __str__(self) -> str:
-        return str(self._shown)
+        return str(self._kept)
 
+    @property
+    def reprcrash(self) -> Any:
+        """What the short summary quotes: the first line."""
+        crash = self._kept.reprcrash
+        return crash and replace(crash, message=crash.message.partition("\n")[0])
+
+
+class _PaintedFailure(_ShownFailure):
     def toterminal(self, tw: Any) -> None:
         """Write it, painted."""
-        self._shown.toterminal(_PaintingWriter(tw))
+        self._kept.toterminal(_PaintingWriter(tw))
 
 
 class _PaintingWriter:
