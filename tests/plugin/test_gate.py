@@ -148,6 +148,8 @@ def test_the_first_run_names_the_command_that_makes_the_baseline_and_that_makes_
             f"ragcheck: no baseline to compare with (*); to make one: pytest * {' '.join(GATE)} -k 'not q7' {UPDATE}",
         ]
     )
+    system.run("-k", "not q7").stdout.no_fnmatch_line("*no baseline*")
+    system.run().stdout.fnmatch_lines(["ragcheck: no baseline to compare with (*"])
     assert not system.baseline.exists()
 
     made = system.run(UPDATE)

@@ -114,7 +114,7 @@ class Gate:
         absent = [path for path, baseline in found.items() if baseline is None]
         if absent and self._options.require_baseline:
             raise ConfigurationError(_absent(absent[0]))
-        if absent and (self._options.gates or self._config.get_verbosity() >= 0):
+        if absent and (self._options.gates or (self._config.get_verbosity() >= 0 and _asked_all(run))):
             self._tell_absent(absent[0])
         if not there:
             return
@@ -219,6 +219,12 @@ def _merged(baselines: Mapping[Path, Baseline]) -> Baseline:
     whole = min(baselines.values(), key=lambda baseline: baseline.created)
     datasets = {name: dataset for baseline in baselines.values() for name, dataset in baseline.datasets.items()}
     return replace(whole, datasets=datasets)
+
+
+def _asked_all(run: Run) -> bool:
+    """Whether the run is one to make a baseline of: no question was left out by ``-k``, ``--lf`` or a node id."""
+    asked = {name: {one for ids in variants.values() for one in ids} for name, variants in run.selected.items()}
+    return all(asked.get(name, set()) >= questions.keys() for name, questions in run.datasets.items())
 
 
 def _absent(path: Path) -> str:
