@@ -156,6 +156,8 @@ def test_the_first_run_names_the_command_that_makes_the_baseline_and_that_makes_
     assert made.ret == 1, "an update does not hide what is below its threshold"
     made.stdout.fnmatch_lines(["ragcheck: wrote the baseline ragcheck-baseline.json: 8 questions, 8 of now"])
     assert system.entries() == {f"q{n}": [0.0 if n == 2 else 1.0] for n in range(8)}
+    (dataset,) = load_baseline(system.baseline).datasets.values()
+    assert dataset.setup.fingerprint == {"generator": "ragcheck_pipeline"}, "the configured generator did not answer"
 
     again = system.run(*GATE, "--ragcheck-require-baseline")
     assert (again.ret, verdict(again)) == (0, "same")

@@ -106,7 +106,7 @@ def test_overrides_in_several_places(own_system, variants):
     own_system.write("conftest.py", "")
     own_system.write("test_own.py", OVERRIDE)
     own_system.run("test_own.py", "-k", "q0").assert_outcomes(passed=1, deselected=3)
-    assert variants() == {"": ["q0"]}
+    assert variants() == {"test_own.py": ["q0"]}, "alone as together"
 
     own_system.write("test_other.py", OVERRIDE)
     own_system.run("-k", "q0").assert_outcomes(passed=2, deselected=6)

@@ -339,6 +339,15 @@ def test_nothing_in_common_is_not_comparable():
     assert "no metric has scores both in the baseline and in the run" in comparison.reasons
 
 
+def test_other_variants_of_the_same_questions_are_told():
+    comparison = gate(run(result("a", score())), run(result("a", score(), variant="test_other.py")))
+
+    assert comparison.verdict is Verdict.NOT_COMPARABLE
+    assert comparison.reasons == (
+        "the baseline has these questions under another variant: none in the baseline, test_other.py now",
+    )
+
+
 def test_metrics_that_only_one_of_the_two_has_are_told():
     both = [result(f"q{number:02}", score(), score("judged")) for number in range(20)]
     comparison = gate(run(*both), run(*twenty()))

@@ -71,7 +71,7 @@ def compare(
     listed = _listed(empty, run, baseline, match, coverage)
     if not match.pairs:
         verdict = Verdict.INVALID if match.missing else Verdict.NOT_COMPARABLE
-        return replace(listed, verdict=verdict, reasons=reasons.without_pairs(match, listed))
+        return replace(listed, verdict=verdict, reasons=reasons.without_pairs(match, listed, baseline))
     chosen = settings or GateSettings()
     decisions = decisions_of(run, match, coverage, chosen, drift)
     at_hand = {**(texts or {}), **context_texts(run.results)}

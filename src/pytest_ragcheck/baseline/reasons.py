@@ -43,13 +43,26 @@ class Names:
         return f"{name} ({', '.join(told)})" if told else name
 
 
-def without_pairs(match: Match, listed: Comparison) -> tuple[str, ...]:
+def without_pairs(match: Match, listed: Comparison, baseline: Baseline) -> tuple[str, ...]:
     """Why nothing was compared."""
     if match.missing:
         return tuple(_missing(listed))
     if match.reworded:
         return ("every question that is in both is worded or marked otherwise than in the baseline",)
+    if told := _other_variants(match, baseline):
+        return (told,)
     return ("no question of the run is in the baseline",)
+
+
+def _other_variants(match: Match, baseline: Baseline) -> str | None:
+    """Says so where the baseline has the run's questions under other variants alone."""
+    now = {(dataset, name): variant for dataset, name, variant in match.new}
+    entries = ((name, entry) for name, dataset in baseline.datasets.items() for entry in dataset.questions)
+    before = {entry.variant for name, entry in entries if (name, entry.id) in now}
+    if not before:
+        return None
+    variants = (", ".join(sorted(variant or "none" for variant in side)) for side in (before, set(now.values())))
+    return "the baseline has these questions under another variant: {} in the baseline, {} now".format(*variants)
 
 
 def of(

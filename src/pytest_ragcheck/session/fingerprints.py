@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_ragcheck.metrics.judged.kinds import judging_digest
 from pytest_ragcheck.session import systems
+from pytest_ragcheck.session.pipelines import PIPELINE
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
@@ -20,28 +21,36 @@ __all__ = ["fingerprints"]
 
 def fingerprints(suite: Suite) -> Mapping[str, str]:
     """A digest of each thing that makes two runs comparable."""
-    questions = digest(*(repr(question) for question in suite.questions)).hex()
-    generator = systems.without_secrets(suite.settings)
-    prints = {"questions": questions, "generator": generator, "top_k": str(suite.settings.top_k)}
-    if suite.settings.answers is not None:
-        prints["generator"] = f"recorded answers {suite.recorded.fingerprint}"
-    if systems.is_endpoint(suite.settings):
-        prints["generation"] = digest(suite.settings.generator, repr(suite.settings.endpoint)).hex()
-    if suite.model_generator is not None:
-        prints["generation"] = digest(*map(repr, _asked_with(suite.model_generator))).hex()
+    prints = {"questions": digest(*(repr(question) for question in suite.questions)).hex(), **_of_the_system(suite)}
     if suite.corpus is not None:
         prints["documents"] = suite.corpus.fingerprint
         prints["chunking"] = f"{suite.settings.chunk_size} words, overlap {suite.settings.chunk_overlap}"
     if suite.is_set_up:
         prints["embedder"] = suite.embedder.fingerprint
-    if suite.model_generator is not None:
-        prints["prompt"] = digest(repr(suite.settings.generation)).hex()
     if suite.is_judged:
         prints["judge"] = f"{suite.settings.judge}"
         prints["judging"] = judging_digest(suite.settings.judging)
     return prints
 
 
-def _asked_with(generator: ClaudeGenerator) -> tuple[Any, ...]:
+def _of_the_system(suite: Suite) -> dict[str, str]:
+    """What answers; what the configuration says of that counts only where the configured system was asked."""
+    settings = suite.settings
+    if settings.answers is not None:
+        return {"generator": f"recorded answers {suite.recorded.fingerprint}"}
+    if not suite.is_set_up and not suite.has_own_system:
+        return {"generator": PIPELINE}
+    prints = {"generator": systems.without_secrets(settings), "top_k": str(settings.top_k)}
+    if systems.is_endpoint(settings):
+        prints["generation"] = digest(settings.generator, repr(settings.endpoint)).hex()
+    if suite.model_generator is not None:
+        prints |= _asked_with(suite.model_generator)
+    return prints
+
+
+def _asked_with(generator: ClaudeGenerator) -> dict[str, str]:
     parameters = json.dumps(dict(generator.parameters), sort_keys=True, default=str)
-    return generator.template, generator.system, generator.max_tokens, parameters
+    return {
+        "prompt": digest(generator.template, repr(generator.system)).hex(),
+        "generation": digest(str(generator.max_tokens), parameters).hex(),
+    }

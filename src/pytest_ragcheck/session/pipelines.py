@@ -42,12 +42,12 @@ class PipelineNames:
         return f"{home}[{','.join(chosen)}]" if chosen else home
 
     def variant(self, item: pytest.Item) -> Variant:
-        """The pipeline in a word or two: its parameters' ids, and where it overrides another override its place."""
+        """The pipeline in a word or two: its parameters' ids, and its place, unless that is a lone ``conftest.py``."""
         home = self._home(PIPELINE, item)
         indices = _indices(item)
         used = {name: self._definitions(name, item) for name in self._used(item) if name in indices}
         ids = [parameter_id(item, name, found[-1] if found else None) for name, found in sorted(used.items())]
-        short = [*ids, *(self._home(name, item) for name in (PIPELINE, METRICS) if self._overrides_another(name, item))]
+        short = [*ids, *(self._home(name, item) for name in (PIPELINE, METRICS) if self._may_have_others(name, item))]
         long = [*ids, home, self._home(METRICS, item)]
         return Variant(", ".join(short), ", ".join(filter(None, long)))
 
@@ -84,8 +84,10 @@ class PipelineNames:
         definitions = self._definitions(name, item)
         return str(definitions[-1].baseid) if definitions else ""
 
-    def _overrides_another(self, name: str, item: pytest.Item) -> bool:
-        return len(self._definitions(name, item)) > 2  # noqa: PLR2004 (the plugin's own, and one override)
+    def _may_have_others(self, name: str, item: pytest.Item) -> bool:
+        """Whether other items may see another override, which this session need not have collected."""
+        _, *overrides = self._definitions(name, item) or [None]
+        return len(overrides) > 1 or any(_is_of_module(definition) for definition in overrides)
 
     def _definitions(self, name: str, item: pytest.Item) -> Sequence[Any]:
         return self._manager.getfixturedefs(name, item) or ()
@@ -106,8 +108,13 @@ def _outlives_its_items(definition: Any) -> bool:
     if definition.scope == "class":
         return "::" in definition.baseid
     if definition.scope == "module":
-        return "::" in definition.baseid or definition.baseid.endswith(".py")
+        return _is_of_module(definition)
     return bool(definition.scope != "function")
+
+
+def _is_of_module(definition: Any) -> bool:
+    """Whether the fixture stands in a test module, or in a class there."""
+    return "::" in definition.baseid or definition.baseid.endswith(".py")
 
 
 def _indices(item: pytest.Item) -> Mapping[str, int]:

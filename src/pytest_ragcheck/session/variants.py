@@ -2,8 +2,8 @@
 
 A variant is the same in every run, whatever else was selected, so that a baseline finds its questions again. It is
 empty for the plain case: one pipeline, and what the configuration says. Else it names the parameters of the pipeline,
-and what a mark changes of the configuration. Where that leaves two results alike, as with overrides of the pipeline in
-two modules, both say more.
+the test module that overrides it, and what a mark changes of the configuration. Where that leaves two results alike, as
+with overrides of the pipeline in the ``conftest.py`` of two folders, both say more.
 """
 
 from __future__ import annotations
