@@ -254,6 +254,8 @@ class Crew:
             member.dismissed()
             self.ray.kill(member.actor)
         self._desk.close()
+        with suppress(Exception):  # Ray complains where it is killed while something is asked of it
+            await asyncio.wait_for(asyncio.ensure_future(_quietly(self._relay.end.remote())), CLOSING)
         self.ray.kill(self._relay)
         self._cluster.close()
 

@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.session.cluster.probe import trouble_at
 from pytest_ragcheck.session.cluster.target import RAY
 
 __all__ = ["RayCluster"]
@@ -17,6 +18,7 @@ OBJECT_STORE = 200_000_000
 """Bytes, of a cluster that is started here: what goes through it are texts."""
 MOST_ON_A_NODE = 8
 """Actors, where it is not told: each takes some 200 MB, and a few do the work of as many calls as a server bears."""
+MEND = "start it (ray start --head), or correct the address"
 _HEAD = "node:__internal_head__"
 
 
@@ -79,10 +81,16 @@ class RayCluster:
                 self._start(common)
 
     def _join(self, address: str, common: dict[str, Any]) -> None:
+        trouble = trouble_at(address)
+        if trouble is not None:
+            raise ConfigurationError(f"no Ray cluster at {address}: {trouble}; {MEND}")
         try:
             self.ray.init(address=address, **common)
         except Exception as problem:
-            raise ConfigurationError(f"no Ray cluster at {address}: {_first_line(problem)}") from problem
+            told = " ".join(str(problem).split())
+            if "ersion mismatch" in told:
+                raise ConfigurationError(f"the Ray cluster at {address} is of another version: {told}") from problem
+            raise ConfigurationError(f"no Ray cluster at {address}: {_first_line(problem)}; {MEND}") from problem
 
     def _start(self, common: dict[str, Any]) -> None:
         try:

@@ -86,6 +86,10 @@ class Relay:
         requests, self._requests = self._requests, []
         return requests
 
+    async def end(self) -> None:
+        """Let the desk's request for requests come back."""
+        self._arrived.set()
+
     async def deliver(self, replies: Sequence[Reply]) -> None:
         """Hand out replies."""
         for reply in replies:
