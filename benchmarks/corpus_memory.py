@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from large_corpus import write_pages
-from support import child_environment, print_table
+from support import child_environment, print_table, watched
 
 from pytest_ragcheck.rag.corpus import read_corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder
@@ -100,22 +100,8 @@ def measured(place, words, exact_up_to):
         env=child_environment(place) | {"PYTHONPATH": str(Path(__file__).parent)},
         text=True,
     )
-    memory = 0
-    while process.poll() is None:
-        memory = max(memory, own_memory(process.pid))
-        time.sleep(0.01)
-    if process.returncode:
-        sys.exit(f"the child process ended with {process.returncode}")
-    return json.loads(process.stdout.read()) | {"memory": memory}
-
-
-def own_memory(pid):
-    """Bytes that are in no file."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+    told, memory = watched(process)
+    return json.loads(told) | {"memory": memory}
 
 
 def index_and_search(options):

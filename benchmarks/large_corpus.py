@@ -3,7 +3,8 @@
 ``python benchmarks/large_corpus.py [--chunks N] [--words W] [--questions Q]`` (default: 100,000 chunks of 20 words)
 
 Writes synthetic pages, kills (SIGKILL) the first indexing part-way, runs it again to its end, and then searches for
-the same questions exactly and approximately. Embeds with the packaged model, so the default takes some minutes.
+the same questions exactly and approximately. Embeds with the packaged model, so the default takes some minutes. Memory
+is what is in no file; ``benchmarks/corpus_memory.py`` tells how it grows. Linux only (``/proc``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from support import child_environment, print_table
+from support import child_environment, print_table, watched
 
 from pytest_ragcheck.rag.corpus import read_corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
@@ -99,15 +100,7 @@ def build(options):
         count = len(index.chunks)
         seconds = time.perf_counter() - started
         told = {"chunks": count, "computed": embedder.computed, "reused": embedder.reused, "seconds": seconds}
-        print(json.dumps(told | {"memory": peak_memory()}))
-
-
-def peak_memory():
-    """Bytes of its own that this process held at most; files mapped into memory are the system's to drop."""
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        print(json.dumps(told))
 
 
 def child(place, options, exact_up_to):
@@ -161,18 +154,17 @@ def killed_and_resumed(place, options):
 def base_memory():
     """What a process holds that has loaded model and libraries and embedded a few texts."""
     code = (
-        "import resource; from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder as E; import faiss; "
-        "E().embed(['a text of some words'] * 256); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder as E; import faiss; "
+        "E().embed(['a text of some words'] * 256)"
     )
-    shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    return int(shown.stdout) * (1 if sys.platform == "darwin" else 1024)
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE)
+    _, memory = watched(process)
+    return memory
 
 
 def finished(process):
-    output, _ = process.communicate()
-    if process.returncode:
-        sys.exit(f"indexing ended with {process.returncode}")
-    return json.loads(output)
+    told, memory = watched(process)
+    return json.loads(told) | {"memory": memory}
 
 
 def searched(place, options):

@@ -84,6 +84,29 @@ def measure(command, folder, **environment):
     )
 
 
+def watched(process):
+    """What a process writes, and the most memory of its own that it was seen to hold, in bytes (Linux only).
+
+    Files that are mapped into memory do not count: the system drops them when it needs the room.
+    """
+    most = 0
+    while process.poll() is None:
+        most = max(most, own_memory(process.pid))
+        time.sleep(0.01)
+    if process.returncode:
+        sys.exit(f"a child process ended with {process.returncode}")
+    return process.stdout.read(), most
+
+
+def own_memory(pid):
+    """Bytes that a process holds and that are in no file; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+
+
 def child_environment(folder):
     """As a user has it: with compiled modules kept, away from the network, and without pytest's own variables."""
     kept = {
