@@ -285,3 +285,14 @@ def test_what_fell_most_leaves_out_what_broke_and_what_rose():
     assert {name: [one.id for one in changes] for name, changes in dropped_most(comparison()).items()} == {
         "faithfulness": ["late-fee", "slow-reply"]
     }
+
+
+def test_what_is_least_certain_says_what_to_do_and_no_drop_is_larger_than_one():
+    few = metric("few", Verdict.INCONCLUSIVE, smallest_visible_drop=14.79, remedy="measure about 1600 questions")
+    more = metric("more", Verdict.INCONCLUSIVE, smallest_visible_drop=0.4, remedy="measure about 130 questions")
+    one = comparison(Verdict.INCONCLUSIVE, metrics={"more": more, "few": few})
+
+    assert remedies(one) == ["measure about 1600 questions"]
+    for text in (gate_report(one), gate_markdown(one)):
+        assert "none" in text
+        assert "14.79" not in text

@@ -525,6 +525,10 @@ def test_smallest_visible_drop_by_hand():
     assert beyond == pytest.approx(0.1 + 1.05 * 0.00857, abs=1e-4)
 
 
+def test_an_interval_ends_where_the_scale_does():
+    assert decided([(1.0,), (0.0,)], [(0.0,), (0.0,)]).change.interval == (-1.0, 1.0)
+
+
 def test_more_metrics_hide_smaller_drops():
     one = MetricScores(metric="a", pairs=pairs_of(noisy(1, 30), noisy(2, 30)))
     other = replace(one, metric="b")

@@ -143,7 +143,7 @@ def _drifted(one: Decision) -> str:
 def _inconclusive(change: MetricChange) -> str:
     moved = _moved(change, "fell" if change.difference < 0 else "rose") if change.difference else change.metric
     compared = figures.plural(change.questions, "question")
-    if change.smallest_visible_drop is None:
+    if change.smallest_visible_drop is None or change.smallest_visible_drop > 1:
         return f"{moved}: {compared} cannot tell that from chance"
     return f"{moved}: {compared} show a drop only from {figures.value(change.smallest_visible_drop)} on"
 

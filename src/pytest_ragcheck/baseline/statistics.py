@@ -100,7 +100,7 @@ class _Measured:
             baseline=found.baseline,
             value=found.run,
             difference=found.mean,
-            interval=found.interval(),
+            interval=_within_the_scale(found.interval()),
             p_value=drop,
             practical_minimum=scores.practical_minimum,
             smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
@@ -127,6 +127,11 @@ class _Measured:
             return True
         interval = self.found.interval()
         return interval is not None and interval[0] > -drop
+
+
+def _within_the_scale(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Few questions have intervals that are longer than differences of scores can be."""
+    return interval and (max(interval[0], -1.0), min(interval[1], 1.0))
 
 
 def _nothing_measured(scores: MetricScores) -> MetricDecision:

@@ -18,6 +18,7 @@ from pytest_ragcheck.report.gate_words import (
     question_name,
     remedies,
     verdict_of,
+    visible_drop,
 )
 from pytest_ragcheck.report.table import aligned
 from pytest_ragcheck.report.textual import fold, shorten
@@ -86,7 +87,6 @@ def _metrics(comparison: Comparison, width: int, paint: Paint) -> list[str]:
 
 
 def _metric_row(change: MetricChange, comparison: Comparison) -> tuple[str, ...]:
-    visible = change.smallest_visible_drop
     return (
         shorten(change.metric, NAME_COLUMNS),
         figures.value(change.baseline),
@@ -94,7 +94,7 @@ def _metric_row(change: MetricChange, comparison: Comparison) -> tuple[str, ...]
         figures.change(change.difference),
         "-" if change.interval is None else " ".join(f"{bound:+.2f}" for bound in change.interval),
         Styled.of(verdict_of(change, comparison), STYLES[change.verdict]),
-        "-" if visible is None else figures.value(visible),
+        visible_drop(change),
     )
 
 

@@ -17,6 +17,7 @@ from pytest_ragcheck.report.gate_words import (
     question_name,
     remedies,
     verdict_of,
+    visible_drop,
 )
 from pytest_ragcheck.report.markdown_text import code, collapsed, sentence, table
 
@@ -87,7 +88,7 @@ def _metrics(comparison: Comparison) -> str:
 
 
 def _metric_row(change: MetricChange, comparison: Comparison) -> list[str]:
-    interval, visible = change.interval, change.smallest_visible_drop
+    interval = change.interval
     verdict = verdict_of(change, comparison)
     return [
         code(change.metric, NAME_COLUMNS),
@@ -96,7 +97,7 @@ def _metric_row(change: MetricChange, comparison: Comparison) -> list[str]:
         figures.value(change.value),
         figures.change(change.difference),
         "-" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
-        "-" if visible is None else figures.value(visible),
+        visible_drop(change),
         f"{change.questions:,}",
     ]
 

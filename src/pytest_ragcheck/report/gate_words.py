@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ __all__ = [
     "question_name",
     "remedies",
     "verdict_of",
+    "visible_drop",
 ]
 
 SHOWN_DROPS = 3
@@ -142,10 +144,23 @@ def _part(value: str | None) -> str:
     return _DIGEST.sub(lambda digest: digest[0][:DIGEST_DIGITS], value)
 
 
+def visible_drop(change: MetricChange) -> str:
+    """The least drop of the mean that would be found; ``none`` where not even the largest would."""
+    visible = change.smallest_visible_drop
+    if visible is None:
+        return "-"
+    return figures.value(visible) if visible <= 1 else "none"
+
+
+def _uncertainty(change: MetricChange) -> float:
+    return math.inf if change.smallest_visible_drop is None else change.smallest_visible_drop
+
+
 def remedies(comparison: Comparison) -> list[str]:
     """What to do, one sentence each, in words of ours alone; nothing where all is well."""
     if comparison.verdict is Verdict.INCONCLUSIVE:
-        told = {change.remedy for change in comparison.metrics.values() if change.verdict is Verdict.INCONCLUSIVE}
-        return sorted(remedy for remedy in told if remedy)
+        unsure = [change for change in comparison.metrics.values() if change.verdict is Verdict.INCONCLUSIVE]
+        # What settles the least certain metric settles the others.
+        return [change.remedy for change in sorted(unsure, key=_uncertainty, reverse=True) if change.remedy][:1]
     known = _REMEDIES.get(comparison.verdict)
     return [] if known is None else [known]
