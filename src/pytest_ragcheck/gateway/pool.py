@@ -40,7 +40,7 @@ class Stake:
     """What one partner tells of one limit."""
 
     in_use: float = 0.0
-    """What it cannot give back now."""
+    """What it cannot give back now; it holds no less, even where its part has become smaller."""
     want: float = 0.0
     """What it could use at present, that in use included."""
     need: float = 0.0
@@ -53,10 +53,9 @@ class Stake:
 
 def parts(room: float, stakes: Sequence[Stake], limit: Limit) -> list[float]:
     """What each should hold: first what each needs, in the order of waiting, then as equal as wants allow."""
-    held = [stake.in_use for stake in stakes]
+    held = [0.0 for _ in stakes]
     for place in sorted(range(len(stakes)), key=lambda place: stakes[place].since):
-        short = max(0.0, stakes[place].need - held[place])
-        held[place] += min(short, max(0.0, room - sum(held)))
+        held[place] = min(stakes[place].need, max(0.0, room - sum(held)))
     held = _raised(held, [stake.want for stake in stakes], room)
     if limit.is_spread:
         held = _raised(held, [math.inf for _ in stakes], room)
@@ -162,9 +161,13 @@ class Pool:
                     self._accounts[name].note(now, held)
                 del self._partners[owner]
 
+    def has(self, owner: str) -> bool:
+        """Whether it takes part at present."""
+        return owner in self._partners
+
     def renew(self, owner: str, until: float) -> bool:
         """Let a partner live until then; False where it is none any more."""
-        if owner not in self._partners:
+        if not self.has(owner):
             return False
         self._partners[owner].expires = until
         return True
@@ -172,19 +175,21 @@ class Pool:
     def meet(
         self, owner: str, told: Mapping[str, tuple[Limit, Stake]], *, now: float, until: float
     ) -> dict[str, float]:
-        """Note what a partner tells; what it holds from now on, by the names of the limits."""
+        """Note what a partner tells; how much of each limit, by its name, it may have in use from now on."""
         partner = self._partners.setdefault(owner, _Partner(until))
         partner.expires = until
         for name in partner.held.keys() - told.keys():
             self._accounts[name].note(now, partner.held.pop(name))
             del partner.stakes[name]
+        dealt: dict[str, float] = {}
         for name, (limit, stake) in told.items():
             account = self._accounts.setdefault(name, _Account(limit.lasts))
             account.note(now, stake.used)
             partner.stakes[name] = stake
             before = max(0.0, partner.held.get(name, 0.0) - stake.used)
-            partner.held[name] = self._dealt(owner, name, limit, before, account.taken(now))
-        return dict(partner.held)
+            dealt[name] = self._dealt(owner, name, limit, before, account.taken(now))
+            partner.held[name] = max(stake.in_use, dealt[name])
+        return dealt
 
     def leave(self, owner: str, told: Mapping[str, tuple[Limit, Stake]], *, now: float) -> None:
         """A partner uses nothing any more, and gives all back."""
@@ -207,5 +212,4 @@ class Pool:
         stakes = [self._partners[one].stakes[name] for one in taking_part]
         own = parts(room, stakes, limit)[taking_part.index(owner)]
         others = sum(self._partners[one].held[name] for one in taking_part if one != owner)
-        stake = self._partners[owner].stakes[name]
-        return max(stake.in_use, min(own, max(before, room - others)), 0.0)
+        return max(0.0, min(own, max(before, room - others)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["PooledBudget", "PooledLimiter"]
 
 Told = tuple[Limit, Stake]
+_LEARNED = {"rate": MINUTE, "allowance": 1.0}
+"""What a :class:`~pytest_ragcheck.gateway.rates.LearnedRate` finds, and of how many a minute it is one."""
 
 
 class _NotedConcurrency(Concurrency):
@@ -106,14 +108,20 @@ class PooledLimiter(Limiter):
         self._held_requests = _HeldAllowance(requests_per_minute) if requests_per_minute else None
         self._held_tokens = _HeldAllowance(tokens_per_minute) if tokens_per_minute else None
         self._requests, self._tokens = self._held_requests, self._held_tokens
+        self._found = self.concurrency.limit
+        """The places of all, as of the last meeting."""
         self._heard = 0
-        self._told_refusal: list[Any] | None = None
+        self._refused_at: float | None = None
+        self._went_by: dict[str, float | None] = dict.fromkeys(_LEARNED)
         partner.add(self)
 
     @property
     def places(self) -> int:
         """Requests that may be in flight here."""
-        return self._held if self._partner.may_use else 0
+        if not self._held or not self._partner.may_use:
+            return 0
+        # What was learned since the last meeting holds at once for the part that is here.
+        return max(1, int(self._held * min(1.0, self.concurrency.limit / self._found)))
 
     def close(self) -> None:
         """Draw no more on the pool."""
@@ -122,16 +130,38 @@ class PooledLimiter(Limiter):
 
     def confer(self, pool: Pool, owner: str) -> None:
         """See :class:`~pytest_ragcheck.gateway.partner.Party`."""
-        note: dict[str, Any] = pool.notes.setdefault(self._name, {"number": 0})
+        blank = {"number": 0, "accepted": {}, **dict.fromkeys(_LEARNED)}
+        note: dict[str, Any] = pool.notes.setdefault(self._name, blank)
         together = Concurrency(self._cap)
         if "concurrency" in note:
             together.restore(note["concurrency"])
         for learn in self.concurrency.lessons:
             learn(together)
         note["concurrency"] = together.state()
-        if self._told_refusal is not None:
+        self._tell_rate(pool, note, owner)
+
+    def _tell_rate(self, pool: Pool, note: dict[str, Any], owner: str) -> None:
+        """Of a rate each finds only what is its own part: the sum is what all found."""
+        now = self._clock()
+        own = max(1, self._learned.accepted(now))
+        accepted = {name: told for name, told in note["accepted"].items() if told[0] > now - MINUTE}
+        accepted[owner] = [now, own]
+        note["accepted"] = accepted
+        by_all = sum(count for _, count in accepted.values())
+        some_left = not all(name == owner or pool.has(name) for name in accepted)
+        for name, unit in _LEARNED.items():
+            found, before = getattr(self._learned, name), self._went_by[name]
+            if found is None:
+                continue
+            if before is not None:
+                note[name] += found - before
+            elif note[name] is None:
+                note[name] = found * by_all / own
+            if before is not None and found < before and some_left:  # they find nothing any more of what was theirs
+                note[name] = max(note[name], by_all / unit)
+        if self._refused_at is not None:
             note["number"] += 1
-            note["refusal"] = [owner, *self._told_refusal]
+            note["refusal"] = [owner, self._refused_at, self._learned.hold_until]
 
     def stakes(self, pool: Pool, now: float) -> dict[str, Told]:
         """See :class:`~pytest_ragcheck.gateway.partner.Party`."""
@@ -159,7 +189,8 @@ class PooledLimiter(Limiter):
         note = pool.notes[self._name]
         self.concurrency.restore(note["concurrency"])
         self.concurrency.lessons.clear()
-        self._told_refusal = None
+        self._refused_at = None
+        self._found = self.concurrency.limit
         self._held = int(held.get(f"{self._name} places", 0.0))
         if self._held_requests:
             self._held_requests.dealt(held.get(f"{self._name} requests", 0.0))
@@ -168,23 +199,25 @@ class PooledLimiter(Limiter):
         others = pool.others(owner, f"{self._name} places")
         self.elsewhere = round(sum(stake.in_use for stake in others))
         self.partners = 1 + sum(stake.want > 0 for stake in others)
-        self._learned.divide(self.partners)
         self._heed(note, owner, now)
         self._pump()
 
     def _heed(self, note: Mapping[str, Any], owner: str, now: float) -> None:
-        """Another one was refused for how often all of them ask."""
+        """Go by what all found of the rate; where another one was refused, as if this one had been."""
+        parts = {name: note[name] and note[name] / self.partners for name in _LEARNED}
+        self._learned.go_by(now, **parts)
+        self._went_by = {name: getattr(self._learned, name) for name in _LEARNED}
         if note["number"] == self._heard:
             return
         self._heard = note["number"]
-        other, refused_at, *found = note["refusal"]
+        other, refused_at, hold_until = note["refusal"]
         if other != owner and refused_at > now - MINUTE:
-            self._learned.heed(now, refused_at, (found[0], found[1], found[2]))
+            self._learned.heed(now, refused_at, hold_until)
             self._exhaust_levels(now)
 
     def _rate_refused(self, now: float, sent: float, wait: float | None) -> None:
         super()._rate_refused(now, sent, wait)
-        self._told_refusal = [now, *self._learned.told()]
+        self._refused_at = now
         self._partner.wish(hurry=True)
 
     def _concurrency_refused(self, now: float, sent: float, level: int) -> None:

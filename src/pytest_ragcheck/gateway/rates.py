@@ -186,35 +186,35 @@ class LearnedRate:
         self._bounded = False
         """Whether a rate was met that is too high."""
         self._held_back = False
-        self._partners = 1
 
-    def divide(self, partners: int) -> None:
-        """So many processes keep to the rate together from now on, an equal part each."""
-        change = self._partners / partners
-        self._partners = partners
-        if self.rate is not None:
-            self.rate = max(change * self.rate, 1 / MINUTE)
-        if self.window is not None:
-            self.window.allowance = max(change * self.window.allowance, 1.0)
+    @property
+    def allowance(self) -> float | None:
+        """Requests in a minute, where a window was met."""
+        return None if self.window is None else self.window.allowance
 
-    def told(self) -> tuple[float | None, float | None, float]:
-        """Rate, allowance of the window, and until when nothing may be sent: what a partner has to know."""
-        return self.rate, None if self.window is None else self.window.allowance, self.hold_until
+    def accepted(self, now: float) -> int:
+        """Requests of the last minute that were not refused."""
+        return sum(moment > now - MINUTE for moment in self._accepted)
 
-    def heed(self, now: float, refused_at: float, told: tuple[float | None, float | None, float]) -> None:
-        """A partner was refused then, and this is what it found; the server's limit is that of all."""
-        rate, allowance, hold_until = told
+    def go_by(self, now: float, rate: float | None, allowance: float | None) -> None:
+        """Keep to what several processes found together, as far as it is this one's."""
+        if rate is not None:
+            if self.rate is None:
+                self._restart(now)
+            self.rate = max(rate, 1 / MINUTE)
+        if allowance is not None:
+            if self.window is None:
+                self._open_window(allowance)
+            else:
+                self.window.allowance = max(allowance, 1.0)
+
+    def heed(self, now: float, refused_at: float, hold_until: float) -> None:
+        """Another process was refused then, and the limit is that of all."""
         self.hold_until = max(self.hold_until, hold_until)
-        if allowance is not None and self.window is None:
-            self._open_window(allowance)
-        if rate is None:
-            return
-        if self.rate is None:
-            self.rate = rate
-            self._restart(now)
-        elif refused_at > self._anchor:
-            self._measure(now, self.rate)
-        self._next = max(self._next, now + 1 / self.rate)
+        if self.rate is not None:
+            if refused_at > self._anchor:
+                self._measure(now, self.rate)
+            self._next = max(self._next, now + 1 / self.rate)
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may go."""
