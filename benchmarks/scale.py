@@ -2,8 +2,8 @@
 
 ``python benchmarks/scale.py [--sizes 100 1000 10000] [--workers 2]``
 
-A pipeline of the user's own that answers at once, three of deepeval's metrics, and the loopback Messages API as the
-judge, without latency, in a process of its own. Each size runs once serially and once with the workers, each time in
+A pipeline of the user's own that answers at once from four passages of 1,000 characters, three of deepeval's metrics,
+and the loopback Messages API as the judge, without latency, in a process of its own. Each size runs once serially and once with the workers, each time in
 an empty folder; plain parametrised tests of the same number stand beside for what pytest itself takes.
 """
 
@@ -26,16 +26,26 @@ from support import print_table, with_stopwatch
 METRICS = ("faithfulness", "answer_relevancy", "contextual_precision")
 
 CONFTEST = """
+import random
+
 import pytest
+
+WORDS = (
+    "anchor ballast bosun bulkhead cabin capstan cargo chart crew deck draught fathom galley gangway harbour hatch helm "
+    "hold keel ledger mast mooring pilot port quay rigging rudder sail salt sextant starboard stern tide tiller voyage"
+).split()
+
+def passage(seed):
+    some = random.Random(seed)
+    return " ".join(" ".join(some.choices(WORDS, k=12)).capitalize() + "." for _ in range(12))
 
 @pytest.fixture(scope="session")
 def ragcheck_pipeline():
     async def ask(question):
         number = question.split()[2]
-        return f"Ship {number} of the fleet carries {number} crates. It sails in May.", [
-            f"The register says that ship {number} of the fleet carries {number} crates of salt. It sails in May.",
-            "Crates are counted twice a year, in spring and in autumn.",
-        ]
+        fact = f"The register says that ship {number} of the fleet carries {number} crates of salt."
+        others = [passage(f"{number} {rank}") for rank in range(4)]
+        return f"Ship {number} of the fleet carries {number} crates. It sails in May.", [f"{fact} {others[0]}", *others[1:]]
     return ask
 """
 TEST = "def test_ships(ragcheck_result):\n    ragcheck_result.assert_passed()\n"

@@ -145,15 +145,22 @@ class Engine:
     """Answers and measures all its jobs concurrently and hands out each result when it is there.
 
     To be used in one event loop: :meth:`start`, then :meth:`result` for each key, then :meth:`close`.
-    ``on_result`` is called in the loop for each result, as it comes.
+    ``on_result`` is called in the loop for each result, as it comes. ``keep`` makes of a result what the engine holds
+    and hands out in its place.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], *, slots: Slots, on_result: Callable[[Hashable, Result], None] | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        slots: Slots,
+        on_result: Callable[[Hashable, Result], None] | None = None,
+        keep: Callable[[Result], Result] | None = None,
     ) -> None:
         self._jobs = jobs
         self._slots = slots
         self._on_result = on_result
+        self._keep = keep
         self._results: dict[Hashable, asyncio.Future[Result]] = {}
         self._turns = {job.key: number for number, job in enumerate(jobs)}
         self._main: asyncio.Task[None] | None = None
@@ -213,9 +220,12 @@ class Engine:
         else:
             with taking_turn(self._turns[job.key]):
                 result = await self._ask(job, _Preparation(prepared.started, share))
-        self._results[job.key].set_result(result)
+        self._hand_out(job.key, result)
+
+    def _hand_out(self, key: Hashable, result: Result) -> None:
+        self._results[key].set_result(result if self._keep is None else self._keep(result))
         if self._on_result is not None:
-            self._on_result(job.key, result)
+            self._on_result(key, result)
 
     async def _ask(self, job: Job, preparation: _Preparation) -> Result:
         """Ask a question as often as wanted, and put its trials together."""

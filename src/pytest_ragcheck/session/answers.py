@@ -19,6 +19,7 @@ from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.progress import Progress, progress_state
 from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
+from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.session.user_metrics import specs_of_fixture
 from pytest_ragcheck.session.variants import Variants
 
@@ -201,10 +202,11 @@ class LiveAnswers:
         def note(key: Hashable, result: Result) -> None:
             self._note(name, by_key[key], result)
 
-        engine: Callable[[Sequence[Job]], Engine] = partial(Engine, slots=self._slots, on_result=note)
+        keep = self._session.config.stash[SPOOL].spooled
+        engine: Callable[[Sequence[Job]], Engine] = partial(Engine, slots=self._slots, on_result=note, keep=keep)
         if crew is not None and jobs:
             asked = [by_key[job.key] for job in jobs]
-            engine = crew.engines(asked, candidate, system, given, on_result=note)
+            engine = crew.engines(asked, candidate, system, given, on_result=note, keep=keep)
         return _Batch(by_key, jobs, failed, engine)
 
     def _crew_of_session(self) -> Crew | None:
