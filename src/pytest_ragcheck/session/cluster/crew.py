@@ -32,6 +32,7 @@ from pytest_ragcheck.session.cluster.messages import (
     told_environment,
 )
 from pytest_ragcheck.session.cluster.ray_cluster import RayCluster
+from pytest_ragcheck.session.cluster.references import arriving
 from pytest_ragcheck.session.cluster.relay import Desk, Relay
 from pytest_ragcheck.session.cluster.remote_store import StoreClerk
 from pytest_ragcheck.session.sharing import Sharing
@@ -92,7 +93,7 @@ class Crew:
         # What was asked while it was away is asked again.
         beside |= {"max_restarts": -1, "max_task_retries": -1}
         relay = self._relay = self.ray.remote(Relay).options(**beside).remote()
-        self._desk = Desk(relay.trade.remote, relay.deliver.remote, self._clerks)
+        self._desk = Desk(lambda replies: arriving(relay.trade.remote(replies)), relay.deliver.remote, self._clerks)
         self._answering = self.ray.remote(Answering).options(
             num_cpus=1, max_concurrency=CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
         )
@@ -332,7 +333,7 @@ def _of_the_past(report: Report) -> Report:
 
 async def _quietly(reference: Any) -> None:
     with suppress(Exception):
-        await reference
+        await arriving(reference)
 
 
 def _store_name(suite: Suite) -> str:

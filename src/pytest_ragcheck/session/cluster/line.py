@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.session.cluster.limits import Caps, RemoteBudget, RemoteLimiter
+from pytest_ragcheck.session.cluster.references import arriving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,7 @@ class Line:
         import ray
 
         try:
-            return await self._relay.ask.remote(self._caller, target, method, arguments, keywords)
+            return await arriving(self._relay.ask.remote(self._caller, target, method, arguments, keywords))
         except ray.exceptions.RayTaskError as problem:
             raise getattr(problem, "cause", problem) from None
 

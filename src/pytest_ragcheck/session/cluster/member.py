@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.session.cluster.messages import Report
+from pytest_ragcheck.session.cluster.references import arriving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ class Member:
 
     async def _told(self, reference: Any) -> Any:
         try:
-            return await reference
+            return await arriving(reference)
         except self._broken:
             raise
         except self._lost as problem:

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import warnings
+from textwrap import shorten
 from typing import Any
 
 from pytest_ragcheck.errors import ConfigurationError
@@ -18,7 +19,7 @@ OBJECT_STORE = 200_000_000
 """Bytes, of a cluster that is started here: what goes through it are texts."""
 MOST_ON_A_NODE = 8
 """Actors, where it is not told: each takes some 200 MB, and a few do the work of as many calls as a server bears."""
-MEND = "start it (ray start --head), or correct the address"
+LONGEST_CAUSE = 400
 _HEAD = "node:__internal_head__"
 
 
@@ -83,14 +84,13 @@ class RayCluster:
     def _join(self, address: str, common: dict[str, Any]) -> None:
         trouble = trouble_at(address)
         if trouble is not None:
-            raise ConfigurationError(f"no Ray cluster at {address}: {trouble}; {MEND}")
+            raise ConfigurationError(
+                f"no Ray cluster at {address}: {trouble}; start it (ray start --head), or correct the address"
+            )
         try:
             self.ray.init(address=address, **common)
         except Exception as problem:
-            told = " ".join(str(problem).split())
-            if "ersion mismatch" in told:
-                raise ConfigurationError(f"the Ray cluster at {address} is of another version: {told}") from problem
-            raise ConfigurationError(f"no Ray cluster at {address}: {_first_line(problem)}; {MEND}") from problem
+            raise ConfigurationError(f"no Ray cluster at {address} can be joined: {_shortened(problem)}") from problem
 
     def _start(self, common: dict[str, Any]) -> None:
         try:
@@ -102,8 +102,12 @@ class RayCluster:
                 **common,
             )
         except Exception as problem:
-            raise ConfigurationError(f"a Ray cluster cannot be started here: {_first_line(problem)}") from problem
+            raise ConfigurationError(f"a Ray cluster cannot be started here: {_shortened(problem)}") from problem
 
 
-def _first_line(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}".partition("\n")[0]
+def _shortened(problem: Exception) -> str:
+    """In one line: what Ray says goes over several, and of those the first seldom tells the cause."""
+    told = shorten(f"{type(problem).__name__}: {problem}", LONGEST_CAUSE, placeholder=" ...")
+    if isinstance(problem, ConnectionError) and os.environ.get("RAY_AUTH_MODE") != "token":
+        told += " (if it wants a token: RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token)"
+    return told
