@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from pytest_ragcheck.engine import QUESTIONS_AT_ONCE, Engine, Job, Slots
+from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.model import Answer, Context, Question, Score, State
 from pytest_ragcheck.rag.pipeline import as_pipeline

@@ -9,7 +9,9 @@ from statistics import stdev
 import pytest
 
 from pytest_ragcheck.calls import current_trial, in_trial, record_call
-from pytest_ragcheck.engine import MOST_CONFIRMED, QUESTIONS_AT_ONCE, Engine, Job, Slots
+from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine.engine import MOST_CONFIRMED
+from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.scores import Scores
