@@ -33,7 +33,7 @@ class Evidence:
 def of_items(noun: str, items: str) -> Callable[[Any, Case], Evidence]:
     """For metrics that take items (claims, statements) out of the answer and judge each."""
 
-    def evidence(metric: Any, case: Case) -> Evidence:  # noqa: ARG001
+    def evidence(metric: Any, case: Case) -> Evidence:  # noqa: ARG001 (one signature for all kinds)
         found, verdicts = getattr(metric, items), metric.verdicts
         passing = {_YES} if getattr(metric, "penalize_ambiguous_claims", False) else {_YES, _BORDERLINE}
         return Evidence(
@@ -69,7 +69,7 @@ def of_recall(metric: Any, case: Case) -> Evidence:
     )
 
 
-def of_statements_in_contexts(metric: Any, case: Case) -> Evidence:  # noqa: ARG001
+def of_statements_in_contexts(metric: Any, case: Case) -> Evidence:  # noqa: ARG001 (one signature for all kinds)
     """For contextual relevancy: the judge finds statements in each context and judges them."""
     by_context = [list(judged.verdicts) for judged in metric.verdicts_list]
     verdicts = [verdict for some in by_context for verdict in some]
@@ -82,7 +82,7 @@ def of_statements_in_contexts(metric: Any, case: Case) -> Evidence:  # noqa: ARG
     )
 
 
-def of_words_alone(metric: Any, case: Case) -> Evidence:  # noqa: ARG001
+def of_words_alone(metric: Any, case: Case) -> Evidence:  # noqa: ARG001 (one signature for all kinds)
     """For G-Eval, and metrics that are not known here: the judge's own words are all there is."""
     return Evidence()
 

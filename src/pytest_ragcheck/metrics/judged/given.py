@@ -276,9 +276,7 @@ class GivenMetric:
         return deepeval_model(judging.judge(self.name))
 
     def _score(self, judged: Judged) -> Score:
-        if self._rules is not None and self._rules.strict_evidence and judged.vacuous is not None:
-            raise MeasurementError(f"the score is vacuous: {judged.vacuous}", kind="vacuous", value=judged.value)
-        score = judged.score(self.name)
+        score = judged.score(self.name) if self._rules is None else self._rules.score(judged, self.name)
         if not self._given.less_is_better:
             return score
         return replace(score, reason="; ".join(filter(None, [score.reason, INVERTED])))

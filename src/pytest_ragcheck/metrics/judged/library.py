@@ -72,7 +72,7 @@ class Library:
                 _silence()
                 return
             import deepeval.metrics
-            import deepeval.test_case  # noqa: F401
+            import deepeval.test_case  # noqa: F401 (the rest of what a measurement imports)
 
             _silence()
             # So many new objects bring on a full collection soon; better now than while replies wait.

@@ -57,6 +57,12 @@ class Judging:
         close = least is not None and value < least + self.settings.near
         return self.every_reason or close
 
+    def score(self, judged: Judged, metric: str) -> Score:
+        """What was judged as a score; MeasurementError where it is vacuous and must not be."""
+        if self.strict_evidence and judged.vacuous is not None:
+            raise MeasurementError(f"the score is vacuous: {judged.vacuous}", kind="vacuous", value=judged.value)
+        return judged.score(metric)
+
     def judge(self, purpose: str) -> Judge:
         """The judge for one metric."""
         return Judge(
@@ -113,20 +119,15 @@ class JudgedMetric:
         key = self._key(case)
         kept = self._scores.get(key)
         if kept is not None and not self._lacks_reason(kept, case.question):
-            return self._score(kept)
+            return self._judging.score(kept, self.name)
         try:
             judged = await self._judged(case)
         except (MeasurementError, NotRunError):
             if kept is None:
                 raise
-            return self._score(kept)  # only its reason is missing
+            return self._judging.score(kept, self.name)  # only its reason is missing
         self._scores.put(key, judged)
-        return self._score(judged)
-
-    def _score(self, judged: Judged) -> Score:
-        if self._judging.strict_evidence and judged.vacuous is not None:
-            raise MeasurementError(f"the score is vacuous: {judged.vacuous}", kind="vacuous", value=judged.value)
-        return judged.score(self.name)
+        return self._judging.score(judged, self.name)
 
     def _key(self, case: Case) -> bytes:
         judging = self._judging
@@ -170,7 +171,7 @@ class JudgedMetric:
         metric.include_reason = True
         arguments = {name: getattr(test_case, name) for name in self._kind.reason_from or ()}
         try:
-            reason: str | None = await metric._a_generate_reason(**arguments)  # noqa: SLF001
+            reason: str | None = await metric._a_generate_reason(**arguments)  # noqa: SLF001 (no public step)
         except (MeasurementError, NotRunError):
             return None
         return reason
