@@ -38,7 +38,7 @@ _REMEDIES = {
     Verdict.BETTER: f"to keep what was gained, {_ACCEPT}",
     Verdict.REGRESSED: f"mend what made it worse; or, where the drop is meant, {_ACCEPT}",
     Verdict.JUDGE_DRIFTED: f"the judge moved: on the branch to compare with, {_ACCEPT}; then compare again",
-    Verdict.NOT_COMPARABLE: f"undo what changed measure or questions; or, to start from what is measured now, {_ACCEPT}",
+    Verdict.NOT_COMPARABLE: f"undo what changed measure or questions; or, to start from what is there now, {_ACCEPT}",
     Verdict.INVALID: "mend what kept scores from being measured, and run again; what was paid for is in the cache",
 }
 
