@@ -90,6 +90,15 @@ def result(
             "Generator: 1 sentence of the answer is not supported by its contexts.",
         ),
         (
+            result(low("must_contain"), gold=()),
+            "Retriever or generator: the answer misses the reference (must_contain); gold in the question would tell "
+            "which.",
+        ),
+        (
+            result(low("refusal"), gold=(), refused=True),
+            "Retriever or generator: it refused to answer; gold in the question would tell which.",
+        ),
+        (
             result(low("correctness"), low("must_contain")),
             "Generator: the gold was retrieved, but the answer misses the reference (correctness, must_contain).",
         ),
@@ -128,7 +137,6 @@ def test_where_the_fault_lies(failed, fault):
     [
         pytest.param(result(good("faithfulness")), id="passed"),
         pytest.param(result(low("tone"), contexts=(ASTRAY,)), id="a metric of which nothing is known"),
-        pytest.param(result(low("correctness"), gold=()), id="no gold to tell retriever from generator"),
         pytest.param(Result(question=Question(id="q", question="?"), error=Failure(message="503")), id="no answer"),
         pytest.param(Result(question=Question(id="q", question="?"), not_run="budget spent"), id="not run"),
         pytest.param(

@@ -114,7 +114,16 @@ def _first_ranks(digests: Iterable[str]) -> dict[str, int]:
 def _label(context: Context | KeptContext, text: str | None) -> str:
     if context.source is not None and context.start is not None:
         return f"{context.source}:{context.start}-{context.end}"
-    return context.source or " ".join((text or "")[:LABEL_CHARACTERS].split()) or "a context without a source"
+    return context.source or _start(text or "") or "a context without a source"
+
+
+def _start(text: str) -> str:
+    """The first words of ``text``."""
+    line = " ".join(text[: 2 * LABEL_CHARACTERS].split())
+    if len(line) <= LABEL_CHARACTERS:
+        return line
+    head = line[:LABEL_CHARACTERS]
+    return f"{head.rpartition(' ')[0] or head}…"
 
 
 def _gold_changes(pair: Pair, trial: Result) -> tuple[GoldChange, ...]:

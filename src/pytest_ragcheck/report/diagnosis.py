@@ -26,6 +26,8 @@ _WITHOUT_JUDGE = _RETRIEVAL | {"groundedness", "answer_similarity", "reference_c
 _TELLING = _RETRIEVAL | _JUDGED_RETRIEVAL | _SUPPORT | _REFERENCE | {"refusal", "answer_relevancy"}
 """Metrics from which something follows; of others' metrics it is not known what they look at."""
 
+_NO_GOLD = "; gold in the question would tell which"
+
 _LEAST_RIGHT = 0.5
 """The refusal metric is 1 or 0; this tells them apart."""
 
@@ -38,8 +40,8 @@ def diagnose(result: Result) -> str | None:
 
     Retriever: gold was not retrieved, or retrieved low. Generator: the answer is not supported by its
     contexts, misses the reference or refuses although the gold was retrieved, or answers what the
-    documents cannot answer. Judge (or measurement): nothing is known to be wrong but a metric
-    could not be measured.
+    documents cannot answer. Retriever or generator: the answer misses the reference or refuses, and the question
+    has no gold. Judge (or measurement): nothing is known to be wrong but a metric could not be measured.
     """
     if result.state is State.FAILED and result.answer is not None:
         return _fault(result, result.answer)
@@ -58,7 +60,8 @@ def _fault(result: Result, answer: Answer) -> str | None:
         return _sentence(
             "retriever", f"none of the gold was retrieved{_places(result)}{_consequence(result, failed, answer)}"
         )
-    return _joined([*_retrieval_faults(result, failed), *_generation_faults(result, failed, answer)])
+    found = [*_retrieval_faults(result, failed), *_generation_faults(result, failed, answer)]
+    return _joined(found or list(_faults_without_gold(result, failed, answer)))
 
 
 def _joined(faults: list[tuple[str, str]]) -> str | None:
@@ -129,6 +132,15 @@ def _generation_faults(result: Result, failed: Mapping[str, Score], answer: Answ
         yield "generator", f"the gold was retrieved, but the answer misses the reference ({_names(incomplete)})"
     elif "answer_relevancy" in failed:
         yield "generator", "the answer does not keep to the question"
+
+
+def _faults_without_gold(result: Result, failed: Mapping[str, Score], answer: Answer) -> Iterable[tuple[str, str]]:
+    if result.question.gold:
+        return
+    if _refused(result, answer):
+        yield "retriever or generator", f"it refused to answer{_NO_GOLD}"
+    elif incomplete := _failed_of(failed, _REFERENCE):
+        yield "retriever or generator", f"the answer misses the reference ({_names(incomplete)}){_NO_GOLD}"
 
 
 def _refused(result: Result, answer: Answer) -> bool:

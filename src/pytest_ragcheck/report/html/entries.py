@@ -75,7 +75,7 @@ def status(score: Score) -> str:
 
 
 def fault_place(result: Result) -> str | None:
-    """With what the diagnosis begins: ``retriever``, ``generator``, ``judge`` or ``measurement``."""
+    """With what the diagnosis begins: ``retriever``, ``generator``, ``judge`` or ``measurement``, say."""
     diagnosis = diagnose(result)
     return None if diagnosis is None else diagnosis.partition(":")[0].lower()
 

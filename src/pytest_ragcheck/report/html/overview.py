@@ -38,6 +38,7 @@ _TONES = {
 _FAULTS = {
     "retriever": "gold was not retrieved, or too low",
     "generator": "the answer is not what its contexts say",
+    "retriever or generator": "the answer misses the reference, and no gold tells whose fault it is",
     "judge": "a metric could not be judged",
     "measurement": "a metric could not be measured",
 }
