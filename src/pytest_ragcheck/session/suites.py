@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.dataset import load_questions, resolve_gold
-from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError, did_you_mean
+from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.kinds import KINDS
-from pytest_ragcheck.metrics.registry import create_metrics, metric_names, required_inputs
+from pytest_ragcheck.metrics.registry import create_metrics, required_inputs
 from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session import systems
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.judges import Judges
-from pytest_ragcheck.session.user_metrics import made_for, register_named
+from pytest_ragcheck.session.metric_choice import MetricChoice, check_threshold_names
+from pytest_ragcheck.session.user_metrics import made_for
 from pytest_ragcheck.store import Store, digest, state_folder
 
 if TYPE_CHECKING:
@@ -83,10 +84,9 @@ class Suite:
         loaded = self.written = load_questions(settings.questions, name=shown)
         resolved = loaded if self.corpus is None else resolve_gold(loaded, self.corpus.texts)
         self.questions = tuple(replace(question, dataset=self.name) for question in resolved)
-        _check_threshold_names(loaded)
-        configured = settings.metrics if metrics is None else metrics
-        self._register_named(configured)
-        self._configured = self._chosen(configured)
+        check_threshold_names(loaded)
+        choice = MetricChoice(settings, self.name, self.questions, options.metrics)
+        self._configured = choice.chosen(settings.metrics if metrics is None else metrics)
         self._check_metrics()
         self._check_access()
         self._check_system()
@@ -265,10 +265,14 @@ class Suite:
         made = made_for(wanted, self.judges, top_k=self.settings.top_k)
         return made if not self._options.plan else replace(made, metrics=self._planned(made.metrics))
 
-    def set_up(self, questions: Sequence[Question]) -> None:
-        """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all."""
+    def set_up(self, questions: Sequence[Question], *, is_shared: bool = False) -> None:
+        """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all.
+
+        ``is_shared``: other processes set up the same.
+        """
         self.is_set_up = True
-        self.index.make_ready([search_text(question) for question in questions], self.settings.top_k)
+        texts = [search_text(question) for question in questions]
+        self.index.make_ready(texts, self.settings.top_k, for_all=is_shared and self.store.path is not None)
 
     def thresholds(self, question: Question) -> Mapping[str, float]:
         """The least values for one question, by metric."""
@@ -285,46 +289,8 @@ class Suite:
     def _judged(self) -> tuple[str, ...]:
         return tuple(name for name in self._configured if "judge" in required_inputs(name))
 
-    def _chosen(self, configured: Mapping[str, float | None]) -> dict[str, float | None]:
-        measured: dict[str, float | None] = dict(configured)
-        for question in self.questions:
-            for name in question.thresholds:
-                measured.setdefault(name, None)
-        if not measured:
-            # Nobody asked for an embedding model to be loaded, or a judge to be paid.
-            unasked = {"embedder", "judge", *(["answer"] if self._generates_nothing else [])}
-            cheap = [
-                name for name in metric_names() if not unasked & required_inputs(name) and not is_import_path(name)
-            ]
-            measured = dict.fromkeys(name for name in cheap if self._has_inputs(name))
-        if self._options.metrics is not None:
-            measured = {name: measured.get(name) for name in self._options.metrics}
-        return measured
-
-    def _register_named(self, configured: Iterable[str]) -> None:
-        try:
-            register_named((*configured, *(self._options.metrics or ())), self.settings.root)
-        except ConfigurationError as problem:
-            raise ConfigurationError(f"{self.settings.origin}: {problem}") from None
-
     def _check_metrics(self) -> None:
         for name in self._configured:
-            if name not in metric_names():
-                where = "--ragcheck-metrics" if name in (self._options.metrics or ()) else self.settings.origin
-                raise _unknown(
-                    name, ConfigurationError(f"{where}: unknown metric {name!r}{did_you_mean(name, metric_names())}")
-                )
-            missing = " and ".join(self._missing_inputs(name))
-            if missing:
-                raise ConfigurationError(
-                    f"{self.settings.origin}: metric {name!r} needs {missing}, and no question of {self.name} has any; "
-                    f"add {missing} to the questions or leave the metric out"
-                )
-            if "answer" in required_inputs(name) and self._generates_nothing:
-                raise ConfigurationError(
-                    f'{self.settings.origin}: metric {name!r} needs an answer, and generator = "{systems.NONE}" gives '
-                    "none; leave the metric out, or name a generator"
-                )
             if "embedder" in required_inputs(name):
                 _ = self.embedder  # tells at once what is not installed
             if "judge" in required_inputs(name):
@@ -339,10 +305,6 @@ class Suite:
             systems.check_history(endpoint, self.written)
             if not self._options.plan and self._options.cache != "only":
                 systems.check_environment(endpoint, self.settings)
-
-    @property
-    def _generates_nothing(self) -> bool:
-        return self.settings.answers is None and self.settings.generator == systems.NONE
 
     @property
     def contexts_needed_by(self) -> frozenset[str]:
@@ -396,30 +358,6 @@ class Suite:
         from pytest_ragcheck.gateway.replies import KIND
 
         return self._options.cache == "use" and KIND in self.store.size().entries
-
-    def _has_inputs(self, name: str) -> bool:
-        return not self._missing_inputs(name)
-
-    def _missing_inputs(self, name: str) -> list[str]:
-        has = {
-            "gold": any(question.gold for question in self.questions),
-            "reference": any(question.reference for question in self.questions),
-            "must_contain": any(question.must_contain for question in self.questions),
-        }
-        return sorted(need for need in required_inputs(name) if not has.get(need, True))
-
-
-def _check_threshold_names(questions: Iterable[Question]) -> None:
-    for question in questions:
-        for name in question.thresholds:
-            if name not in metric_names():
-                problem = f"thresholds: unknown metric {name!r}{did_you_mean(name, metric_names())}"
-                raise _unknown(name, DatasetError(question.dataset, question.line, problem))
-
-
-def _unknown(name: str, error: RagcheckError) -> RagcheckError:
-    error.unknown_metric = name
-    return error
 
 
 def _relative(path: Path, root: Path) -> str:
