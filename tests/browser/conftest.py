@@ -50,9 +50,9 @@ def missing(what):
     pytest.skip(f"{what}: no browser tests")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """The system's Chromium, started once."""
+    """The system's Chromium; while Playwright is there, no other test of the process can run an event loop."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -106,7 +106,7 @@ def expect(chromium):
     return expect
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def axe(chromium):
     """Deque's checks of accessibility."""
     try:
