@@ -1,22 +1,29 @@
-"""What the plugin costs when nothing is to be done: whole processes, side by side.
+"""What the plugin costs when nothing is to be done, and where a start goes: whole processes, side by side.
 
-``python benchmarks/startup.py [--times 7]``
+``python benchmarks/startup.py [--times 7] [--profiles 3]``
 
 Compares pytest over an empty test without the plugin, the same with the plugin but without
 ``--ragcheck``, and a repeated, unchanged run of the handbook example with ``--ragcheck``.
+
+Then the profile: when the handbook's run reaches each step, in an empty project (cold) and repeated (warm), serial and
+under ``-n 2``, and which packages it spends its imports on. The warm runs must import none of the heavy libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
-from support import PYTEST, expect_status, interleaved, middle, print_table, project_folder, with_stopwatch
+from support import PYTEST, expect_status, interleaved, measure, middle, print_table, project_folder, with_stopwatch
 
 HEAVY = ("torch", "sentence_transformers", "faiss", "numpy", "anthropic", "deepeval", "pydantic")
+HEAVY_WHEN_WARM = {"torch", "sentence_transformers", "transformers", "faiss", "anthropic", "deepeval"}
 OFF, ON, WARM = (
     "empty test, plugin off (-p no:ragcheck)",
     "empty test, plugin loaded",
@@ -27,13 +34,20 @@ OFF, ON, WARM = (
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=7, help="runs of each kind (default: 7)")
-    times = parser.parse_args().times
+    parser.add_argument("--profiles", type=int, default=3, help="profiles of each kind (default: 3)")
+    options = parser.parse_args()
+    if options.times:
+        compare(options.times)
+    if options.profiles:
+        show_profiles(options.profiles)
+
+
+def compare(times):
     with tempfile.TemporaryDirectory() as place:
         empty, handbook = Path(place, "empty"), Path(place, "handbook")
         empty.mkdir()
         (empty / "test_empty.py").write_text("def test_empty():\n    pass\n")
-        without_state = shutil.ignore_patterns(".ragcheck", "__pycache__")
-        shutil.copytree(project_folder() / "examples" / "handbook", handbook, ignore=without_state)
+        copy_handbook(handbook)
         _, first = with_stopwatch(handbook, "--ragcheck")
         _, second = with_stopwatch(handbook, "--ragcheck")
         commands = {OFF: (*PYTEST, "-p", "no:ragcheck"), ON: PYTEST, WARM: (*PYTEST, "--ragcheck")}
@@ -43,6 +57,11 @@ def main():
     expect_status(runs[OFF] + runs[ON], 0)
     expect_status(runs[WARM], 0, 1)
     show(runs, times, first, second)
+
+
+def copy_handbook(place):
+    without_state = shutil.ignore_patterns(".ragcheck", "__pycache__")
+    shutil.copytree(project_folder() / "examples" / "handbook", place, ignore=without_state)
 
 
 def show(runs, times, first, second):
@@ -75,6 +94,93 @@ def show(runs, times, first, second):
 
 def imported(seen):
     return ", ".join(name for name in HEAVY if name in seen["modules"]) or "none of " + ", ".join(HEAVY)
+
+
+# ---- The profile
+
+STEPS = (
+    "pytest started", "configured", "settings read", "questions read", "documents read", "collected",
+    "embedding model loaded", "index ready", "questions asked", "first result", "last result", "reports written",
+)  # fmt: skip
+KINDS = {"serial": (), "-n 2": ("-n", "2")}
+PACKAGES_SHOWN = 10
+
+
+def show_profiles(times):
+    profiles = {}
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(times):
+            for kind, arguments in KINDS.items():
+                handbook = Path(place, f"{kind.strip('-')}-{number}".replace(" ", ""))
+                copy_handbook(handbook)
+                for state in ("cold", "warm"):
+                    profiles.setdefault((kind, state), []).append(profile(handbook, arguments))
+    for (kind, state), runs in profiles.items():
+        if state == "warm" and (loaded := {name for run in runs for name in HEAVY_WHEN_WARM & set(run["modules"])}):
+            sys.exit(f"{kind}: a repeated run imported {', '.join(sorted(loaded))}")
+    print_steps(profiles, times)
+    print_imports(profiles)
+
+
+def profile(folder, arguments):
+    """The profile of the process whose last result came last: of a worker, where there are workers."""
+    told = folder / "profiles"
+    shutil.rmtree(told, ignore_errors=True)
+    told.mkdir()
+    run = measure(
+        (*PYTEST, "-p", "start_profile", "--ragcheck", *arguments),
+        folder,
+        PYTHONPATH=str(Path(__file__).parent),
+        RAGCHECK_PROFILES=str(told),
+        RAGCHECK_STARTED=str(time.time()),
+    )
+    expect_status([run], 0, 1)
+    main_process, *workers = [json.loads(path.read_text()) for path in sorted(told.glob("*.json"), key=worker_last)]
+    chosen = max(workers or [main_process], key=lambda seen: seen["reached"]["last result"][0])
+    chosen["reached"]["reports written"] = main_process["reached"]["reports written"]
+    chosen["modules"] = sorted({name for seen in (main_process, *workers) for name in seen["modules"]})
+    return chosen | {"wall": run.wall, "cpu": run.cpu}
+
+
+def worker_last(path):
+    return path.stem != "main", path.stem
+
+
+def print_steps(profiles, times):
+    print(f"\nWhen a run of the handbook reaches a step: ms (of them processor time), median of {times}\n")
+    rows = [(step, *(moment(runs, step) for runs in profiles.values())) for step in STEPS]
+    whole = [
+        f"{1e3 * middle_of(runs, 'wall'):,.0f} ({1e3 * middle_of(runs, 'cpu'):,.0f})" for runs in profiles.values()
+    ]
+    print_table(("", *(f"{kind}, {state}" for kind, state in profiles)), [*rows, ("end, all processes", *whole)])
+    base = middle_of(profiles["serial", "cold"], "cpu")
+    shares = (f"{middle_of(runs, 'cpu') / base:.2f} ({kind}, {state})" for (kind, state), runs in profiles.items())
+    print(f"\nprocessor time, of that of the cold serial run: {', '.join(shares)}")
+
+
+def moment(runs, step):
+    seen = [run["reached"][step] for run in runs if step in run["reached"]]
+    if not seen:
+        return "-"
+    return f"{1e3 * median(wall for wall, _ in seen):,.0f} ({1e3 * median(cpu for _, cpu in seen):,.0f})"
+
+
+def middle_of(runs, what):
+    return median(run[what] for run in runs)
+
+
+def print_imports(profiles):
+    print("\nSeconds in imports, by package, without what a package imports from others; threads side by side:\n")
+    seconds = {key: {name: median(run["imports"].get(name, 0.0) for run in runs) for name in packages(runs)}
+               for key, runs in profiles.items()}  # fmt: skip
+    order = sorted(packages(profiles["serial", "cold"]), key=lambda name: -seconds["serial", "cold"][name])
+    rows = [(name, *(f"{told.get(name, 0.0):.2f}" for told in seconds.values())) for name in order[:PACKAGES_SHOWN]]
+    rows.append(("all", *(f"{sum(told.values()):.2f}" for told in seconds.values())))
+    print_table(("", *(f"{kind}, {state}" for kind, state in profiles)), rows)
+
+
+def packages(runs):
+    return {name for run in runs for name in run["imports"]}
 
 
 if __name__ == "__main__":

@@ -288,6 +288,16 @@ def test_making_ready_does_all_but_the_search(place):
     assert "_vectors" in vars(again)
 
 
+def test_one_process_embeds_the_questions_of_all(place):
+    questions = ["Topic1 a", "Topic2 b"]
+    (first, embedder), (second, other) = place.open(), place.open()
+    first.make_ready(questions, 3, for_all=True)
+    assert set(questions) < set(embedder.texts)
+    second.make_ready(questions, 3, for_all=True)
+    assert second.search_many(questions, 3) == first.search_many(questions, 3)
+    assert (second.built, other.loaded, other.texts) == (False, 0, [])
+
+
 def test_known_searches_need_neither_faiss_nor_vectors(place, monkeypatch):
     index, _ = place.open()
     questions = ["Topic1 a", "Topic2 b"]

@@ -113,12 +113,28 @@ class Index:
 
         return Counter(word for chunk in self.chunks for word in content_keys(chunk.text))
 
-    def make_ready(self, texts: Sequence[str], top_k: int) -> None:
-        """Build or load all that searching for ``texts`` will need, so that the search itself can be timed."""
+    def make_ready(self, texts: Sequence[str], top_k: int, *, for_all: bool = False) -> None:
+        """Build or load all that searching for ``texts`` will need, so that the search itself can be timed.
+
+        ``for_all``: other processes are about to search for the same texts. Then one of them embeds the texts, and the
+        others need no model.
+        """
+        if self._are_known(texts, top_k):
+            return
+        if for_all:
+            with self._files.turn("ready"):
+                self._make_ready(texts)
+                self._embedder.embed(texts)
+        else:
+            self._make_ready(texts)
+
+    def _make_ready(self, texts: Sequence[str]) -> None:
+        self._embedder.make_ready(texts)
+        _ = self._vectors
+
+    def _are_known(self, texts: Sequence[str], top_k: int) -> bool:
         keys = [self._search_key(text, top_k) for text in texts]
-        if len(self._store.get_many(_SEARCH_KIND, keys)) < len(set(keys)):
-            self._embedder.make_ready(texts)
-            _ = self._vectors
+        return len(self._store.get_many(_SEARCH_KIND, keys)) == len(set(keys))
 
     def search(self, text: str, top_k: int) -> tuple[Context, ...]:
         """The ``top_k`` chunks nearest to a text, best first."""

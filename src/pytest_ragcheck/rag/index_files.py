@@ -49,17 +49,23 @@ class IndexFiles:
 
         Raises ConfigurationError where the folder cannot be written.
         """
-        from filelock import FileLock
-
-        lock = FileLock(self._folder / "build.lock")
-        with self.writing():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
+        with self.turn("build"):
             if not self.is_whole(name):
                 self._drop_drafts()
                 self._build(build)
                 self._drop_oldest()
+
+    @contextmanager
+    def turn(self, work: str) -> Iterator[None]:
+        """Do some ``work`` that one process at a time is at; ConfigurationError where the folder cannot be written."""
+        from filelock import FileLock
+
+        lock = FileLock(self._folder / f"{work}.lock")
+        with self.writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
         finally:
             lock.release()
 

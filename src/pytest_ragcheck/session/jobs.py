@@ -93,7 +93,7 @@ class JobMaker:
             reference = suite.pipeline  # tells what is not installed; only then can anything be set up
             if self.before_set_up is not None:
                 self.before_set_up(suite)
-            suite.set_up([entry.question for entry in entries])
+            suite.set_up([entry.question for entry in entries], is_shared=self.sharing.processes > 1)
             return reference
         if is_configured and suite.settings.answers is not None:
             return suite.recorded
