@@ -185,3 +185,30 @@ def test_a_system_named_by_its_path_is_made_on_the_nodes(own_system, cluster, on
     # What the actors kept is in the project's store, for a run without them.
     assert own_system.run("-q").ret == 0
     assert measured(last_run(own_system)) == first
+
+
+def test_a_question_that_fell_is_asked_again_on_the_nodes_too(own_system, cluster, on_ray):
+    own_system.write("conftest.py", "")
+    system = """\
+        from pathlib import Path
+
+        def ask(question: str):
+            number = question[-2]
+            turn = Path(__file__).with_name(f"turn-{number}")
+            fails = number in FALLS and not turn.exists()
+            turn.touch()
+            return "Nothing." if fails else f"The answer is {number}.", ["a context"]
+
+        FALLS = ""
+        """
+    own_system.write("systems.py", system)
+    own_system.configure(documents=None, embedder=None, generator="systems:ask", metrics={"reference_coverage": 1.0})
+    assert own_system.run("--ragcheck-update-baseline").ret == 0
+
+    for turn in own_system.path.glob("turn-*"):
+        turn.unlink()
+    own_system.write("systems.py", system.replace('""', '"2"'))
+    gated = on_ray(own_system, "-q", "--ragcheck-fail-on", "regression")
+    gated.assert_outcomes(passed=3, xfailed=1)
+    assert gated.ret == 0
+    gated.stdout.fnmatch_lines(["1 question fell, but passed when asked again, and did not break: q2"])

@@ -206,7 +206,8 @@ class LiveAnswers:
         engine: Callable[[Sequence[Job]], Engine] = partial(Engine, slots=self._slots, on_result=note, keep=keep)
         if crew is not None and jobs:
             asked = [by_key[job.key] for job in jobs]
-            engine = crew.engines(asked, candidate, system, given, on_result=note, keep=keep)
+            reached = [job.least_before for job in jobs]
+            engine = crew.engines(asked, candidate, system, given, least_before=reached, on_result=note, keep=keep)
         return _Batch(by_key, jobs, failed, engine)
 
     def _crew_of_session(self) -> Crew | None:

@@ -150,7 +150,10 @@ class _Post:
             places = [place for place, (owner, _) in enumerate(brief.questions) if owner == number]
             entries = [Entry(suite, brief.questions[place][1]) for place in places]
             made = self._maker.jobs(suite, entries, brief.candidate, brief.system, brief.given)
-            jobs |= {place: replace(job, key=place) for place, job in zip(places, made, strict=True)}
+            jobs |= {
+                place: replace(job, key=place, least_before=brief.least_before[place])
+                for place, job in zip(places, made, strict=True)
+            }
         return _Batch(jobs, self._slots)
 
     def report(self) -> Report:

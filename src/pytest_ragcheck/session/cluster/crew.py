@@ -38,7 +38,7 @@ from pytest_ragcheck.session.cluster.remote_store import StoreClerk
 from pytest_ragcheck.session.sharing import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import pytest
 
@@ -112,13 +112,17 @@ class Crew:
         system: str,
         given: Sequence[MetricSpec],
         *,
+        least_before: Sequence[Mapping[str, float]],
         on_result: Callable[[Hashable, Result], None],
         keep: Callable[[Result], Result],
     ) -> Callable[[Sequence[Job]], Engine]:
-        """Makes engines for jobs of these questions; ConfigurationError where they cannot be sent."""
+        """Makes engines for jobs of these questions; ConfigurationError where they cannot be sent.
+
+        ``least_before``: of each question as in :attr:`~pytest_ragcheck.engine.Job.least_before`.
+        """
         from pytest_ragcheck.session.cluster.remote_engine import RemoteEngine
 
-        batch = self._batch(entries, candidate, system, given)
+        batch = self._batch(entries, candidate, system, given, least_before)
         places: dict[Hashable, int] = {entry.key: place for place, entry in enumerate(entries)}
 
         def engine(jobs: Sequence[Job]) -> Engine:
@@ -138,7 +142,14 @@ class Crew:
         """How many actors may answer a batch: who could never call beside the others is not needed."""
         return min(self._maker.sharing.seats(self._maker.cap(suite)) for suite in batch.suites)
 
-    def _batch(self, entries: Sequence[Entry], candidate: Any, system: str, given: Sequence[MetricSpec]) -> Batch:
+    def _batch(
+        self,
+        entries: Sequence[Entry],
+        candidate: Any,
+        system: str,
+        given: Sequence[MetricSpec],
+        least_before: Sequence[Mapping[str, float]],
+    ) -> Batch:
         suites = list(dict.fromkeys(entry.suite for entry in entries))
         suites[0].gateways.elsewhere = self.snapshots
         for suite in suites:
@@ -155,6 +166,7 @@ class Crew:
                 for suite in suites
             ],
             questions=[(suites.index(entry.suite), entry.question) for entry in entries],
+            least_before=least_before,
             candidate=candidate,
             system=system,
             given=tuple(given),

@@ -57,6 +57,8 @@ class Brief:
     suites: Sequence[SuiteBrief]
     questions: Sequence[tuple[int, Question]]
     """Each with the number of its suite; an actor is asked by the place in this list."""
+    least_before: Sequence[Mapping[str, float]]
+    """For each question as in :attr:`~pytest_ragcheck.engine.Job.least_before`."""
     candidate: Any
     """What the fixture ``ragcheck_pipeline`` gave."""
     system: str
