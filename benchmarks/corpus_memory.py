@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from large_corpus import write_pages
+from large_corpus import WordVectors, write_pages
 from support import child_environment, print_table, watched
 
 from pytest_ragcheck.rag.corpus import read_corpus
@@ -27,28 +27,8 @@ from pytest_ragcheck.rag.index import Index
 from pytest_ragcheck.store import Store
 
 TIMES = 2
-DIMENSIONS = 384
 QUESTIONS = ("Who approves leave in Oslo?", "Who repairs printers in Graz?")
 WAYS = {"exact": sys.maxsize, "approximate": 0}
-
-
-class StandIn:
-    """Vectors that depend on the text's bytes alone, at next to no cost."""
-
-    fingerprint = "stand-in"
-
-    def load(self):
-        """Nothing to load."""
-
-    def embed(self, texts):
-        """A row of unit length for each text."""
-        import hashlib
-
-        import numpy as np
-
-        seeds = (hashlib.shake_128(text.encode()).digest(DIMENSIONS) for text in texts)
-        rows = np.stack([np.frombuffer(seed, dtype=np.int8) for seed in seeds]).astype(np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def main():
@@ -112,7 +92,7 @@ def index_and_search(options):
         index = Index(
             corpus,
             folder=folder,
-            embedder=CachedEmbedder(StandIn(), store),
+            embedder=CachedEmbedder(WordVectors(), store),
             store=store,
             size=options.words,
             overlap=0,

@@ -1,10 +1,12 @@
 """A large corpus: embedding goes on after a kill, memory stays bounded, and what an approximate search misses is told.
 
-``python benchmarks/large_corpus.py [--chunks N] [--words W] [--questions Q]`` (default: 100,000 chunks of 20 words)
+``python benchmarks/large_corpus.py [--chunks N] [--words W] [--questions Q] [--stand-in]`` (default: 100,000 chunks of
+20 words)
 
 Writes synthetic pages, kills (SIGKILL) the first indexing part-way, runs it again to its end, and then searches for
-the same questions exactly and approximately. Embeds with the packaged model, so the default takes some minutes. Memory
-is what is in no file; ``benchmarks/corpus_memory.py`` tells how it grows. Linux only (``/proc``).
+the same questions exactly and approximately. Embeds with the packaged model, so the default takes some minutes; with
+``--stand-in`` a text's vector is the sum of one for each of its words, and it is quick. Memory is what is in no file;
+``benchmarks/corpus_memory.py`` tells how it grows. Linux only (``/proc``).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from zlib import crc32
 
 from support import child_environment, print_table, watched
 
@@ -30,6 +33,8 @@ from pytest_ragcheck.store import Store
 
 CHUNKS_PER_PAGE = 250
 TOP_K = 5
+DIMENSIONS = 384
+WORDS_SEEN = 20
 SUBJECTS = (
     "leave", "travel", "payroll", "laptops", "visitors", "parking", "training", "pensions", "safety", "hiring",
     "archives", "kitchens", "contracts", "audits", "invoices", "lockers", "uniforms", "meetings", "printers", "keys",
@@ -43,6 +48,7 @@ def main():
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--words", type=int, default=20, help="words in a chunk")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--stand-in", action="store_true", help="embed without a model")
     parser.add_argument("--index", type=Path, help=argparse.SUPPRESS)  # what the child process does
     parser.add_argument("--exact-up-to", type=int, default=EXACT_UP_TO, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -76,9 +82,35 @@ def line(generator, words):
     return " ".join(text[:words]).rstrip(",") + "."
 
 
+class WordVectors:
+    """A text's vector is the sum of one for each of its first words: texts that share words are near each other."""
+
+    fingerprint = "word vectors"
+
+    def __init__(self):
+        self._words = {}
+
+    def load(self):
+        """Nothing to load."""
+
+    def embed(self, texts):
+        """A row of unit length for each text."""
+        import numpy as np
+
+        rows = np.stack([np.sum([self._vector(word) for word in text.split()[:WORDS_SEEN]], axis=0) for text in texts])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    def _vector(self, word):
+        import numpy as np
+
+        if word not in self._words:
+            self._words[word] = np.random.default_rng(crc32(word.encode())).normal(size=DIMENSIONS)
+        return self._words[word]
+
+
 def make_index(place, options, store):
     corpus = read_corpus(["pages"], place, store)
-    embedder = CachedEmbedder(SentenceTransformersEmbedder(), store)
+    embedder = CachedEmbedder(WordVectors() if options.stand_in else SentenceTransformersEmbedder(), store)
     folder = place / f"index-{options.exact_up_to}"
     index = Index(
         corpus,
@@ -105,7 +137,7 @@ def build(options):
 
 def child(place, options, exact_up_to):
     sizes = {"--chunks": options.chunks, "--words": options.words, "--exact-up-to": exact_up_to}
-    arguments = [str(part) for pair in sizes.items() for part in pair]
+    arguments = [str(part) for pair in sizes.items() for part in pair] + ["--stand-in"] * options.stand_in
     return subprocess.Popen(
         [sys.executable, __file__, "--index", str(place), *arguments],
         stdout=subprocess.PIPE,
@@ -142,8 +174,8 @@ def killed_and_resumed(place, options):
         ["chunks embedded and indexed a second", f"{rate:,.0f}"],
         ["most memory, embedding (model and libraries included)", f"{told['memory'] / 1e6:,.0f} MB"],
         [
-            "of that for a chunk, vectors of 1.5 kB included",
-            f"{(told['memory'] - base_memory()) / told['chunks'] / 1e3:.1f} kB",
+            "of that for a chunk, whose vector has 1.5 kB",
+            f"{(told['memory'] - base_memory(options)) / told['chunks'] / 1e3:.1f} kB",
         ],
         ["most memory, building the approximate index", f"{again['memory'] / 1e6:,.0f} MB"],
         ["seconds, building the approximate index from kept embeddings", f"{again['seconds']:.1f}"],
@@ -151,14 +183,17 @@ def killed_and_resumed(place, options):
     print_table(["indexing", "figure"], rows)
 
 
-def base_memory():
+def base_memory(options):
     """What a process holds that has loaded model and libraries and embedded a few texts."""
-    code = (
-        "from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder as E; import faiss; "
-        "E().embed(['a text of some words'] * 256)"
+    embedder = (
+        "large_corpus import WordVectors"
+        if options.stand_in
+        else ("pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder")
     )
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE)
-    _, memory = watched(process)
+    code = f"from {embedder} as Embedder; import faiss; Embedder().embed(['a text of some words'] * 256)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    _, memory = watched(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
     return memory
 
 
