@@ -41,6 +41,39 @@ def ragcheck_pipeline():
 """
 
 
+STILL_PIPELINE = """\
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pytest_ragcheck.session import workers, workers_watch
+
+HERE = Path(__file__).parent
+workers.CLAIM_SECONDS, workers.RENEW_SECONDS, workers_watch.EVERY = 1.0, 0.1, 0.4
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        with (HERE / "asked.log").open("a") as log:
+            log.write(question + "\\n")
+        if question == "Question number 2?":
+            await asyncio.sleep(0.2)
+            try:
+                (HERE / "stands-still").touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGSTOP)
+        return f"The answer is {question[-2]}.", []
+
+    return ask
+"""
+
+
 def runs(project):
     """All run files, oldest first."""
     return [json.loads(path.read_text()) for path in sorted((project.path / ".ragcheck" / "runs").glob("*.json"))]
@@ -67,6 +100,7 @@ def test_questions_are_divided_by_workers_or_by_a_cluster(own_system, asked):
         ["-n", "3", "--dist", "loadfile"],
         ["-n", "2", "--dist", "worksteal"],
         ["-n", "2", "--dist", "no"],
+        ["-n", "4", "--dist", "loadgroup"],
     ],
     ids=" ".join,
 )
@@ -78,6 +112,19 @@ def test_every_question_is_asked_once(own_system, asked, arguments):
     result.assert_outcomes(passed=8)
     assert Counter(asked()) == EVERY_QUESTION_ONCE
     result.stdout.fnmatch_lines(["4 questions: 4 passed"])
+
+
+def test_selections_are_divided_too(own_system, asked):
+    conftest = own_system.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text().replace("The answer is {question[-2]}", "The answer is {question[-2]:1>2}")
+    )
+
+    result = own_system.run("-n", "2", "--dist", "load", "-k", "q1 or q2", cache=True)
+
+    result.assert_outcomes(failed=2)
+    own_system.run("-n", "2", "--lf", cache=True).assert_outcomes(failed=2)
+    assert Counter(asked()) == {"Question number 1?": 2, "Question number 2?": 2}
 
 
 def test_each_worker_runs_all_items_but_asks_nothing_twice(own_system, asked):
@@ -162,6 +209,20 @@ def test_a_worker_that_is_killed_with_the_batch_is_replaced(own_system, asked):
     # Asked again where an item was still to run; the one that died with its worker is reported, not repeated.
     assert count.pop("Question number 2?") in {1, 2}
     assert set(count.values()) == {1}, "what the dead worker had published was asked again"
+
+
+def test_a_worker_that_stands_still_is_replaced(own_system, asked):
+    own_system.configure(documents=None, embedder=None, metrics={"reference_coverage": 1.0}, concurrency=2)
+    own_system.write("conftest.py", STILL_PIPELINE)
+
+    result = own_system.run("-n", "2")
+
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["ragcheck: 1 worker stood still while answering, and had to be killed"])
+    assert "never reported" not in result.stdout.str()
+    count = Counter(asked())
+    assert count.pop("Question number 2?") in {1, 2}
+    assert set(count.values()) == {1}, "what had been published was asked again"
 
 
 def test_a_test_that_kills_its_worker(own_system, asked):

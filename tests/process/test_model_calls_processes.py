@@ -85,6 +85,8 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
 
 def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api):
     pytest.importorskip("xdist")
+    toml = model_project.path / "ragcheck.toml"
+    toml.write_text(toml.read_text().replace("concurrency = 6", "concurrency = 5"))
     model_project.write("test_again.py", "def test_again(ragcheck_answer):\n    assert ragcheck_answer.text\n")
     model_project.write(
         "conftest.py",
@@ -99,6 +101,7 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
 
     result.assert_outcomes(passed=2 * QUESTIONS)
     assert calls(api).total() == len(calls(api)) == QUESTIONS
+    assert api.stats.peak_in_flight == 5, "all places are used, and never more"
     told = [line for line in result.outlines if " in flight " in line]
     assert told
     assert all(f"/{2 * QUESTIONS} questions" in line or f"/{QUESTIONS} questions" in line for line in told)

@@ -21,6 +21,7 @@ from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
 from pytest_ragcheck.session.workers_progress import WorkersProgress
+from pytest_ragcheck.session.workers_watch import WorkersWatch
 
 if TYPE_CHECKING:
     import pytest
@@ -50,6 +51,7 @@ def activate(config: pytest.Config) -> None:
         plugins.register(ShownFailures(), "ragcheck-shown-failures")
         if config.getoption("dist", "no") != "no":
             plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
+            plugins.register(WorkersWatch(config), "ragcheck-workers-watch")
         if is_on_github():
             plugins.register(GitHub(config, options, recorder), "ragcheck-github")
         if options.reports:

@@ -14,6 +14,7 @@ from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
 from pytest_ragcheck.session.pooled_limits import PooledLimits
+from pytest_ragcheck.session.workers_watch import ANSWERING, RESULTS
 from pytest_ragcheck.store import Store, digest, process_identity
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SharedAnswers:
 
     def __init__(self, session: pytest.Session, options: Options, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self._shared = Store(folder / "results.sqlite")
+        self._shared = Store(folder / RESULTS)
         self._owner = f"{process_identity()}|ragcheck"
         self._limits = PooledLimits(self._shared, self._owner, max_cost=options.max_cost, seconds=CLAIM_SECONDS)
         origin = self._shared.put_if_new(_ORIGIN, _THE_ONE, str(time.perf_counter()).encode())
@@ -141,6 +142,8 @@ class SharedAnswers:
     def _kept_claims(self) -> Iterator[None]:
         """Renew the claims from a thread: an event loop that a user's code blocks is slow, not dead."""
         ended = threading.Event()
+        answering = digest(self._owner)
+        self._shared.claim(ANSWERING, answering, owner=self._owner, seconds=CLAIM_SECONDS)
 
         def renew() -> None:
             while not ended.wait(RENEW_SECONDS):
@@ -154,6 +157,7 @@ class SharedAnswers:
         finally:
             ended.set()
             thread.join()
+            self._shared.release(ANSWERING, answering, owner=self._owner)
 
     def _place(self, batch: str, key: Hashable) -> bytes:
         return digest(batch, *key)  # type: ignore[misc]  # a tuple of texts, see Entry.key

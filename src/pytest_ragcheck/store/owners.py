@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["is_alive", "process_identity"]
+__all__ = ["is_alive", "pid_of", "process_identity"]
 
 
 def process_identity(pid: int | None = None) -> str:
@@ -35,6 +35,11 @@ def _start_of(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]
+
+
+def pid_of(owner: str) -> int:
+    """The id of an owner's process, on its machine."""
+    return int(owner.split("|")[1])
 
 
 def is_alive(owner: str) -> bool:

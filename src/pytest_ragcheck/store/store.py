@@ -150,6 +150,15 @@ class Store:
 
         return self._guarded(read)
 
+    def stale(self, kind: str) -> set[str]:
+        """Owners of claims that ran out, and whose processes are still there."""
+
+        def read() -> set[str]:
+            query = "SELECT DISTINCT owner FROM claims WHERE kind = ? AND expires <= ?"
+            return {owner for (owner,) in self._connection.execute(query, (kind, time.time())) if is_alive(owner)}
+
+        return self._guarded(read)
+
     def claim(self, kind: str, key: bytes, *, owner: str, seconds: float) -> bool:
         """Whether ``owner`` may now make the value: nobody else's living claim is on it."""
         return bool(self.claim_many(kind, [key], owner=owner, seconds=seconds))
