@@ -306,6 +306,11 @@ class Timing:
         """Seconds from start to end, waiting included."""
         return self.finished - self.started
 
+    @property
+    def begun(self) -> float:
+        """When its first phase began: ``started``, or earlier, with the questions that were searched in one batch."""
+        return self.started if self.retrieval_span is None else min(self.started, self.retrieval_span[0])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:

@@ -424,6 +424,19 @@ async def test_results_are_told_as_they_come():
     assert sorted(told) == [(f"q{n}", f"question {n}") for n in range(3)]
 
 
+async def test_the_search_for_all_questions_is_over_for_each_when_it_is_over():
+    """However long a question then waits for its turn in the event loop."""
+
+    class Batch(TwoStep):
+        async def prepare(self, questions):
+            await asyncio.sleep(0.02)
+
+    results = await run(jobs(Batch(InFlight()), count=3))
+
+    assert len({result.timing.retrieval_span for result in results.values()}) == 1
+    assert all(result.timing.begun == result.timing.retrieval_span[0] for result in results.values())
+
+
 async def test_phases_are_timed_apart():
     async def slow(case):
         await asyncio.sleep(0.02)

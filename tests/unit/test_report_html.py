@@ -406,7 +406,9 @@ def test_the_axis_is_the_longer_runs_and_begins_with_the_first_question():
         call = Call(purpose="generation", model="m", started=start, queued=0.5, wire=0.5)
         return result_of(f"at-{start}", timing=Timing(started=start, finished=end), calls=(call,))
 
-    run = run_of(timed(100, 104), timed(101, 105), wall=5.0)
+    run = run_of(timed(100.5, 104), timed(101, 105), wall=5.0)
+    searched = replace(run.results[0], timing=replace(run.results[0].timing, retrieval_span=(100.0, 100.6)))
+    run = replace(run, results=(searched, *run.results[1:]))
     slow = run_of(timed(20, 40), mode="sequential", wall=20.0)
 
     alone, beside = timeline(run, None), timeline(run, slow)

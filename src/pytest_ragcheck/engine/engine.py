@@ -30,9 +30,9 @@ MOST_CONFIRMED = 20
 
 @dataclass(frozen=True)
 class _Preparation:
-    """When the preparation of all questions began, and the seconds of it that one question has to answer for."""
+    """When all questions were prepared, and the seconds of it that one question has to answer for."""
 
-    started: float
+    span: tuple[float, float]
     share: float
 
 
@@ -114,7 +114,7 @@ class Engine:
             result = stopped.result(job.question)
         else:
             with taking_turn(self._turns[job.key]):
-                result = await self._ask(job, _Preparation(prepared.started, share))
+                result = await self._ask(job, _Preparation(prepared.span, share))
         self._hand_out(job.key, result)
 
     def _hand_out(self, key: Hashable, result: Result) -> None:
@@ -169,7 +169,7 @@ class Engine:
             evaluation=sum(done.seconds for done in scored.values()),
             started=retrieved.started - share,
             finished=self._slots.clock.now(),
-            retrieval_span=(retrieved.started if preparation is None else preparation.started, retrieved.ended),
+            retrieval_span=_span_of_retrieval(retrieved, preparation),
             generation_span=generated.span,
             evaluation_span=_around(scored.values()),
         )
@@ -200,6 +200,13 @@ def _next_round(job: Job, done: Sequence[Result]) -> int:
         return remaining
     measured = {metric.name for metric in job.metrics}
     return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
+
+
+def _span_of_retrieval(retrieved: Done[Any], preparation: _Preparation | None) -> tuple[float, float]:
+    """Of the batch where that did the work, so that a question's turn in the event loop does not count as search."""
+    if preparation is not None and preparation.share > retrieved.seconds:
+        return preparation.span
+    return retrieved.span
 
 
 def _around(steps: Iterable[Done[Any]]) -> tuple[float, float] | None:

@@ -259,7 +259,7 @@ class Recorder:
             for key, result in self._results.items()
         )
         spans = [result.timing for result in results if result.timing.finished]
-        wall = max((span.finished for span in spans), default=0.0) - min((span.started for span in spans), default=0.0)
+        wall = max((span.finished for span in spans), default=0.0) - min((span.begun for span in spans), default=0.0)
         fingerprints: dict[str, Mapping[str, str]] = {}
         for facts in self._facts:
             fingerprints |= facts["fingerprints"]

@@ -165,6 +165,7 @@ def _missed(missed: Missed) -> dict[str, Any]:
 def _time(timing: Timing) -> dict[str, Any]:
     spans = {phase: getattr(timing, f"{phase}_span") for phase in _PHASES}
     return {
+        "begun": timing.begun,
         "started": timing.started,
         "finished": timing.finished,
         "total": figures.seconds(timing.total),

@@ -102,7 +102,7 @@ def _title(run: Run) -> str:
 def _extent(run: Run) -> tuple[float, float]:
     """When the first question started and the last one was done; before that the run was set up."""
     timings = [result.timing for result in run.results if result.timing.finished]
-    starts, ends = (timing.started for timing in timings), (timing.finished for timing in timings)
+    starts, ends = (timing.begun for timing in timings), (timing.finished for timing in timings)
     return min(starts, default=0.0), max(ends, default=run.wall)
 
 

@@ -66,7 +66,7 @@ function keyLine(names) {
 function questionTimes(run, question) {
   const phases = notedPhases(question);
   if (!phases.length && !question.calls.length) return null;
-  const from = question.time.started;
+  const from = question.time.begun;
   const axis = new Axis(from, Math.max(question.time.finished, ...madeCalls(question).map(callEnd)));
   const [start, end] = [axis.from, axis.to].map((time) => seconds(time - run.started));
   const hasCalls = question.calls.length > 0;
@@ -77,7 +77,7 @@ function questionTimes(run, question) {
     ...figures.map((figure) => [figure, "number figure-column"]),
   ];
   const rows = [
-    ...phases.map((phase) => phaseRow(axis, phase, hasCalls)),
+    ...phases.map((phase) => phaseRow(axis, phase, question.time, hasCalls)),
     ...question.calls.map((call) => callRow(axis, call)),
   ];
   return part(
@@ -92,9 +92,10 @@ function bar(pieces) {
   return element("td", element("div.track", pieces));
 }
 
-function phaseRow(axis, [phase, start, end, spent], hasCalls) {
+function phaseRow(axis, [phase, start, end, spent], { begun, started }, hasCalls) {
+  const shared = phase === "retrieval" && begun < started;
   return row(
-    phase,
+    shared ? [phase, element("span.minor", " (its share of one search for all)")] : phase,
     bar(axis.span("phase", phase, start, end)),
     element("td.number", { colspan: hasCalls ? STAGES.length : null }, spent),
   );

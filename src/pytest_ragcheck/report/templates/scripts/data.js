@@ -32,7 +32,7 @@ class Run {
     });
     const times = questions.map((question) => question.time).filter((time) => time.finished > 0);
     /** When the first question started and the last one was done, in seconds; before that the run was set up. */
-    this.started = times.reduce((first, time) => Math.min(first, time.started), Infinity);
+    this.started = times.reduce((first, time) => Math.min(first, time.begun), Infinity);
     this.finished = times.reduce((last, time) => Math.max(last, time.finished), 0);
   }
 
