@@ -21,7 +21,7 @@ from pytest_ragcheck.gateway.wire import WireReply
 from pytest_ragcheck.store import Store
 path, url, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 class PlainWire:
-    async def send(self, body, *, timeout):
+    async def send(self, body, *, seconds):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         data = json.dumps(body).encode()
         head = ("POST /v1/messages HTTP/1.1", "host: 127.0.0.1", "connection: close", "anthropic-version: 2026-10-21",

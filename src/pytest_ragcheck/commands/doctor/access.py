@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.doctor.findings import Finding, failed, fine, skipped
@@ -96,7 +97,7 @@ def _remedy(problem: Exception) -> str:
     status = getattr(problem, "details", {}).get("status")
     if kind in {"connection", "timeout"}:
         return _NETWORK
-    if status == 404:  # noqa: PLR2004 (Not Found)
+    if status == HTTPStatus.NOT_FOUND:
         return "is the model's name right? `generator` and `judge` in the configuration"
     return ""
 
