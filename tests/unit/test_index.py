@@ -211,7 +211,10 @@ def test_beyond_a_size_the_index_is_approximate_and_says_what_it_finds(place):
     assert exact_index.recall is None
     again, embedder = place.open(exact_up_to=10)
     assert again.search_many(questions, 3) == found
-    assert (again.built, embedder.texts, again.recall) == (False, [], None)
+    assert (again.built, embedder.texts, again.recall) == (False, [], index.recall)
+    again.search("Topic1 other", 3)
+    again.search_deeper("Topic1 other", 7)
+    assert again.recall == index.recall
 
 
 def test_damaged_lists_are_built_again(place):

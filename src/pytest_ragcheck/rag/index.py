@@ -38,6 +38,7 @@ __all__ = ["Index"]
 INDEX_VERSION = 3
 _QUERIES_CHECKED = 32
 _SEARCH_KIND = "search"
+_RECALL_KIND = "recall"
 _CHUNKS = "chunks.table"
 _VECTORS = "vectors.float32"
 _LISTS = "lists.faiss"
@@ -81,8 +82,8 @@ class Index:
         self.searches_reused = 0
         """Searches that the store answered, wholly or in part (the question's vector)."""
         self.recall: float | None = None
-        """Share of an exact search's contexts that an approximate one found, for the first questions of the last
-        search; None where the search was exact, or the store answered it."""
+        """Share of an exact search's contexts that an approximate one found, for the first questions for which this
+        index was searched for as many contexts; None where the search was exact, or there was none yet."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -154,6 +155,8 @@ class Index:
             fresh = {keys[text]: json.dumps(hits).encode() for text, hits in zip(missing, found, strict=True)}
             self._store.put_many(_SEARCH_KIND, fresh)
             known |= fresh
+        if not self.is_exact:
+            self.recall = self._kept_recall(top_k)
         return self._contexts([json.loads(known[keys[text]]) for text in texts])
 
     def search_deeper(self, text: str, depth: int) -> tuple[Context, ...]:
@@ -175,9 +178,19 @@ class Index:
         if self.is_exact:
             return nearest(self._vectors, vectors, top_k)
         found = nearly_nearest(self._vectors, self._lists, vectors, top_k)
-        checked = vectors[:_QUERIES_CHECKED]
-        self.recall = recall(nearest(self._vectors, checked, top_k), found[: len(checked)])
+        if self._kept_recall(top_k) is None:
+            checked = vectors[:_QUERIES_CHECKED]
+            share = recall(nearest(self._vectors, checked, top_k), found[: len(checked)])
+            self._store.put_if_new(_RECALL_KIND, self._recall_key(top_k), json.dumps(share).encode())
         return found
+
+    def _kept_recall(self, top_k: int) -> float | None:
+        """What was measured once, so that all processes and later runs tell the same."""
+        kept = self._store.get(_RECALL_KIND, self._recall_key(top_k))
+        return None if kept is None else float(json.loads(kept))
+
+    def _recall_key(self, top_k: int) -> bytes:
+        return digest(self.fingerprint, str(top_k))
 
     def _contexts(self, found: Sequence[Hits]) -> list[tuple[Context, ...]]:
         rows = sorted({row for hits in found for row, _ in hits})  # so that no document is read twice

@@ -93,7 +93,8 @@ class LiveAnswers:
     @property
     def notices(self) -> list[str]:
         """What the user should know of how the questions were asked."""
-        return self._maker.notices
+        told = (notice for suite in self.suites for notice in (*suite.store.notices, *suite.notices))
+        return list(dict.fromkeys((*self._maker.notices, *told)))
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as it is there."""

@@ -30,7 +30,7 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
         """Notices, lost items, scores, money, times; with ``-v`` also questions that passed, with ``-q`` no times."""
-        for notice in [*self._catalog.notices, *self._recorder.notices]:
+        for notice in dict.fromkeys((*self._catalog.notices, *self._recorder.notices)):
             terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
         run = self._recorder.run
         if run is None:
