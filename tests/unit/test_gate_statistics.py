@@ -486,6 +486,18 @@ def test_a_question_that_passes_when_asked_again_did_not_break(confirmations, re
     assert decision.change.value == plain.change.value
 
 
+@pytest.mark.parametrize(
+    ("confirmations", "expected"), [((), set()), ((0.0, 0.3), set()), ((0.0, 0.0), {"q0"}), ((0.0, 0.9), set())]
+)
+def test_among_noise_of_long_tails_a_complete_fall_counts_if_it_is_complete_each_time(confirmations, expected):
+    moves = [0.01, -0.01] * 20 + [0.5, -0.3]
+    first, *others = pairs_of([1.0] + [0.5] * 42, [0.0, *(0.5 + move for move in moves)])
+    pairs = (replace(first, confirmations=confirmations), *others)
+    (decision,) = decide([MetricScores(metric="m", pairs=pairs)])
+
+    assert broken(decision) == expected
+
+
 def test_what_stays_above_or_was_below_its_threshold_or_has_none_did_not_break():
     baseline, run = [1.0, 0.6, *[1.0] * 20], [0.7, 0.0, *[1.0] * 20]
 

@@ -91,7 +91,7 @@ class _Noise:
         """The largest fall of this question that noise can explain; 1 where it can explain any."""
         fall = -pair.difference
         limit = max(LEAST_FALL, self._multiple * self._deviation(pair), self._rise_multiple * self._largest_rise)
-        if limit > COMPLETE_FALL and self._complete_falls_count:
+        if limit > COMPLETE_FALL and self._stands_out_if_complete(pair):
             limit = COMPLETE_FALL
         if fall > limit and not self._is_steady(pair):
             limit = 1.0
@@ -154,16 +154,25 @@ class _Noise:
 
     # ---- Flips -------------------------------------------------------------------------------
 
+    def _stands_out_if_complete(self, pair: PairedScores) -> bool:
+        """Whether a complete fall stands out: no question rose all the way, or far fewer than fell.
+
+        Where tails are long and none rose, it does if it was complete each time that the question was asked again.
+        """
+        if self._complete_rises:
+            return self._falls_outnumber_rises
+        return not self._has_long_tails or _fell_completely_again(pair)
+
     @cached_property
-    def _complete_falls_count(self) -> bool:
-        """Whether complete falls stand out: no question rose all the way, or far fewer than fell."""
-        rises = sum(rise >= COMPLETE_RISE for rise in self._rises)
-        if not rises:
-            return not self._has_long_tails
+    def _complete_rises(self) -> int:
+        return sum(rise >= COMPLETE_RISE for rise in self._rises)
+
+    @cached_property
+    def _falls_outnumber_rises(self) -> bool:
         from scipy.special import bdtrc
 
         falls = sum(-pair.difference > COMPLETE_FALL for pair in self.pairs)
-        return falls > 0 and bool(bdtrc(falls - 1, falls + rises, 0.5) <= SIGN_LEVEL)
+        return falls > 0 and bool(bdtrc(falls - 1, falls + self._complete_rises, 0.5) <= SIGN_LEVEL)
 
     @cached_property
     def _has_long_tails(self) -> bool:
@@ -200,6 +209,11 @@ class _Noise:
         fallen = sum(-one.difference >= alike for one in self.pairs)
         low = sum(max(one.baseline_mean, one.run_mean) <= pair.baseline_mean - alike for one in self.pairs)
         return _chance_of_steady_coins(count, count - fallen - low) <= level
+
+
+def _fell_completely_again(pair: PairedScores) -> bool:
+    falls = [pair.baseline_mean - value for value in pair.confirmations]
+    return bool(falls) and min(falls) > COMPLETE_FALL
 
 
 def _widest_spread(pair: PairedScores) -> float:
