@@ -25,7 +25,8 @@ from pytest_ragcheck.metrics.judged.settings import JudgeSettings
 from pytest_ragcheck.model import Answer, Call, Context, Question, Usage
 from pytest_ragcheck.store import Store
 from pytest_ragcheck.testing.messages_api import MessagesApi
-from pytest_ragcheck.testing.replies import default_reply, schema_value
+from pytest_ragcheck.testing.replies import default_reply
+from pytest_ragcheck.testing.schema_values import schema_value
 
 pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
 

@@ -22,7 +22,7 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.testing.faults import Draws
-from pytest_ragcheck.testing.http1 import ProtocolError, RequestParser
+from pytest_ragcheck.testing.http1_requests import ProtocolError, RequestParser
 from pytest_ragcheck.testing.limits import Bucket
 from pytest_ragcheck.testing.messages_api import FAULTS, Behaviour, MessagesApi
 

@@ -11,14 +11,9 @@ import anthropic
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from pytest_ragcheck.testing.replies import (
-    NOTHING_FOUND,
-    SchemaError,
-    default_reply,
-    extract,
-    question_of,
-    schema_value,
-)
+from pytest_ragcheck.testing.extracts import NOTHING_FOUND, extract, question_of
+from pytest_ragcheck.testing.replies import default_reply
+from pytest_ragcheck.testing.schema_values import SchemaError, schema_value
 
 MATERIAL = "Leave lasts sixteen weeks. The canteen opens at noon. Badges are worn at all times."
 

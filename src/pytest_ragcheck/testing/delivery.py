@@ -63,28 +63,28 @@ class Answer:
         self._finished(self.status)
 
 
-async def _hang(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001
+async def _hang(_answer: Answer, _behaviour: Behaviour) -> None:
     await asyncio.get_running_loop().create_future()  # ends by cancellation, when the client goes or the server closes
 
 
-async def _reset(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001
+async def _reset(answer: Answer, _behaviour: Behaviour) -> None:
     answer.finish()
     answer.connection.send(answer.head() + answer.half_of_body())
     answer.connection.reset()
 
 
-async def _short_body(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001
+async def _short_body(answer: Answer, _behaviour: Behaviour) -> None:
     answer.finish()
     answer.connection.send(answer.head() + answer.half_of_body())
     answer.connection.close()
 
 
-async def _truncated_json(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001
+async def _truncated_json(answer: Answer, _behaviour: Behaviour) -> None:
     answer.body = answer.half_of_body()
     answer.send()
 
 
-async def _wrong_content_type(answer: Answer, behaviour: Behaviour) -> None:  # noqa: ARG001
+async def _wrong_content_type(answer: Answer, _behaviour: Behaviour) -> None:
     answer.headers = [("content-type", "text/html; charset=utf-8")]
     answer.body = HTML_PAGE
     answer.send()

@@ -20,11 +20,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.testing import messages, replies
+from pytest_ragcheck.testing import messages
 from pytest_ragcheck.testing.delivery import DELIVERIES, Answer
 from pytest_ragcheck.testing.faults import FAULTS, REFUSALS, STOP_REASONS, ApiError, Behaviour, Draws
 from pytest_ragcheck.testing.http1 import LoopbackServer
 from pytest_ragcheck.testing.limits import Limits, retry_headers
+from pytest_ragcheck.testing.replies import default_reply
+from pytest_ragcheck.testing.schema_values import SchemaError
 from pytest_ragcheck.testing.stats import Exchange, Ledger, Stats
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pytest_ragcheck.testing.http1 import Connection, Request
+    from pytest_ragcheck.testing.http1 import Connection
+    from pytest_ragcheck.testing.http1_requests import Request
     from pytest_ragcheck.testing.messages import Params
     from pytest_ragcheck.testing.stats import OpenExchange
 
@@ -197,8 +200,8 @@ class MessagesApi:
         if said is not None:
             return said, {}
         try:
-            return replies.default_reply(params, messages.output_schema(params), counts=counts), {}
-        except replies.SchemaError as error:
+            return default_reply(params, messages.output_schema(params), counts=counts), {}
+        except SchemaError as error:
             message = f"output_config.format.schema: {error}"
             raise ApiError(400, "invalid_request_error", message, outcome="invalid") from error
 
