@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import pytest
 
 JUNIT = "junit.xml"
-SDK = ("anthropic", "genai_prices", "aiohttp")
+SDK = ("anthropic", "aiohttp", "genai_prices.data", "httpcore2", "truststore")
 """What a run that calls a model imports."""
 
 EMBEDDER = '''
@@ -106,6 +106,7 @@ class WarmPytest:
     """
 
     def __init__(self, *modules):
+        self.modules = modules
         script = Path(__file__).with_name("warm_pytest.py")
         self._server = subprocess.Popen(
             [sys.executable, script, *modules],

@@ -17,7 +17,6 @@ import sys
 import warnings
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pkgutil import walk_packages
 
 import pytest
@@ -39,6 +38,7 @@ PRELOADED = (
     "faiss",
     "filelock",
     "numpy",
+    "pdb",
     "pydantic",
     "pydantic.deprecated.decorator",
     "yaml",
@@ -54,15 +54,19 @@ class Imports:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self) -> int:
         """Only third-party modules may warn."""
-        for name in self.modules:
-            if find_spec(name.partition(".")[0]) is not None:
-                import_module(name)
+        import_installed(self.modules)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            for name in our_modules():
-                with suppress(ImportError):  # needs what is not installed
-                    import_module(name)
+            import_installed(our_modules())
+        import_module("pytest_ragcheck.session.config_schema").schema()  # pydantic looks for plugins of its own
         return 0
+
+
+def import_installed(modules: list[str]) -> None:
+    """What is missing, or needs what is missing, is left to the runs."""
+    for name in modules:
+        with suppress(ImportError):
+            import_module(name)
 
 
 def our_modules() -> list[str]:

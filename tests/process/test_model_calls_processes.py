@@ -53,7 +53,7 @@ def run_file(project):
 
 def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
     (model_project.path / "elsewhere").mkdir()
-    other = type(warm_sdk)("anthropic", "genai_prices")
+    other = type(warm_sdk)(*warm_sdk.modules)
     results = []
 
     def run_from(folder, test, warm):
