@@ -130,7 +130,7 @@ class PooledLimiter(Limiter):
 
     def confer(self, pool: Pool, owner: str) -> None:
         """See :class:`~pytest_ragcheck.gateway.partner.Party`."""
-        blank = {"number": 0, "accepted": {}, **dict.fromkeys(_LEARNED)}
+        blank: dict[str, Any] = {"number": 0, "accepted": {}, **dict.fromkeys(_LEARNED)}
         note: dict[str, Any] = pool.notes.setdefault(self._name, blank)
         together = Concurrency(self._cap)
         if "concurrency" in note:
@@ -281,10 +281,10 @@ class PooledBudget:
         """See :class:`~pytest_ragcheck.gateway.partner.Party`."""
         first, since = next(iter(self._waiting.values()), (0.0, now))
         wanted = sum(amount for amount, _ in self._waiting.values())
-        # Once more as much is at hand, so that not every call has to wait for a meeting.
+        # A little more is at hand, so that not every call has to wait for a meeting.
         stake = Stake(
             in_use=self._reserved,
-            want=2 * (self._reserved + wanted),
+            want=1.25 * (self._reserved + wanted),
             need=self._reserved + first,
             since=since,
             used=self._used,

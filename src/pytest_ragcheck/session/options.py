@@ -153,7 +153,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="USD",
         help="Make no model call that could cost more than what is left of USD; "
         "what is finished keeps its result, the other items are skipped. "
-        "Several configurations, or pipelines on several workers, have an equal part each.",
+        "What all configurations, workers and pipelines spend counts together.",
     )
     group.addoption(
         "--ragcheck-plan",
