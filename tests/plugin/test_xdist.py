@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from fnmatch import fnmatch
 
 import pytest
 
@@ -135,11 +136,15 @@ def test_each_worker_runs_all_items_but_asks_nothing_twice(own_system, asked):
 
 
 def test_workers_build_one_index_and_measure_what_a_serial_run_measures(project):
-    project.configure(metrics={"hit_rate": 1.0, "reference_coverage": 0.5, "groundedness": "report"})
+    metrics = {"hit_rate": 1.0, "reference_coverage": 0.5, "groundedness": "report"}
+    project.configure(metrics=metrics, exact_search_up_to=1)
 
-    project.run("-n", "2").assert_outcomes(passed=4)
-    chunks, *questions = project.embedded()
-    assert (chunks, sum(questions)) == (3, 4)
+    result = project.run("-n", "2")
+
+    result.assert_outcomes(passed=4)
+    assert project.embedded() == [3, 4]  # one worker does both, and no other one needs a model
+    told = "*an approximate search among 3 chunks; it found 100.0% of what an exact one finds*"
+    assert len([line for line in result.outlines if fnmatch(line, told)]) == 1
     project.run("--ragcheck-cache", "off").assert_outcomes(passed=4)
 
     by_workers, serial = runs(project)
