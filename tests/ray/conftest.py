@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import socket
+import warnings
 
 import pytest
 
@@ -20,10 +23,24 @@ def cluster():
     os.environ |= ENVIRONMENT
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the log files of its client's server open
+        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"ray_client_server_port": free_port()})
+        gc.collect()
     cluster.add_node(**NODE)
     yield cluster
     cluster.shutdown()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def client_address(cluster):
+    """Where the cluster takes clients."""
+    return f"ray://127.0.0.1:{cluster.head_node._ray_params.ray_client_server_port}"
 
 
 @pytest.fixture

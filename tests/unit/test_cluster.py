@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import socket
 import sqlite3
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from pytest_ragcheck.gateway.limiter import Outcome
 from pytest_ragcheck.session.cluster.answering import relocated
 from pytest_ragcheck.session.cluster.limits import Caps, LimitClerk
 from pytest_ragcheck.session.cluster.line import LIMITS, RemoteLimits
+from pytest_ragcheck.session.cluster.probe import trouble_at
 from pytest_ragcheck.session.cluster.relay import Desk, Relay
 from pytest_ragcheck.session.cluster.remote_store import RemoteStore, StoreClerk
 from pytest_ragcheck.session.cluster.target import engine_target
@@ -353,3 +355,47 @@ def test_engines_that_there_are(text):
 def test_engines_that_there_are_not(text):
     with pytest.raises(argparse.ArgumentTypeError, match="expected local, ray or ray://HOST:PORT"):
         engine_target(text)
+
+
+def served(reply):
+    """The port of a server that says this to whoever connects; None: nothing, ever."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connection, _ = server.accept()
+        with connection, server, suppress(ConnectionError):
+            connection.recv(100)
+            if reply is not None:
+                connection.sendall(reply)
+            connection.recv(100)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18), None),  # gRPC's settings
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what listens there is no Ray cluster"),
+        (b"", "what listens there is no Ray cluster"),
+        (None, "no answer within 0.2 s"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_what_answers_at_an_address(reply, told, scheme, monkeypatch):
+    monkeypatch.setattr("pytest_ragcheck.session.cluster.probe.PATIENCE", 0.2)
+    if reply == b"":
+        server = socket.create_server(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        threading.Thread(target=lambda: (server.accept()[0].close(), server.close()), daemon=True).start()
+        assert trouble_at(f"{scheme}127.0.0.1:{port}") in {told, "Connection reset by peer"}
+    else:
+        assert trouble_at(f"{scheme}127.0.0.1:{served(reply)}") == told
+
+
+def test_nobody_answers_at_an_address():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert trouble_at(f"127.0.0.1:{port}") == "Connection refused"
+    assert trouble_at("auto") is None
