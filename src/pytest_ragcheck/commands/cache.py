@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.commands.output import say
+from pytest_ragcheck.commands.output import complain, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,7 @@ def _store(options: argparse.Namespace) -> Store:
         raise ConfigurationError(f"{options.path}: no such store; name it with --path")
     store = Store(options.path)
     for notice in store.notices:
-        sys.stderr.write(f"{notice}\n")
+        complain(notice)
     return store
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_ragcheck.commands.output import paint, width
 
 if TYPE_CHECKING:
     from pytest_ragcheck.baseline.gate import GateSettings
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 EVERY_METRIC = ""
-WIDEST = 120
 DESCRIPTION = (
     "Exit code: 0 where the run is not worse than the baseline, or too little was measured to tell (inconclusive); "
     "1 where it is worse, where it cannot be compared, or where it says nothing (invalid, judge drifted); "
@@ -93,12 +92,9 @@ def _shown(comparison: Comparison, form: str, *, unfit: int, fails: bool) -> str
         from pytest_ragcheck.report.gate_markdown import gate_markdown
 
         return gate_markdown(comparison) + (f"\n{told}\n" if told else "")
-    from pytest_ragcheck.report.colour import ansi, plain
     from pytest_ragcheck.report.gate import gate_report
 
-    paint = ansi if sys.stdout.isatty() and "NO_COLOR" not in os.environ else plain
-    width = min(WIDEST, shutil.get_terminal_size().columns)
-    return gate_report(comparison, width=width, paint=paint) + (f"\n\n{told}" if told else "") + "\n"
+    return gate_report(comparison, width=width(), paint=paint()) + (f"\n\n{told}" if told else "") + "\n"
 
 
 def _minimum(text: str) -> tuple[str, float]:

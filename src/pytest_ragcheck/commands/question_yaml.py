@@ -26,7 +26,7 @@ def _block(row: Mapping[str, Any]) -> str:
     class Indented(yaml.SafeDumper):
         """Lists stand indented below their key, as people write them."""
 
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 (PyYAML gives it by name)
             super().increase_indent(flow, False)
 
     return yaml.dump(

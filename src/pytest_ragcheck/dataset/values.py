@@ -40,6 +40,7 @@ _WHOLE_NUMBER = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _SHOWN = 60
+_SURROGATES = range(0xD800, 0xE000)
 _MOST = 10**15
 """More than any document's offsets, and short enough to be shown."""
 
@@ -102,7 +103,7 @@ def text(value: Any, place: Place, label: str) -> str:
         raise place.error("the text is empty; fill it in, or leave the field out", label)
     if unusable := _UNUSABLE.search(stripped):
         code = ord(unusable[0])
-        what = "unpaired surrogate" if 0xD800 <= code <= 0xDFFF else "control character"  # noqa: PLR2004
+        what = "unpaired surrogate" if code in _SURROGATES else "control character"
         raise place.error(f"{what} U+{code:04X} at character {unusable.start() + 1}; take it out", label)
     return stripped
 

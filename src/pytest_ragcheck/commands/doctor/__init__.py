@@ -93,7 +93,7 @@ def _made(name: str, check: Check, patient: Patient) -> Iterator[Finding]:
 
     try:
         yield from check(patient)
-    except Exception as problem:  # noqa: BLE001
+    except Exception as problem:  # noqa: BLE001 (told as a finding)
         cause = " ".join(f"{type(problem).__name__}: {problem}".split())
         yield failed(name, f"could not be checked ({cause})", "look at what the lines above say")
 

@@ -24,12 +24,13 @@ _ALL = "all"
 _NEEDED_FOR = {
     "rag": "documents, index and embedder (not by a pipeline of your own)",
     "deepeval": "judged metrics",
+    "ray": "answering on a cluster (--ragcheck-engine ray)",
 }
 _MODULES = {"pyyaml": "yaml"}
 """Where the module is not called like the package."""
 
 
-def check_python(patient: Patient) -> Iterator[Finding]:  # noqa: ARG001 (every check is called alike)
+def check_python(_patient: Patient) -> Iterator[Finding]:
     """Python itself."""
     from packaging.specifiers import SpecifierSet
 
@@ -41,7 +42,7 @@ def check_python(patient: Patient) -> Iterator[Finding]:  # noqa: ARG001 (every 
         yield failed("python", f"{version}, needed is {wanted}", "make the environment with a newer Python")
 
 
-def check_packages(patient: Patient) -> Iterator[Finding]:  # noqa: ARG001
+def check_packages(_patient: Patient) -> Iterator[Finding]:
     """The packages' versions, of an extra only where any of it is installed."""
     core = [requirement for requirement in _requirements() if requirement.marker is None]
     yield from _judged("packages", core)
