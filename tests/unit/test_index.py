@@ -8,11 +8,12 @@ from zlib import crc32
 
 import pytest
 
-from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
+from pytest_ragcheck.errors import ConfigurationError, DocumentError, MissingExtraError
+from pytest_ragcheck.rag import document_texts
 from pytest_ragcheck.rag import embedding as embedding_module
 from pytest_ragcheck.rag import index as index_module
 from pytest_ragcheck.rag.chunking import chunk_documents
-from pytest_ragcheck.rag.corpus import Corpus
+from pytest_ragcheck.rag.corpus import Corpus, read_corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder
 from pytest_ragcheck.rag.index import Index
 from pytest_ragcheck.rag.index_files import INDEXES_KEPT
@@ -83,10 +84,14 @@ class Place:
         self.stores.append(store)
         made = embedder or LoggingEmbedder()
         cached = CachedEmbedder(made, store)
-        index = Index(
-            corpus(pages), folder=self.folder, embedder=cached, store=store, size=size, overlap=overlap, **settings
-        )
+        pages = pages if isinstance(pages, Corpus) else corpus(pages)
+        index = Index(pages, folder=self.folder, embedder=cached, store=store, size=size, overlap=overlap, **settings)
         return index, made
+
+    def read(self):
+        """What stands in the folder ``docs``."""
+        self.stores.append(Store(None))
+        return read_corpus(["docs"], self.folder.parent, self.stores[-1])
 
     def indexes(self):
         return sorted(path for path in self.folder.iterdir() if path.is_dir())
@@ -452,6 +457,77 @@ def test_without_faiss_it_says_what_to_install(place, monkeypatch):
     index, _ = place.open()
     with pytest.raises(MissingExtraError, match=r'"pytest-ragcheck\[rag\]"'):
         _ = index.chunks
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_index import PAGES, Place
+from pytest_ragcheck.errors import ConfigurationError
+
+place = Place(Path(sys.argv[1]))
+place.store_path = None
+index, _ = place.open()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
+try:
+    index.search("Topic1 a", 3)
+except ConfigurationError as problem:
+    print(problem)
+"""
+
+
+def test_a_full_disk_leaves_no_half_index(tmp_path):
+    shutil.copy(__file__, tmp_path / "test_index.py")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    folder = tmp_path / "index"
+    told = f"{folder}: the index cannot be written (File too large); make room, and make the folder writable\n"
+    assert (done.stdout, done.stderr) == (told, "")
+    assert [path.name for path in folder.iterdir()] == ["build.lock"]
+
+
+# ---- Documents that change meanwhile
+
+
+@pytest.fixture
+def files(place, monkeypatch):
+    """The pages as files, of which one at a time is held in memory."""
+    monkeypatch.setattr(document_texts, "HELD", 1)
+    folder = place.folder.parent / "docs"
+    folder.mkdir()
+    for name, text in PAGES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_texts_that_are_read_again_give_the_same_index(place, files):
+    index, _ = place.open()
+    on_disk, _ = place.open(place.read())
+    assert [chunk.text for chunk in on_disk.chunks] == [chunk.text for chunk in index.chunks]
+    found = on_disk.search_many(["Topic1 a", "Topic7 b"], 5)
+    assert [[context.text for context in contexts] for contexts in found] == [
+        [context.text for context in contexts] for contexts in index.search_many(["Topic1 a", "Topic7 b"], 5)
+    ]
+
+
+@pytest.mark.parametrize("change", [remove, lambda path: path.write_text("Topic3 is new.")])
+def test_a_document_that_changes_before_it_is_indexed_is_told_and_leaves_no_index(place, files, change):
+    index, _ = place.open(place.read())
+    change(files / "page-3.md")
+    with pytest.raises(DocumentError, match=r"^docs/page-3\.md: it (could be read when|was changed while)"):
+        index.search("Topic1 a", 3)
+    assert place.indexes() == []
+
+
+def test_a_document_that_changes_after_it_was_indexed_is_told(place, files):
+    index, _ = place.open(place.read())
+    index.make_ready(["Topic3 a", "Topic1 a"], 1)
+    (files / "page-3.md").write_text(PAGES["page-3.md"] + " More.")
+    with pytest.raises(DocumentError, match=r"^docs/page-3\.md: it was changed while the run used it; run again$"):
+        index.search("Topic3 a", 1)
+    assert index.search("Topic1 a", 1)[0].source == "docs/page-1.md"
 
 
 # ---- Several processes

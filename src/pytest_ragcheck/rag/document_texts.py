@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DocumentTexts"]
 
 HELD = 64 * 2**20
-"""Bytes of texts that are held; the text used last is held whatever its size."""
+"""Bytes of texts that are held where nothing else is said; the text used last is held whatever its size."""
 
 
 class DocumentTexts(Mapping[str, str]):
@@ -28,9 +28,9 @@ class DocumentTexts(Mapping[str, str]):
     threads.
     """
 
-    def __init__(self, readers: Mapping[str, Callable[[], str]], *, held: int = HELD) -> None:
+    def __init__(self, readers: Mapping[str, Callable[[], str]], *, held: int | None = None) -> None:
         self._readers = readers
-        self._room = held
+        self._room = HELD if held is None else held
         self._held: OrderedDict[str, str] = OrderedDict()
         """The texts used last, the oldest first."""
         self._digests: dict[str, bytes] = {}
