@@ -20,6 +20,8 @@ __all__ = [
     "did_you_mean",
 ]
 
+_LONGEST_NAME = 100
+
 
 class RagcheckError(Exception):
     """Root of all errors of pytest-ragcheck; its text is one line that a user can act on."""
@@ -73,5 +75,5 @@ class NotRunError(RagcheckError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'questions'?"`` where a known name is near, else the known names."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    near = get_close_matches(name[:_LONGEST_NAME], names, n=1, cutoff=0.6)  # comparing takes the product of lengths
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

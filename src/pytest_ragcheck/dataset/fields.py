@@ -80,7 +80,6 @@ _MEANT = {
 }
 """Likely names that are spelled like none of ours, or like a wrong one."""
 
-_LONGEST_NAME = 100
 _CONVERSATION = frozenset({"scenario", "turns"})
 
 
@@ -100,7 +99,7 @@ def unknown_field(name: str, *, what: str = "field") -> str | None:
         )
     if meant := _MEANT.get(name):
         return f"unknown {what} {name!r}; did you mean {meant!r}?"
-    near = did_you_mean(name[:_LONGEST_NAME], _FIELD_OF)
+    near = did_you_mean(name, _FIELD_OF)
     return f"unknown {what} {shown(name)}{near} (data of your own goes under 'metadata')"
 
 

@@ -27,7 +27,6 @@ _PARTS = {
     "text": "text",
     "also": "also",
 }
-_LONGEST_NAME = 100
 _CONTEXT_DELIMITER = "|"
 _HOP = re.compile(r"<\d+-hop>\s*")
 
@@ -131,7 +130,7 @@ def _parts(element: Mapping[str, Any], place: Place, label: str) -> dict[str, An
     for name, value in element.items():
         part = _PARTS.get(name)
         if part is None:
-            raise place.error(f"unknown key {shown(name)}{did_you_mean(name[:_LONGEST_NAME], _PARTS)}", label)
+            raise place.error(f"unknown key {shown(name)}{did_you_mean(name, _PARTS)}", label)
         if value is None:
             continue
         if part in parts:

@@ -58,5 +58,5 @@ def _turns(element: Any, place: Place, label: str) -> list[Turn]:
 def _wrong_keys(element: dict[str, Any]) -> str:
     unknown = sorted(map(str, element.keys() - _PAIR - _MESSAGE))
     if unknown:
-        return f"unknown key {shown(unknown[0])}{did_you_mean(unknown[0][:100], _PAIR | _MESSAGE)}"
+        return f"unknown key {shown(unknown[0])}{did_you_mean(unknown[0], _PAIR | _MESSAGE)}"
     return "a turn has 'user' and 'assistant', or 'role' and 'content', both of them and no more"

@@ -64,7 +64,7 @@ def _scored(element: Any, place: Place, label: str) -> ScoredAnswer:
         raise place.error(f"expected 'answer' and 'scores', got {kind(element)}", label)
     for key in element:
         if key not in _KEYS:
-            raise place.error(f"unknown key {shown(key)}{did_you_mean(key[:100], _KEYS)}", label)
+            raise place.error(f"unknown key {shown(key)}{did_you_mean(key, _KEYS)}", label)
     for key in ("answer", "scores"):
         if element.get(key) is None:
             raise place.error(f"{key!r} is missing", label)

@@ -13,7 +13,6 @@ QUESTIONS_KEY = "questions"
 
 _FILE_KEYS = frozenset({QUESTIONS_KEY, "description", "metadata", "name", "version"})
 _OWN_PREFIX = "x-"
-_LONGEST_NAME = 100
 
 
 def check_file_key(name: str, line: int, key: str) -> None:
@@ -25,7 +24,7 @@ def check_file_key(name: str, line: int, key: str) -> None:
     """
     if key in _FILE_KEYS or key.startswith(_OWN_PREFIX):
         return
-    near = did_you_mean(key[:_LONGEST_NAME], _FILE_KEYS)
+    near = did_you_mean(key, _FILE_KEYS)
     problem = (
         f"unknown key {shown(key)} beside the list of questions{near} (keys of your own start with '{_OWN_PREFIX}')"
     )
