@@ -27,7 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pytest_ragcheck.commands.output import complain
     from pytest_ragcheck.errors import RagcheckError
 
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        return USAGE_ERROR
     try:
         status = int(options.run(options))
         sys.stdout.flush()  # at exit it would be too late to see that nobody reads
@@ -45,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pytest_ragcheck", description=_ABOUT)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
     return parser

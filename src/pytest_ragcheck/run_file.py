@@ -202,6 +202,9 @@ def _shallow(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
+_RUNS = "runs are the files of .ragcheck/runs, and JSON reports"
+
+
 def load_run(path: Path) -> Run:
     """Read a run's JSON file; RunFileError where it is missing, damaged or of another version."""
     try:
@@ -209,9 +212,9 @@ def load_run(path: Path) -> Run:
         _check_version(plain)
         return load(Run, plain)
     except OSError as problem:
-        raise RunFileError(f"{path}: {problem.strerror}") from None
+        raise RunFileError(f"{path}: {problem.strerror}; {_RUNS}") from None
     except (ValueError, RecursionError) as problem:
-        raise RunFileError(f"{path}: not a run of pytest-ragcheck ({_first_problem(problem)})") from None
+        raise RunFileError(f"{path}: not a run of pytest-ragcheck ({_first_problem(problem)}); {_RUNS}") from None
 
 
 def _check_version(plain: Any) -> None:

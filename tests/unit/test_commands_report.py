@@ -74,8 +74,8 @@ def test_colour_as_the_environment_says(files, capsys, monkeypatch, variable, pa
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["report", "none.json"], "none.json: No such file or directory"),
-        (["compare", "a.json", "none.json"], "none.json: No such file or directory"),
+        (["report", "none.json"], "none.json: No such file or directory; runs are*"),
+        (["compare", "a.json", "none.json"], "none.json: No such file or directory; runs are*"),
         (["report", "a.json", "-o", "a.json/x.md"], "a.json/x.md: *; the report was not written"),
         (["report", "a.json", "--sequential", "bad.json"], "bad.json: not a run of pytest-ragcheck (*"),
     ],

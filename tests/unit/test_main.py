@@ -18,6 +18,11 @@ def path(tmp_path):
     return path
 
 
+def test_without_a_command_all_are_told(capsys):
+    assert main([]) == 4
+    assert "\n    doctor" in capsys.readouterr().err
+
+
 def test_size(path, capsys):
     assert main(["cache", "size", "--path", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()

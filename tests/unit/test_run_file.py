@@ -251,7 +251,10 @@ def test_what_is_no_run_is_told_in_one_line(tmp_path, content, problem):
 
 
 def test_a_missing_file_is_told_in_one_line(tmp_path):
-    with pytest.raises(RunFileError, match=r"run\.json: No such file or directory$"):
+    with pytest.raises(
+        RunFileError,
+        match=r"run\.json: No such file or directory; runs are the files of \.ragcheck/runs, and JSON reports$",
+    ):
         load_run(tmp_path / "run.json")
 
 
