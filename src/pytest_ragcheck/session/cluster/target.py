@@ -31,6 +31,8 @@ def engine_target(text: str) -> str:
 def check_engine(config: pytest.Config, options: Options) -> None:
     """Raise UsageError where the questions cannot go to a cluster."""
     if options.engine == LOCAL:
+        if options.actors is not None:
+            raise pytest.UsageError("ragcheck: --ragcheck-actors is for a Ray cluster; add --ragcheck-engine ray")
         return
     if is_worker(config) or config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
