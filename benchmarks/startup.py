@@ -1,12 +1,15 @@
 """What the plugin costs when nothing is to be done, and where a start goes: whole processes, side by side.
 
-``python benchmarks/startup.py [--times 7] [--profiles 3]``
+``python benchmarks/startup.py [--times 7] [--profiles 3] [--overlaps 3]``
 
 Compares pytest over an empty test without the plugin, the same with the plugin but without
 ``--ragcheck``, and a repeated, unchanged run of the handbook example with ``--ragcheck``.
 
 Then the profile: when the handbook's run reaches each step, in an empty project (cold) and repeated (warm), serial and
 under ``-n 2``, and which packages it spends its imports on. The warm runs must import none of the heavy libraries.
+
+Last, what it gains that deepeval is imported while answers are on their way: a judged run of four questions whose
+answers take two seconds, against the same with the import when the first score needs it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from statistics import median
 
 from support import PYTEST, expect_status, interleaved, measure, middle, print_table, project_folder, with_stopwatch
 
+from pytest_ragcheck.testing.messages_api import MessagesApi
+
 HEAVY = ("torch", "sentence_transformers", "faiss", "numpy", "anthropic", "deepeval", "pydantic")
 HEAVY_WHEN_WARM = {"torch", "sentence_transformers", "transformers", "faiss", "anthropic", "deepeval"}
 OFF, ON, WARM = (
@@ -35,11 +40,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=7, help="runs of each kind (default: 7)")
     parser.add_argument("--profiles", type=int, default=3, help="profiles of each kind (default: 3)")
+    parser.add_argument("--overlaps", type=int, default=3, help="judged runs of each kind (default: 3)")
     options = parser.parse_args()
     if options.times:
         compare(options.times)
     if options.profiles:
         show_profiles(options.profiles)
+    if options.overlaps:
+        show_overlap(options.overlaps)
 
 
 def compare(times):
@@ -181,6 +189,69 @@ def print_imports(profiles):
 
 def packages(runs):
     return {name for run in runs for name in run["imports"]}
+
+
+# ---- Imports beside answers
+
+JUDGED = {
+    "pytest.ini": "[pytest]\nasyncio_default_fixture_loop_scope = function\n",
+    "ragcheck.toml": """
+questions = "questions.json"
+judge = "anthropic:claude-haiku-5-5"
+[metrics]
+answer_relevancy = "report"
+""",
+    "questions.json": json.dumps(
+        [{"id": f"q{number}", "question": f"Colour of item {number}?"} for number in range(4)]
+    ),
+    "conftest.py": """
+import asyncio
+import pytest
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    async def ask(question):
+        await asyncio.sleep(2)
+        return f"{question[:-1]} is blue.", ["Every item is blue."]
+    return ask
+""",
+    "test_colours.py": "def test_colours(ragcheck_result):\n    ragcheck_result.assert_passed()\n",
+}
+BESIDE, ON_DEMAND = "deepeval imported beside the answers", "deepeval imported for the first score"
+
+
+def show_overlap(times):
+    runs = {BESIDE: [], ON_DEMAND: []}
+    with tempfile.TemporaryDirectory() as place, MessagesApi() as api:
+        for number in range(times + 1):
+            for kind, environment in ((BESIDE, {}), (ON_DEMAND, {"RAGCHECK_ON_DEMAND": "1"})):
+                folder = Path(place, f"{kind}-{number}")
+                folder.mkdir()
+                for name, text in JUDGED.items():
+                    (folder / name).write_text(text)
+                runs[kind].append(judged(folder, api.url, environment))
+    for some in runs.values():
+        del some[0]  # compiles and reads into the system's cache what all need
+    print(f"\nA judged run whose answers take 2 s, median of {times}\n")
+    rows = [(kind, f"{middle(some):.1f} s", f"{middle(some, 'cpu'):.1f} s") for kind, some in runs.items()]
+    print_table(("", "wall", "processor time"), rows)
+    ratio = median(one.wall / other.wall for one, other in zip(*runs.values(), strict=True))
+    print(f"\nwall, beside / for the first score, median over the turns: {ratio:.2f}")
+
+
+def judged(folder, url, environment):
+    run = measure(
+        (*PYTEST, "-p", "start_profile", "--ragcheck"),
+        folder,
+        PYTHONPATH=str(Path(__file__).parent),
+        RAGCHECK_PROFILES=str(folder),
+        RAGCHECK_STARTED=str(time.time()),
+        ANTHROPIC_BASE_URL=url,
+        ANTHROPIC_API_KEY="any",
+        **environment,
+    )
+    expect_status([run], 0)
+    return run
 
 
 if __name__ == "__main__":
