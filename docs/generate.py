@@ -142,8 +142,8 @@ DOCUMENT_RULES = """\
 A file, a folder (all documents below it) or a glob, in which `**` stands for any number of folders. Known suffixes:
 {suffixes}.
 
-Hidden files and folders are left out. A pattern that matches no document is an error. Of documents that differ only in
-white space the first is kept."""
+What is named after `!` is left out: `"!docs/drafts"`. Hidden files and folders are left out too. A pattern that matches
+no document is an error. Of documents that differ only in white space the first is kept."""
 
 EXAMPLE = """\
 [tool.ragcheck]

@@ -108,14 +108,19 @@ def test_too_large_a_document_is_refused_before_it_is_kept_in_memory(root, store
     monkeypatch.setattr(ingestion, "LARGEST_DOCUMENT", 2**20)
     with (root / name).open("wb") as file:
         file.truncate(2**40)  # a sparse terabyte, which no memory holds
-    with pytest.raises(DocumentError, match=rf"^{name}: larger than 1 MB; split it, or leave it out$"):
+    with pytest.raises(
+        DocumentError,
+        match=rf"^{name}: larger than 1 MB; split it, or leave it out with '!{name}' among the documents$",
+    ):
         read_corpus([name], root, store)
 
 
 @pytest.mark.parametrize("name", ["pipe.html", "pipe.pdf", "pipe.md"])
 def test_a_pipe_is_refused_rather_than_waited_for(root, store, name):
     os.mkfifo(root / name)
-    with pytest.raises(DocumentError, match=rf"^{name}: not a regular file; leave it out$"):
+    with pytest.raises(
+        DocumentError, match=rf"^{name}: not a regular file; leave it out with '!{name}' among the documents$"
+    ):
         read_corpus([name], root, store)
 
 

@@ -71,6 +71,8 @@ def tree(tmp_path: Path) -> Path:
         (["docs/.hidden.md"], ["docs/.hidden.md"]),
         (["docs/.git/*.md"], ["docs/.git/e.md"]),
         (["*.markdown"], ["README.markdown"]),
+        (["!docs/deep", "docs", "!docs/*.TXT"], ["docs/b.md"]),
+        (["docs/deep/**", "!**/d.md"], ["docs/deep/er/c.html"]),
         ([], []),
     ],
 )
@@ -108,14 +110,21 @@ def test_all_documents_below_the_root(tree: Path) -> None:
         ("missing", "does not exist"),
         ("setup.py", "unknown kind; known kinds: .htm .html .markdown .md .pdf .txt"),
         ("docs/picture.png", "unknown kind"),
+        ("!docs/missing.md", "does not exist"),
+        ("!docs/*.pdf", "matches no document"),
     ],
 )
 def test_a_pattern_without_documents_is_refused(tree: Path, pattern: str, problem: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         find_documents(["docs", pattern], tree)
     assert problem in str(caught.value)
-    assert repr(pattern) in str(caught.value)
+    assert repr(pattern.removeprefix("!")) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_not_all_documents_can_be_left_out(tree: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^documents: all are left out; name .* without '!'$"):
+        find_documents(["docs", "!."], tree)
 
 
 def test_links_that_lead_in_circles_are_followed_once(tree: Path) -> None:
@@ -363,7 +372,10 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "DocumentError a.pdf: encrypted PDF; save it without a password, or leave it out\n"
+    assert done.stdout == (
+        "DocumentError a.pdf: encrypted PDF; save it without a password, "
+        "or leave it out with '!a.pdf' among the documents\n"
+    )
     assert done.stderr == ""
 
 

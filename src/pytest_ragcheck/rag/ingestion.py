@@ -49,6 +49,7 @@ LARGEST_DOCUMENT = 100 * 1024 * 1024
 # ---- Finding ---------------------------------------------------------------------------------
 
 _OWN_FOLDER = ".ragcheck"
+_NOT = "!"
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -57,23 +58,23 @@ def find_documents(patterns: Sequence[str], root: Path) -> tuple[Path, ...]:
 
     A pattern is a file, a folder (all documents below it) or a glob (``docs/**/*.md``), absolute or
     relative to ``root``. Globs and folders leave out other kinds of files, hidden files and folders;
-    links to folders are followed, but no folder is visited twice.
+    links to folders are followed, but no folder is visited twice. What a pattern after ``!`` names is no
+    document, whichever other pattern names it.
 
     Raises:
         ConfigurationError: when a pattern matches no document, names a file of an unknown kind, or
-            leads to a folder that cannot be read.
+            leads to a folder that cannot be read, or when every document is left out.
 
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
-        sources = {document_source(path, root): path for path in _matches(pattern, root)}
-        matches = {source: path for source, path in sources.items() if _OWN_FOLDER not in source.split("/")}
-        if not matches:
-            raise ConfigurationError(
-                f"documents: {pattern!r} matches no document below {root}; known kinds: {_known_kinds()}"
-            )
-        _check_names(matches)
-        found.update(matches)
+        if not pattern.startswith(_NOT):
+            found |= _matches(pattern, root)
+    for pattern in patterns:
+        if pattern.startswith(_NOT):
+            found = {source: found[source] for source in found.keys() - _matches(pattern[len(_NOT) :], root).keys()}
+    if patterns and not found:
+        raise ConfigurationError("documents: all are left out; name a file, a folder or a glob without '!'")
     return tuple(found[source] for source in sorted(found))
 
 
@@ -82,7 +83,19 @@ def document_source(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _matches(pattern: str, root: Path) -> list[Path]:
+def _matches(pattern: str, root: Path) -> dict[str, Path]:
+    """The documents of one pattern, by source."""
+    sources = {document_source(path, root): path for path in _readable_matches(pattern, root)}
+    matches = {source: path for source, path in sources.items() if _OWN_FOLDER not in source.split("/")}
+    if not matches:
+        raise ConfigurationError(
+            f"documents: {pattern!r} matches no document below {root}; known kinds: {_known_kinds()}"
+        )
+    _check_names(matches)
+    return matches
+
+
+def _readable_matches(pattern: str, root: Path) -> list[Path]:
     try:
         return _matching_files(pattern, root)
     except OSError as error:
@@ -205,14 +218,20 @@ def read_content(path: Path, source: str) -> bytes:
         raise DocumentError(f"{source}: a document of an unknown kind; known kinds: {_known_kinds()}")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DocumentError(f"{source}: not a regular file; leave it out")
+            raise DocumentError(f"{source}: not a regular file; {_leave_out(source)}")
         with path.open("rb") as file:
             content = file.read(LARGEST_DOCUMENT + 1)
     except OSError as error:
-        raise DocumentError(f"{source}: cannot be read ({error.strerror}); allow it, or leave it out") from error
+        raise DocumentError(
+            f"{source}: cannot be read ({error.strerror}); allow it, or {_leave_out(source)}"
+        ) from error
     if len(content) > LARGEST_DOCUMENT:
-        raise DocumentError(f"{source}: larger than {LARGEST_DOCUMENT // 2**20} MB; split it, or leave it out")
+        raise DocumentError(f"{source}: larger than {LARGEST_DOCUMENT // 2**20} MB; split it, or {_leave_out(source)}")
     return content
+
+
+def _leave_out(source: str) -> str:
+    return f"leave it out with {_NOT + source!r} among the documents"
 
 
 def document_of(content: bytes, source: str) -> Document:
@@ -222,7 +241,7 @@ def document_of(content: bytes, source: str) -> Document:
     """
     text = _EXTRACTORS[PurePosixPath(source).suffix.lower()](content, source)
     if not text.strip():
-        raise DocumentError(f"{source}: holds no text; leave it out")
+        raise DocumentError(f"{source}: holds no text; {_leave_out(source)}")
     return Document(source=source, text=text)
 
 
@@ -247,7 +266,7 @@ def _decoded(content: bytes, encoding: str, source: str) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DocumentError(
-            f"{source}: a NUL character in line {line}; is it a text file? save it anew, or leave it out"
+            f"{source}: a NUL character in line {line}; is it a text file? save it anew, or {_leave_out(source)}"
         )
     return text
 
@@ -299,13 +318,13 @@ def _text_of_pdf(content: bytes, source: str) -> str:
             locked, pages = True, []
         except Exception as error:  # pypdf raises nearly anything for a damaged file
             cause = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_CAUSE]
-            raise DocumentError(f"{source}: damaged PDF ({cause}); save it anew, or leave it out") from error
+            raise DocumentError(f"{source}: damaged PDF ({cause}); save it anew, or {_leave_out(source)}") from error
     if locked:
-        raise DocumentError(f"{source}: encrypted PDF; save it without a password, or leave it out")
+        raise DocumentError(f"{source}: encrypted PDF; save it without a password, or {_leave_out(source)}")
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise DocumentError(
-            f"{source}: a PDF without a text layer (scanned, or damaged?); run OCR on it, or leave it out"
+            f"{source}: a PDF without a text layer (scanned, or damaged?); run OCR on it, or {_leave_out(source)}"
         )
     return text
 

@@ -90,7 +90,9 @@ def schema() -> type[BaseModel]:
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         questions: str | None = Field(None, description="The question file.")
-        documents: list[str] = Field([], description="Files, folders and globs of documents.")
+        documents: list[str] = Field(
+            [], description="Files, folders and globs of documents; after `!`, of those to leave out."
+        )
         generator: str = Field(
             "extractive",
             description="Who answers: `extractive` or `anthropic:MODEL` from the contexts of the reference pipeline; "
