@@ -258,6 +258,9 @@ def test_a_known_failure_is_red_under_both_alone_and_what_broke_is_shown_first(s
 
     both = system.run("--ragcheck-fail-on", "both")
     both.assert_outcomes(passed=6, failed=2)
+    told = ["*[[]q2]*", "*reference_coverage  0.00 < 0.60*baseline 0.00"]
+    told += ["*[[]q5]*", "*reference_coverage  0.00 < 0.60*baseline 1.00"]
+    both.stdout.fnmatch_lines(told)
     gated = system.run(*GATE)
     gated.assert_outcomes(passed=6, xfailed=2)
     assert gated.ret == 1

@@ -21,7 +21,7 @@ from pytest_ragcheck.report.trials import trial_lines, trials_title
 from pytest_ragcheck.trials import shown_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_ragcheck.model import Answer, Context, Failure, Result, Score
     from pytest_ragcheck.report.gold import Missed
@@ -57,8 +57,10 @@ def first_line(result: Result) -> str:
     return f"{outcome(result)} [{shorten(result.question.id, _ID_COLUMNS)}]"
 
 
-def question_report(result: Result, *, width: int = 80, rerun: str | None = None) -> str:
-    """Everything about one question; the first line is :func:`first_line`.
+def question_report(
+    result: Result, *, width: int = 80, rerun: str | None = None, earlier: Mapping[str, float] | None = None
+) -> str:
+    """Everything about one question; the first line is :func:`first_line`. ``earlier``: scores in the baseline.
 
     No line is wider than ``width`` columns (at least :data:`LEAST_WIDTH`), but for ``rerun``, the
     command that runs this question again: it is to be copied, and so never broken.
@@ -71,7 +73,7 @@ def question_report(result: Result, *, width: int = 80, rerun: str | None = None
         _block(_question_title(result), fold(result.question.question, width - 2, lines=_QUESTION_LINES)),
         _answer_block(result, width),
         _block("reference", fold(result.question.reference or "", width - 2, lines=_REFERENCE_LINES)),
-        _block(f"metrics{_of_trials(result)}", list(_metric_lines(result, width - 2))),
+        _block(f"metrics{_of_trials(result)}", list(_metric_lines(result, earlier or {}, width - 2))),
         _block(trials_title(result), trial_lines(result, width - 2)) if result.trials else [],
         _block("asked again, as it passed in the baseline", list(_confirmation_lines(result, width - 2))),
         *_context_blocks(result, width),
@@ -215,7 +217,7 @@ def _unsupported_sentences(result: Result) -> Iterator[str]:
         yield from (found.text for found in findings(score) if found.kind is FindingKind.UNSUPPORTED)
 
 
-def _metric_lines(result: Result, width: int) -> Iterator[str]:
+def _metric_lines(result: Result, earlier: Mapping[str, float], width: int) -> Iterator[str]:
     failed = worst_first(result.failed_scores)
     errors = [score for score in result.scores.values() if score.error is not None]
     measured = [score for score in result.scores.values() if score.measured and not score.below_threshold]
@@ -223,11 +225,11 @@ def _metric_lines(result: Result, width: int) -> Iterator[str]:
     reported = [score for score in measured if score.threshold is None]
     shown = [*failed, *errors, *thresholded, *reported]
     values = max((len(against_threshold(score)) for score in shown), default=0)
-    room = width - _MARK_COLUMNS - 2 - values
+    room = width - _MARK_COLUMNS - 2 - values - max((len(_in_baseline(score, earlier)) for score in shown), default=0)
     names = min(max((columns(_name(score)) for score in shown), default=0), room)
     for score in shown:
         name = pad(shorten(score.metric, names), names)
-        start = f"{_mark(score)}  {name}  {pad(against_threshold(score), values)}"
+        start = f"{_mark(score)}  {name}  {pad(against_threshold(score), values)}{_in_baseline(score, earlier)}"
         yield from _score_lines(score, start, width)
     yield from _not_applicable(result, width)
 
@@ -256,6 +258,10 @@ def _score_lines(score: Score, start: str, width: int) -> Iterator[str]:
     else:
         room = width - columns(start) - 2
         yield f"{start}  {shorten(score.reason, room)}".rstrip() if room >= _NAME_COLUMNS else start.rstrip()
+
+
+def _in_baseline(score: Score, earlier: Mapping[str, float]) -> str:
+    return f"  baseline {figures.value(earlier[score.metric])}" if score.metric in earlier else ""
 
 
 def _not_applicable(result: Result, width: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.item_result import ItemResult
     from pytest_ragcheck.session.jobs import ConfiguredPipeline
     from pytest_ragcheck.session.selection import Entry
+    from pytest_ragcheck.session.suites import Suite
     from pytest_ragcheck.session.workers import SharedAnswers
     from pytest_ragcheck.testing.messages_api import MessagesApi
 
@@ -40,7 +41,7 @@ def ragcheck_question(_ragcheck_entry: Entry) -> Question:
 
 
 @pytest.fixture
-def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) -> Answer:
+def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_entry: Entry, _ragcheck_result: Result) -> Answer:
     """The answer to the item's question: text, contexts, refused, latency.
 
     A ``pytest_ragcheck.Answer``, for assertions of your own; thresholds play no part. The item is an error
@@ -50,12 +51,12 @@ def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
     if _ragcheck_result.not_run is not None:
         pytest.skip(_ragcheck_result.not_run)
     if _ragcheck_result.answer is None:
-        pytest.fail(_describe(request)(_ragcheck_result), pytrace=False)
+        pytest.fail(_describe(request, _ragcheck_entry.suite)(_ragcheck_result), pytrace=False)
     return _ragcheck_result.answer
 
 
 @pytest.fixture
-def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) -> ItemResult:
+def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_entry: Entry, _ragcheck_result: Result) -> ItemResult:
     """The item's answer and scores: ``assert_passed()`` fails below any threshold.
 
     A ``pytest_ragcheck.Result``: ``question``, ``answer``, ``scores`` by metric name, ``timing``, and ``trials``:
@@ -66,7 +67,7 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_result: Result) ->
     from pytest_ragcheck.model import State
     from pytest_ragcheck.session.item_result import ItemResult
 
-    describe = _describe(request)
+    describe = _describe(request, _ragcheck_entry.suite)
     if _ragcheck_result.state is State.NOT_RUN:
         pytest.skip(_ragcheck_result.not_run or "")
     if _ragcheck_result.state is State.ERROR:
@@ -206,14 +207,18 @@ def _run_nothing_unasked(request: pytest.FixtureRequest) -> None:
         pytest.skip("nothing is asked under --setup-only")
 
 
-def _describe(request: pytest.FixtureRequest) -> Callable[[Result], str]:
+def _describe(request: pytest.FixtureRequest, suite: Suite) -> Callable[[Result], str]:
     config, nodeid = request.config, request.node.nodeid
 
     def describe(result: Result) -> str:
         from pytest_ragcheck.report.question import question_report
+        from pytest_ragcheck.session.earlier_scores import earlier_scores
         from pytest_ragcheck.session.terminal import report_width
 
-        return question_report(result, width=report_width(config), rerun=_rerun_command(config, nodeid))
+        earlier = earlier_scores(config, suite, result)
+        return question_report(
+            result, width=report_width(config), rerun=_rerun_command(config, nodeid), earlier=earlier
+        )
 
     return describe
 
