@@ -23,6 +23,8 @@ SHARED_FOLDER = "ragcheck-answers"
 RESULTS = "results.sqlite"
 ANSWERING = "answering"
 """The claim that a worker renews as long as it answers questions."""
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Windows has no other than the second, which ends a process just so."""
 EVERY = 15.0
 """Seconds between two looks: a machine that slept for a while wakes all its processes before the second one."""
 
@@ -79,5 +81,5 @@ class WorkersWatch:
             for owner in still & suspects:
                 self._killed.add(owner)
                 with suppress(ProcessLookupError):
-                    os.kill(pid_of(owner), signal.SIGKILL)
+                    os.kill(pid_of(owner), _KILL)
             suspects = still
