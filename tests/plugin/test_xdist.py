@@ -8,6 +8,8 @@ from fnmatch import fnmatch
 
 import pytest
 
+from pytest_ragcheck.session.workers import share_of
+
 pytest.importorskip("xdist")
 
 EVERY_QUESTION_ONCE = {f"Question number {n}?": 1 for n in range(4)}
@@ -86,6 +88,20 @@ def measured(run):
         (result["question"]["id"], result["answer"] and result["answer"]["text"], json.dumps(result["scores"]))
         for result in run["results"]
     )
+
+
+@pytest.mark.parametrize(
+    ("total", "seats", "first", "most"), [(1000, 4, 125, 40), (30, 4, 8, 4), (4, 2, 2, 2), (9, 1, 9, 1)]
+)
+def test_shares_become_smaller_so_that_all_workers_end_together(total, seats, first, most):
+    shares, left = [], total
+    while left:
+        shares.append(min(left, share_of(left, total=total, seats=seats)))
+        left -= shares[-1]
+    assert shares[0] == first
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) <= most
+    assert share_of(10_000, total=10_000, seats=2) == 512
 
 
 def test_questions_are_divided_by_workers_or_by_a_cluster(own_system, asked):

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.model import ModelCalls
 from pytest_ragcheck.session.sharing import Sharing
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
+    from pytest_ragcheck.gateway.budget import Budget
     from pytest_ragcheck.gateway.user_model import UserModelWire
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.session.access import CheckedGateway
@@ -38,7 +38,7 @@ class Gateways:
         """Among how many processes the questions are divided."""
         self.limits: SharedLimits | None = None
         """Limits and a budget that are shared with other processes of this run."""
-        self._budget = Budget(options.max_cost)
+        self._budget: Budget | None = None
         self.run_started = time.time()
         """Unix time; what ``--ragcheck-cache refresh`` reads from the store must be younger."""
         self.elsewhere: Callable[[], Iterable[Snapshot]] = lambda: ()
@@ -115,7 +115,10 @@ class Gateways:
 
     def _shared(self, settings: Settings, wire: UserModelWire | None, cap: int | None) -> dict[str, Any]:
         """What a gateway shares with the others here, and with those of other processes."""
+        from pytest_ragcheck.gateway.budget import Budget
+
         if self.limits is None:
+            self._budget = self._budget or Budget(self._options.max_cost)
             return {"budget": self._budget}
         _, name = _place(settings, wire)
         limiter = self.limits.limiter(
