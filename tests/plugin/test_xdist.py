@@ -109,6 +109,9 @@ def test_questions_are_divided_by_workers_or_by_a_cluster(own_system, asked):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--ragcheck-engine ray divides the questions already; leave out pytest-xdist's -n"])
     assert not asked()
+    result = own_system.run("--ragcheck-actors", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--ragcheck-actors is for a Ray cluster; add --ragcheck-engine ray"])
 
 
 @pytest.mark.parametrize(

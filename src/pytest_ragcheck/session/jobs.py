@@ -93,7 +93,10 @@ class JobMaker:
             reference = suite.pipeline  # tells what is not installed; only then can anything be set up
             if self.before_set_up is not None:
                 self.before_set_up(suite)
-            suite.set_up([entry.question for entry in entries], is_shared=self.sharing.processes > 1)
+            suite.set_up(
+                [entry.question for entry in entries],
+                is_shared=self.sharing.processes > 1 and self.before_set_up is None,
+            )
             return reference
         if is_configured and suite.settings.answers is not None:
             return suite.recorded
