@@ -13,13 +13,18 @@ import gc
 import json
 import os
 import runpy
+import shutil
+import signal
 import sys
+import tempfile
 import warnings
 from contextlib import suppress
 from importlib import import_module
 from pkgutil import walk_packages
 
 import pytest
+
+import warm_workers
 
 PRELOADED = (
     "_pytest.junitxml",
@@ -83,14 +88,19 @@ def main() -> None:
         sys.exit(code)
     gc.collect()
     gc.freeze()  # pytest collects several times at its end
+    folder = tempfile.mkdtemp(prefix="ragcheck")
+    python, workers = warm_workers.start(folder)
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            sys.executable = python
             become_pytest(request)
         tell(pid)
         _, status = os.waitpid(pid, 0)
         tell(os.waitstatus_to_exitcode(status))
+    os.kill(workers, signal.SIGKILL)
+    shutil.rmtree(folder)
 
 
 def tell(number: int) -> None:
