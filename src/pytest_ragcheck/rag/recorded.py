@@ -68,7 +68,7 @@ class RecordedAnswers:
     async def retrieve(self, question: Question) -> None:
         """None: contexts come with the answer."""
 
-    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002
+    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002 (of Pipeline)
         """What was recorded; MeasurementError (kind ``not-recorded``) where nothing was."""
         recorded = self._answers.get(question.id)
         if recorded is None:

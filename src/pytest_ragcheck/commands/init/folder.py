@@ -19,12 +19,12 @@ __all__ = ["Folder", "document_patterns", "look_at"]
 
 _PROJECT_FILES = frozenset(
     """readme changelog changes history contributing contributors authors license licence notice code_of_conduct
-    security requirements constraints todo agents claude""".split()  # noqa: SIM905
+    security requirements constraints todo agents claude""".split()  # noqa: SIM905 (a name a line would be longer than all else here)
 )
 """First words of the names of files that tell about the project, not about what its users ask."""
 _NOT_DOCUMENTS = frozenset(
     """tests test src node_modules venv env site-packages build dist target site htmlcov coverage _build __pycache__
-    evals""".split()  # noqa: SIM905
+    evals""".split()  # noqa: SIM905 (a name a line would be longer than all else here)
 )
 _MOST_NAMED = 20
 """Documents beside project files are named one by one, up to so many."""

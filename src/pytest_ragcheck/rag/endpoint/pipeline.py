@@ -119,7 +119,7 @@ class HttpEndpoint:
     async def retrieve(self, question: Question) -> None:
         """None: contexts come with the answer."""
 
-    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002
+    async def generate(self, question: Question, contexts: tuple[Context, ...] | None) -> Answer:  # noqa: ARG002 (of Pipeline)
         """Ask, as often as is worth while.
 
         Raises :class:`~pytest_ragcheck.errors.MeasurementError` with kind ``http-error``, ``rate-limited``,
