@@ -19,17 +19,14 @@ class Folder:
         self.texts = {f"{number}.md": str(number) * LONG for number in range(count)}
         self.read = []
 
-    def reader(self, source):
-        def read():
+    def open(self, **settings):
+        def read(source):
             self.read.append(source)
             if source not in self.texts:
                 raise DocumentError(f"{source}: cannot be read (No such file or directory); allow it, or leave it out")
             return self.texts[source]
 
-        return read
-
-    def open(self, **settings):
-        return DocumentTexts({source: self.reader(source) for source in self.texts}, **settings)
+        return DocumentTexts(self.texts, read, **settings)
 
 
 def test_texts_that_fit_are_read_once():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Document
@@ -14,7 +14,6 @@ from pytest_ragcheck.store import digest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pytest_ragcheck.store import Store
 
@@ -44,8 +43,8 @@ def read_corpus(patterns: Sequence[str], root: Path, store: Store) -> Corpus:
     memory: its texts are read again when they are asked for, see :class:`DocumentTexts`; ``store`` must then be open.
     Raises ConfigurationError for a pattern that matches nothing, DocumentError for an unreadable file.
     """
-    paths = {document_source(path, root): path for path in find_documents(patterns, root)}
-    texts = DocumentTexts({source: partial(_read, path, source, store) for source, path in paths.items()})
+    paths = {document_source(path, root): str(path) for path in find_documents(patterns, root)}
+    texts = DocumentTexts(paths, lambda source: _read(Path(paths[source]), source, store))
     parts = (part for document in texts.items() for part in document)
     return Corpus(texts, digest_of(chain([str(EXTRACTION_VERSION)], parts)).hex())
 

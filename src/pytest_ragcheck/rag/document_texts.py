@@ -12,7 +12,7 @@ from pytest_ragcheck.errors import DocumentError
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["DocumentTexts"]
 
@@ -21,15 +21,16 @@ HELD = 64 * 2**20
 
 
 class DocumentTexts(Mapping[str, str]):
-    """Each document's text by its source, in the order of ``readers``.
+    """Each document's text by its source, in the order of ``sources``.
 
-    A reader gives a document's text, or raises DocumentError. Every text that is given is the one that was read first:
+    ``read`` gives a document's text, or raises DocumentError. Every text that is given is the one that was read first:
     where a document has changed or vanished since, there is a DocumentError that says so. Safe to use from several
     threads.
     """
 
-    def __init__(self, readers: Mapping[str, Callable[[], str]], *, held: int | None = None) -> None:
-        self._readers = readers
+    def __init__(self, sources: Iterable[str], read: Callable[[str], str], *, held: int | None = None) -> None:
+        self._sources = dict.fromkeys(sources)
+        self._read_now = read
         self._room = HELD if held is None else held
         self._held: OrderedDict[str, str] = OrderedDict()
         """The texts used last, the oldest first."""
@@ -38,13 +39,13 @@ class DocumentTexts(Mapping[str, str]):
         self._turn = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._sources)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
+        return iter(self._sources)
 
     def __contains__(self, source: object) -> bool:
-        return source in self._readers  # Mapping would read the document
+        return source in self._sources  # Mapping would read the document
 
     def __getitem__(self, source: str) -> str:
         with self._turn:
@@ -56,9 +57,9 @@ class DocumentTexts(Mapping[str, str]):
 
     def _read(self, source: str) -> str:
         if source not in self._digests:
-            return self._readers[source]()
+            return self._read_now(source)
         try:
-            text = self._readers[source]()
+            text = self._read_now(source)
         except DocumentError as problem:
             cause = str(problem).removeprefix(f"{source}: ")
             raise DocumentError(f"{source}: it could be read when the run started, but no more: {cause}") from problem
