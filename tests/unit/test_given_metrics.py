@@ -281,7 +281,7 @@ def test_what_cannot_be_a_metric_here(deepeval, monkeypatch):
         "give the function a parameter `model`, which is the judge, and pass it on": without_model,
         "metric 'mine' is a ConfiguredJudge, not a metric of deepeval's for single answers": nothing,
         "cannot be copied for each question .*; give its class, or a function that makes it": Held(),
-        "cannot be made: TypeError: GEval.__init__.. missing 1": deepeval.metrics.GEval,
+        "cannot be made: TypeError: GEval.__init__.. missing 1 .*; name a function that makes it": deepeval.metrics.GEval,
         "needs expected_tools and tools_called, which no answer here has": deepeval.metrics.ToolCorrectnessMetric,
         "is a KnowledgeRetentionMetric, not a metric": deepeval.metrics.KnowledgeRetentionMetric,
         "looks at a trace, and there is none": lambda model: deepeval.metrics.GEval(

@@ -115,18 +115,23 @@ def _sample_and_maker(thing: Any, name: str | None) -> tuple[Any, Callable[[], A
         with library.quietly():
             return thing(**({MODEL: models.stand_in()} if takes_model else {}))
 
-    sample = _made(make, called, takes_model=takes_model)
+    sample = _made(make, called, remedy=_remedy(thing, takes_model=takes_model))
     _check_single_turn(sample, called)
     return sample, make
 
 
-def _made(make: Callable[[], Any], name: str, *, takes_model: bool) -> Any:
+def _made(make: Callable[[], Any], name: str, *, remedy: str) -> Any:
     try:
         return make()
     except Exception as problem:
         told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-        hint = "" if takes_model else "; give the function a parameter `model`, which is the judge, and pass it on"
-        raise ConfigurationError(f"metric {name!r} cannot be made: {told}{hint}") from problem
+        raise ConfigurationError(f"metric {name!r} cannot be made: {told}{remedy}") from problem
+
+
+def _remedy(thing: Any, *, takes_model: bool) -> str:
+    if inspect.isclass(thing):
+        return "; name a function that makes it, with all that it needs, in place of the class"
+    return "" if takes_model else "; give the function a parameter `model`, which is the judge, and pass it on"
 
 
 def _copied(metric: Any, held: Mapping[int, Any], name: str) -> Any:
