@@ -199,7 +199,8 @@ def add_options(parser: pytest.Parser) -> None:
         choices=FAIL_ON,
         default="threshold",
         help="threshold (default): an item below its threshold fails. regression: the run fails where it is worse than "
-        "the baseline, beyond noise; items below their thresholds are reported as xfailed. both: either.",
+        "the baseline, beyond noise; items below their thresholds are reported as xfailed. both: either. Under both "
+        "and regression a question that fell below its threshold is asked up to twice more, to tell a break from a flip.",
     )
 
 
