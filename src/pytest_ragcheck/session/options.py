@@ -200,7 +200,7 @@ def add_options(parser: pytest.Parser) -> None:
         default="threshold",
         help="threshold (default): an item below its threshold fails. regression: the run fails where it is worse than "
         "the baseline, beyond noise; items below their thresholds are reported as xfailed. both: either. Under both "
-        "and regression a question that fell below its threshold is asked up to twice more, to tell a break from a flip.",
+        "and regression a question that fell below a threshold is asked up to twice more, to tell a break from a flip.",
     )
 
 
