@@ -242,7 +242,10 @@ def comparison_of(run):
     change = QuestionChange(
         id="carry-over", dataset="evals/questions.yaml", cause=Cause.CONTEXTS,
         scores={
-            "groundedness": ScoreChange(metric="groundedness", baseline=1.0, value=0.6, threshold=0.8, noise=0.05, broke=True),
+            "groundedness": ScoreChange(
+                metric="groundedness", baseline=1.0, value=0.6, threshold=0.8, noise=0.05, broke=True,
+                confirmations=(0.6, 0.5),
+            ),
             "hit_rate": ScoreChange(metric="hit_rate", baseline=1.0, value=1.0, threshold=1.0),
         },
         contexts=(

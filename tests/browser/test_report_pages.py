@@ -164,7 +164,7 @@ def test_a_question_tells_whose_fault_it_is_and_shows_the_evidence(report, visit
     assert golden.locator(".rank").inner_text() == "#2"
     assert golden.locator("mark.gold").first.inner_text().startswith("Up to five days of leave can be carried over")
     assert texts(shown, ".metrics .name")[:3] == ["groundedness", "faithfulness", "hit_rate"]
-    assert "baseline 1.00, -0.40, broke" in texts(shown, ".metrics .against")
+    assert "baseline 1.00, -0.40, asked again 0.60, 0.50, broke" in texts(shown, ".metrics .against")
     assert shown.get_by_text("pytest --ragcheck -k '[carry-over]'").is_visible()
     assert texts(shown, ".side-by-side del") == ["31 March."]
     assert texts(shown, ".side-by-side ins") == ["1 April. Ask Bob."]

@@ -128,7 +128,9 @@ def _score_change(change: ScoreChange) -> dict[str, Any]:
         "difference": difference,
         "shown": None if difference is None else figures.change(difference),
         "noise": difference is not None and abs(difference) <= change.noise,
+        "again": figures.values(change.confirmations),
         "broke": change.broke,
+        "flipped": change.flipped,
         "known": change.known,
     }
 

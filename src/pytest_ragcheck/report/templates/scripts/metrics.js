@@ -47,13 +47,15 @@ function metricItem(run, score) {
   );
 }
 
-function changeLine({ before, shown, noise, broke, known }) {
+function changeLine({ before, shown, again, noise, broke, flipped, known }) {
   const isNoise = noise && shown !== "0.00";
   return element(
     "p.against",
     `baseline ${before ?? "not measured"}`,
     shown !== null && `, ${shown}`,
+    again && `, asked again ${again}`,
     isNoise && ", within its noise",
+    flipped && ", passes now and then",
     broke && element("strong.score-failed", ", broke"),
     known && ", known failure",
   );
