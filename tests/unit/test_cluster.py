@@ -69,9 +69,18 @@ class Wired:
 
     def close(self):
         self.desk.close()
+        self.wait(self._end_what_is_under_way())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+    @staticmethod
+    async def _end_what_is_under_way():
+        """A loop that is closed over what was told last would make it fail the next test."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _started(self, coroutine):
         if self.loop.is_closed():
