@@ -125,7 +125,7 @@ def test_an_error_tells_its_cause_and_is_no_low_score(failing):
         [
             r"no answer: LookupError: no such page",
             r"cause$",
-            r"    raise LookupError\(\"no such page\"\)",
+            r"        raise LookupError\(\"no such page\"\)",
             r"  pytest --ragcheck 'test_own.py::test_own\[q1\]'",
             r"1 question: 0 passed, 1 error",
         ]

@@ -131,11 +131,11 @@ cause
   the model could not be reached
   attempts: 4
   traceback:
-    File "shop.py", line 3, in ask
-    File "shop.py", line 3, in ask
-    File "shop.py", line 3, in ask
-    File "shop.py", line 3, in ask
-    File "shop.py", line 3, in ask
+      File "shop.py", line 3, in ask
+      File "shop.py", line 3, in ask
+      File "shop.py", line 3, in ask
+      File "shop.py", line 3, in ask
+      File "shop.py", line 3, in ask
     ConnectError: refused
 
 question (unanswerable: a refusal is right)

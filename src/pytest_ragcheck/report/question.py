@@ -183,7 +183,13 @@ def _cause(failure: Failure, width: int) -> list[str]:
 
 def _last_lines(text: str, width: int) -> list[str]:
     """The end of a traceback, which tells more than its start."""
-    return [shorten(line, width) for line in text.rstrip()[-20 * width :].splitlines()[-_ERROR_LINES:] if line.strip()]
+    last = text.rstrip()[-20 * width :].splitlines()[-_ERROR_LINES:]
+    return [_shortened_line_of_code(line, width) for line in last if line.strip()]
+
+
+def _shortened_line_of_code(line: str, width: int) -> str:
+    indent = min(len(line) - len(line.lstrip(" ")), width // 2)
+    return " " * indent + shorten(line, width - indent)
 
 
 def _answer_block(result: Result, width: int) -> list[str]:
