@@ -64,6 +64,7 @@ class Partner:
         self._parties: list[Party] = []
         self._hurried = asyncio.Event()
         self._meetings: asyncio.Task[None] | None = None
+        self._is_leaving = False
 
     @property
     def may_use(self) -> bool:
@@ -81,7 +82,9 @@ class Partner:
 
     def wish(self, *, hurry: bool = False) -> None:
         """Somebody waits for more than is held here; with ``hurry`` there is nothing to go on with meanwhile."""
-        if self._meetings is None:
+        if self._is_leaving:
+            return
+        if self._meetings is None or self._meetings.done():
             self._meetings = asyncio.get_running_loop().create_task(self._keep_meeting(), name="ragcheck-partner")
         elif hurry:
             self._hurried.set()
@@ -94,11 +97,7 @@ class Partner:
             nonlocal pool, now, held
             pool, now = Pool.of(data), self.clock()
             pool.expire(now, self._is_alive)
-            told: dict[str, tuple[Limit, Stake]] = {}
-            for party in self._parties:
-                party.confer(pool, self._owner)
-                told |= party.stakes(pool, now)
-            held = pool.meet(self._owner, told, now=now, until=now + self._seconds)
+            held = pool.meet(self._owner, self._told(pool, now), now=now, until=now + self._seconds)
             return pool.to_bytes()
 
         self._change(met)
@@ -125,6 +124,7 @@ class Partner:
         """Give all back; nothing is in flight any more."""
         if self._meetings is None:
             return
+        self._is_leaving = True
         self._meetings.cancel()
         await asyncio.gather(self._meetings, return_exceptions=True)
         pool, now = Pool(), 0.0
@@ -132,11 +132,7 @@ class Partner:
         def left(data: bytes | None) -> bytes:
             nonlocal pool, now
             pool, now = Pool.of(data), self.clock()
-            told: dict[str, tuple[Limit, Stake]] = {}
-            for party in self._parties:
-                party.confer(pool, self._owner)
-                told |= party.stakes(pool, now)
-            pool.leave(self._owner, told, now=now)
+            pool.leave(self._owner, self._told(pool, now), now=now)
             return pool.to_bytes()
 
         self._until = -math.inf
@@ -145,6 +141,14 @@ class Partner:
             for party in list(self._parties):
                 party.dealt(pool, self._owner, {}, now)
         self._meetings = None
+        self._is_leaving = False
+
+    def _told(self, pool: Pool, now: float) -> dict[str, tuple[Limit, Stake]]:
+        told: dict[str, tuple[Limit, Stake]] = {}
+        for party in self._parties:
+            party.confer(pool, self._owner)
+            told |= party.stakes(pool, now)
+        return told
 
     async def _keep_meeting(self) -> None:
         while True:
