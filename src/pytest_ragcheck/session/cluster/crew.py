@@ -260,17 +260,36 @@ class Crew:
 
     async def close(self) -> None:
         """End the actors, and the cluster where it was started here."""
+        if self._cluster.is_joined:
+            with suppress(Exception):  # the connection may be lost only now
+                await self._end_actors()
+        self._desk.close()
+        if self._cluster.is_joined:
+            with suppress(Exception):
+                await self._end_relay()
+        self._cluster.close()
+
+    async def _end_actors(self) -> None:
         closing = [member.actor.close.remote() for member in self._seats.values()]
         if closing:
             await asyncio.wait([asyncio.ensure_future(_quietly(one)) for one in closing], timeout=CLOSING)
         for member in self._seats.values():
             member.dismissed()
             self.ray.kill(member.actor)
-        self._desk.close()
-        with suppress(Exception):  # Ray complains where it is killed while something is asked of it
-            await asyncio.wait_for(asyncio.ensure_future(_quietly(self._relay.end.remote())), CLOSING)
+
+    async def _end_relay(self) -> None:
+        # Ray complains where it is killed while something is asked of it.
+        await asyncio.wait_for(_quietly(self._relay.end.remote()), CLOSING)
         self.ray.kill(self._relay)
-        self._cluster.close()
+
+    def told(self, problem: Exception) -> Exception:
+        """An error of a call of Ray's as the user should read it."""
+        is_cut_off = isinstance(problem, ConnectionError) or "closed channel" in str(problem)
+        if isinstance(problem, ConfigurationError) or (self._cluster.is_joined and not is_cut_off):
+            return problem
+        return ConfigurationError(
+            "the connection to the Ray cluster is lost; run again when it is back: what had arrived is in the store"
+        )
 
     def _embed_there(self, suite: Suite) -> None:
         """Have the actors do the work of a suite's embedder."""

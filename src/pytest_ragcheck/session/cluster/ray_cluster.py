@@ -58,9 +58,14 @@ class RayCluster:
         node = self.ray.get_runtime_context().get_node_id()
         return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether the connection still stands, as far as Ray knows."""
+        return bool(self.ray.is_initialized())
+
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
-        if self._is_ours and self.ray.is_initialized():
+        if self._is_ours and self.is_joined:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.ray.shutdown()

@@ -86,7 +86,8 @@ class RemoteEngine(Engine):
             if not self._slots.sequential:
                 self._most = _most_at_once(len(self._jobs), self._seats)
             await asyncio.sleep(LOOK_EVERY)
-            await asyncio.to_thread(self._crew.count)
+            with suppress(Exception):  # whoever serves a seat tells what is wrong with the cluster
+                await asyncio.to_thread(self._crew.count)
 
     async def _prepare(self) -> None:
         """Search for all questions in one call here: the actors find it in the store, and load no embedder."""
@@ -97,7 +98,13 @@ class RemoteEngine(Engine):
                     await pipeline.prepare([job.question for job in self._jobs if job.pipeline is pipeline])
 
     async def _serve(self, seat: int) -> None:
-        """Keep the actor in a seat busy."""
+        try:
+            await self._keep_busy(seat)
+        except Exception as problem:  # noqa: BLE001 (whatever Ray raises where it is cut off)
+            raise self._crew.told(problem) from None
+
+    async def _keep_busy(self, seat: int) -> None:
+        """Give the actor in a seat questions, and take its results."""
         held: set[int] = set()
         while True:
             while not self._queue and not held:
