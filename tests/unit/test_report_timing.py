@@ -317,3 +317,10 @@ def test_random_runs_make_presentable_tables(seed):
             assert line == line.rstrip()
             assert all(category(char) not in {"Cc", "Cs", "Zl", "Zp"} for char in line)
             assert not set(line) & set("\u202e\u2066\u200b")
+
+
+def test_where_only_retrieval_is_under_test_no_answers_are_counted():
+    alone = asked("a", Timing(generation=0.1, finished=0.1))
+    alone = replace(alone, answer=Answer(text="", generated=False))
+
+    assert "answer" not in timing_table(run("concurrent", alone, wall=0.1))

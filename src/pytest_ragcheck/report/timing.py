@@ -153,6 +153,8 @@ def _each_trial(asked: Iterable[Result]) -> list[Result]:
 
 def _answer_notes(asked: Sequence[Result]) -> list[str]:
     answers = [result.answer for result in asked if result.answer is not None]
+    if answers and not any(answer.generated for answer in answers):
+        return []
     generated = [result for result in asked if result.answer is not None and not result.answer.cached]
     cached = len(answers) - len(generated)
     characters = sum(len(answer.text) for answer in answers)
