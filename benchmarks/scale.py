@@ -3,8 +3,9 @@
 ``python benchmarks/scale.py [--sizes 100 1000 10000] [--workers 2]``
 
 A pipeline of the user's own that answers at once from four passages of 1,000 characters, three of deepeval's metrics,
-and the loopback Messages API as the judge, without latency, in a process of its own. Each size runs once serially and once with the workers, each time in
-an empty folder; plain parametrised tests of the same number stand beside for what pytest itself takes.
+and the loopback Messages API as the judge, without latency, in a process of its own. Each size runs once serially and
+once with the workers, each time in an empty folder; plain parametrised tests of the same number stand beside for what
+pytest itself takes.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ import random
 import pytest
 
 WORDS = (
-    "anchor ballast bosun bulkhead cabin capstan cargo chart crew deck draught fathom galley gangway harbour hatch helm "
-    "hold keel ledger mast mooring pilot port quay rigging rudder sail salt sextant starboard stern tide tiller voyage"
+    "anchor ballast bosun bulkhead cabin capstan cargo chart crew deck draught fathom galley gangway harbour hatch "
+    "helm hold keel ledger mast mooring pilot port quay rigging rudder sail salt sextant starboard stern tide tiller"
 ).split()
 
 def passage(seed):
@@ -45,7 +46,8 @@ def ragcheck_pipeline():
         number = question.split()[2]
         fact = f"The register says that ship {number} of the fleet carries {number} crates of salt."
         others = [passage(f"{number} {rank}") for rank in range(4)]
-        return f"Ship {number} of the fleet carries {number} crates. It sails in May.", [f"{fact} {others[0]}", *others[1:]]
+        contexts = [f"{fact} {others[0]}", *others[1:]]
+        return f"Ship {number} of the fleet carries {number} crates. It sails in May.", contexts
     return ask
 """
 TEST = "def test_ships(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
@@ -157,12 +159,19 @@ def print_growth(kind, rows):
     if len(rows) < 3:  # noqa: PLR2004
         return
     first, second, third = rows[-3:]
-    slope = {name: (third[name] - second[name]) / (third["size"] - second["size"]) for name in ("wall", "memory")}
-    earlier = (second["wall"] - first["wall"]) / (second["size"] - first["size"])
-    growth = f"{slope['wall'] / earlier:.2f} of what it was between {first['size']:,} and {second['size']:,}"
+    names = ("wall", "cpu", "memory")
+    slope, earlier = ({name: growth(*pair, name) for name in names} for pair in ((second, third), (first, second)))
     print(
-        f"{kind}: a further question takes {1e3 * slope['wall']:.1f} ms, {growth}, and {slope['memory'] / 1e3:.0f} kB"
+        f"{kind}, beyond {second['size']:,} questions (in brackets: per question of those from {first['size']:,} on):"
     )
+    print(f"  {1e3 * slope['wall']:.1f} ({1e3 * earlier['wall']:.1f}) ms for a further question")
+    print(f"  {1e3 * slope['cpu']:.1f} ({1e3 * earlier['cpu']:.1f}) ms of processor time")
+    print(f"  {slope['memory'] / 1e3:.0f} ({earlier['memory'] / 1e3:.0f}) kB of memory")
+
+
+def growth(smaller, larger, name):
+    """What a further question adds to a measure."""
+    return (larger[name] - smaller[name]) / (larger["size"] - smaller["size"])
 
 
 if __name__ == "__main__":
