@@ -210,7 +210,7 @@ def test_in_pyproject_toml_the_line_is_that_of_our_own_table(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("ragcheck.toml", b"top_k =", "ragcheck.toml:1: not valid TOML: Invalid value"),
+        ("ragcheck.toml", b"top_k =", "ragcheck.toml:1: not valid TOML: Invalid value; check the quotes, commas and"),
         ("ragcheck.toml", b"top_k = 1\n\xff", "ragcheck.toml: not UTF-8; save it as UTF-8"),
         ("pyproject.toml", b"[tool]\nragcheck = 5", "pyproject.toml: tool.ragcheck must be a table, got 5"),
         ("pyproject.toml", b"[tool.ragcheck\n", "pyproject.toml:1: not valid TOML: "),

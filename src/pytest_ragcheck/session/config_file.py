@@ -99,7 +99,8 @@ def _not_toml(path: Path, text: str, problem: str) -> ConfigurationError:
     if place is None:
         return ConfigurationError(f"{_shown(path)}: not valid TOML: {problem}")
     line = place["line"] or text.rstrip("\n").count("\n") + 1
-    return ConfigurationError(f"{_shown(path)}:{line}: not valid TOML: {problem[: place.start()]}")
+    told = f"not valid TOML: {problem[: place.start()]}; check the quotes, commas and brackets there"
+    return ConfigurationError(f"{_shown(path)}:{line}: {told}")
 
 
 def _shown(path: Path) -> str:
