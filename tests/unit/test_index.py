@@ -255,6 +255,9 @@ def test_the_same_question_twice_is_searched_once_and_answered_twice(place):
     assert first == second != other
     assert embedder.batches[0] == ["Topic1 a", "Topic2 b"]
     assert index.search_many([], 3) == []
+    unused, _ = place.open(size=13)
+    assert unused.search_many([], 3) == []
+    assert not unused.built
 
 
 # ---- Built once

@@ -155,7 +155,7 @@ class Index:
             fresh = {keys[text]: json.dumps(hits).encode() for text, hits in zip(missing, found, strict=True)}
             self._store.put_many(_SEARCH_KIND, fresh)
             known |= fresh
-        if not self.is_exact:
+        if keys and not self.is_exact:
             self.recall = self._kept_recall(top_k)
         return self._contexts([json.loads(known[keys[text]]) for text in texts])
 
