@@ -227,7 +227,7 @@ class Answer:
     """Whether the pipeline declined to answer; None where it did not say and the text must tell."""
     model: str | None = None
     latency: float | None = None
-    """Seconds that the generation took at its server, without queueing and back-off."""
+    """Seconds that the generation took, at its server or in the user's system, without queueing and back-off."""
     cached: bool = False
     usage: Usage | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -415,7 +415,7 @@ def test_a_haystack_pipeline_for_chat_messages():
         ("assistant", "Tea."),
         ("user", "And then?"),
     ]
-    assert answer == Answer(text="25 days.", contexts_known=False)
+    assert replace(answer, latency=None) == Answer(text="25 days.", contexts_known=False)
 
 
 @pytest.mark.parametrize(

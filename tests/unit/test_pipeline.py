@@ -64,9 +64,22 @@ def test_a_parameter_annotated_with_question_gets_the_whole_question():
 
 
 def test_an_answer_passes_through():
-    own = Answer(text="a week", contexts=(Context(text="c", rank=3),))
+    own = Answer(text="a week", contexts=(Context(text="c", rank=3),), latency=0.5)
 
     assert answer_of(lambda question: own) is own
+
+
+@pytest.mark.asyncio
+async def test_an_answer_tells_how_long_it_took_without_the_wait_for_a_place():
+    async def ask(question):
+        await asyncio.sleep(0.2 if question == "long" else 0)
+        return "yes"
+
+    pipeline = as_pipeline(ask, at_once=1)
+    asked = (pipeline.generate(Question(id=text, question=text), None) for text in ("long", "short"))
+    long, short = await asyncio.gather(*asked)
+
+    assert short.latency < long.latency, "its turn came when the long one was over"
 
 
 def test_chunks_become_contexts_with_their_place():

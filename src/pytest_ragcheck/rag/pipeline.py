@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ragcheck.deadlines import running_time_limit
@@ -144,16 +145,20 @@ class SystemPipeline:
     async def _asked(self, question: Question) -> Answer:
         if question.history and not self._system.takes_history:
             raise MeasurementError(NO_HISTORY, kind="no-history")
+        clock = asyncio.get_running_loop().time
         try:
             async with self._turns, self._shared_turns, running_time_limit(self._timeout) as limit:
+                begun = clock()
                 returned = await self._call(question)
+                seconds = clock() - begun
         except TimeoutError:
             if limit.expired():
                 raise MeasurementError(
                     f"the pipeline gave no answer within {self._timeout:g} s", kind="timeout"
                 ) from None
             raise
-        return self._system.read(returned)
+        answer = self._system.read(returned)
+        return replace(answer, latency=seconds) if answer.generated and answer.latency is None else answer
 
     async def _call(self, question: Question) -> Any:
         if self._system.is_async:

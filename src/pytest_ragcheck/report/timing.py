@@ -161,10 +161,16 @@ def _answer_notes(asked: Sequence[Result]) -> list[str]:
     whole = f"{len(answers):,} of {len(asked):,}, {figures.plural(characters, 'character')} in all"
     notes = [f"answers: {whole}, {cached:,} from the cache"]
     if generated:
-        average = sum(map(_spent_in("generation"), generated)) / len(generated)
+        average = sum(map(_answering, generated)) / len(generated)
         left_out = ", those from the cache left out" if cached else ""
         notes.append(f"average per answer: {figures.seconds(average)}{left_out}")
     return notes
+
+
+def _answering(result: Result) -> float:
+    """Without what the question waited for a place, where that is known."""
+    latency = None if result.answer is None else result.answer.latency
+    return result.timing.generation if latency is None else latency
 
 
 def _call_notes(asked: Sequence[Result]) -> list[str]:
