@@ -296,6 +296,16 @@ async def test_a_long_common_beginning_is_written_once_to_the_prompt_cache():
     assert counts.usage.cache_read_tokens > 5 * 1000
 
 
+@pytest.mark.asyncio
+async def test_calls_with_a_common_beginning_do_not_fail_one_after_the_other():
+    with MessagesApi(Behaviour(faults={"hang": 1.0})) as api:
+        retries = RetryPolicy(attempts=1)
+        async with Gateway(base_url=api.url, request_timeout=0.3, retries=retries) as gateway:
+            replies = await ask_all(gateway, 10, system="Use the documents alone. " * 500)
+        assert 1 < api.stats.peak_in_flight <= 8, "two try it alone, then all at once"
+    assert {reply.kind for reply in replies} == {"timeout"}
+
+
 def test_short_beginnings_are_not_marked():
     body = ask(1, system="Short.", prefix="Also short.").body(cache_prefix=False)
     assert body["system"] == "Short."

@@ -22,6 +22,7 @@ T = TypeVar("T")
 CLAIM_SECONDS = 60.0
 """How long the claim of a process on another machine outlives it; on this one the end of a process ends its claims."""
 _SHORTEST_POLL, _LONGEST_POLL = 0.02, 0.25
+_MOST_FAILURES = 2
 
 
 @dataclass(slots=True)
@@ -136,8 +137,9 @@ class Claims:
 
 @dataclass(slots=True)
 class _Group:
-    warm: bool = False
-    leader: bool = False
+    is_open: bool = False
+    has_leader: bool = False
+    failures: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -148,18 +150,25 @@ class Warmth:
         self._groups: dict[bytes, _Group] = {}
 
     async def lead(self, group: bytes, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work, as the first of the group or after the first has succeeded."""
+        """Do the work, as the first of the group, after the first has succeeded, or after two have failed.
+
+        Where the server is in trouble, one after the other would wait through all of its retries.
+        """
         state = self._groups.setdefault(group, _Group())
-        while not state.warm and state.leader:
+        while not state.is_open and state.has_leader:
             await state.changed.wait()
-        if state.warm:
+        if state.is_open:
             return await work()
-        state.leader = True
+        state.has_leader = True
         state.changed.clear()
         try:
             outcome = await work()
-            state.warm = True
+            state.is_open = True
             return outcome
+        except Exception:
+            state.failures += 1
+            state.is_open = state.failures >= _MOST_FAILURES
+            raise
         finally:
-            state.leader = False
+            state.has_leader = False
             state.changed.set()
