@@ -26,7 +26,7 @@ def test_without_a_command_all_are_told(capsys):
 def test_size(path, capsys):
     assert main(["cache", "size", "--path", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["embedding: 1 entries, 0.0 MB", "model-reply: 1 entries, 2.0 MB"]
+    assert lines[:2] == ["embedding: 1 entry, 1 kB", "model-reply: 1 entry, 2.0 MB"]
     assert lines[2].startswith(f"{path}: 2.")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.output import complain, say
+from pytest_ragcheck.report import figures
+from pytest_ragcheck.report.figures import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,20 +57,20 @@ def _size(options: argparse.Namespace) -> int:
     with _store(options) as store:
         size = store.size()
     for kind, entries in size.entries.items():
-        say(f"{kind}: {entries} entries, {_megabytes(size.value_bytes[kind])}")
-    say(f"{options.path}: {_megabytes(size.file_bytes)} on disk")
+        say(f"{kind}: {plural(entries, 'entry', 'entries')}, {figures.size(size.value_bytes[kind])}")
+    say(f"{options.path}: {figures.size(size.file_bytes)} on disk")
     return 0
 
 
 def _prune(options: argparse.Namespace) -> int:
     with _store(options) as store:
-        say(f"{options.path}: {store.prune(older_than=options.older_than)} entries dropped")
+        say(f"{options.path}: {plural(store.prune(older_than=options.older_than), 'entry', 'entries')} dropped")
     return 0
 
 
 def _clear(options: argparse.Namespace) -> int:
     with _store(options) as store:
-        say(f"{options.path}: {store.clear()} entries dropped")
+        say(f"{options.path}: {plural(store.clear(), 'entry', 'entries')} dropped")
     return 0
 
 
@@ -82,7 +84,3 @@ def _store(options: argparse.Namespace) -> Store:
     for notice in store.notices:
         complain(notice)
     return store
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

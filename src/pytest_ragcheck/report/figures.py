@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["change", "comparison", "interval", "move", "plural", "ratio", "seconds", "value", "values"]
+__all__ = ["change", "comparison", "interval", "move", "plural", "ratio", "seconds", "size", "value", "values"]
 
 _MOST_DECIMALS = 6
 _MINUTE, _HOUR = 60, 3600
+_KILOBYTES_UP_TO = 100_000
 
 _UNDER_A_MINUTE = ((0.000_05, 1000, 0, "ms"), (0.009_95, 1000, 1, "ms"), (0.9995, 1000, 0, "ms"), (9.995, 1, 2, "s"))
 """Under how many seconds; factor, decimals and unit: three digits or so, chosen by the rounded number."""
@@ -91,6 +92,11 @@ def comparison(measured: float, threshold: float) -> str:
         if shown != limit:
             return f"{shown} < {limit}"
     return f"just < {threshold:.2f}"
+
+
+def size(count: int) -> str:
+    """Bytes: ``23 kB``, ``0.4 MB``."""
+    return f"{count / 1e6:.1f} MB" if count >= _KILOBYTES_UP_TO else f"{math.ceil(count / 1e3)} kB"
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

@@ -82,10 +82,10 @@ def _trouble_writing(folder: Path) -> str | None:
 
 
 def _state_of(path: Path) -> Finding:
-    from pytest_ragcheck.report.figures import plural
+    from pytest_ragcheck.report import figures
 
     shown = os.path.relpath(path)
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    size = figures.size(path.stat().st_size)
     try:
         # Read only: the store itself would set a damaged file aside.
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
@@ -96,7 +96,7 @@ def _state_of(path: Path) -> Finding:
     if trouble is not None:
         remedy = "move it away: the next run makes a new one, and asks again for the replies that were in it"
         return failed("store", f"{shown}, {size}, {trouble}", remedy)
-    return fine("store", f"{shown}, {plural(entries, 'entry', 'entries')}, {size}")
+    return fine("store", f"{shown}, {figures.plural(entries, 'entry', 'entries')}, {size}")
 
 
 def _trouble_inside(connection: sqlite3.Connection) -> str | None:
