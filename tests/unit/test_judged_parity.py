@@ -30,7 +30,8 @@ from pytest_ragcheck.testing.schema_values import schema_value
 
 pytestmark = pytest.mark.skipif(find_spec("deepeval") is None, reason="needs deepeval")
 
-CASES = 200
+CASES, FEWER_CASES = 200, 40
+"""Against deepeval's own runner, and against its metrics alone under several settings."""
 MODEL = "claude-haiku-5-5"
 WORDS = [
     "leave",
@@ -194,7 +195,7 @@ SETTINGS = [
     [*((name, SETTINGS[0]) for name in KINDS), ("faithfulness", SETTINGS[1]), ("correctness", SETTINGS[1])],
 )
 async def test_the_same_number_as_deepeval(name, settings, judge_class):
-    cases = [case_of(number) for number in range(CASES)]
+    cases = [case_of(number) for number in range(FEWER_CASES)]
     theirs = await their_scores(name, judge_class, settings, cases)
     ours, _ = await our_scores(name, settings, cases)
     assert [score.value for score in ours] == pytest.approx([value for value, _ in theirs], abs=1e-9)
@@ -205,7 +206,7 @@ async def test_the_same_number_as_deepeval(name, settings, judge_class):
 @pytest.mark.parametrize("name", KINDS)
 async def test_the_same_reason_as_deepeval(name, judge_class):
     """The judge is asked for it as deepeval would have asked, after the score and without measuring again."""
-    cases = [case_of(number) for number in range(40)]
+    cases = [case_of(number) for number in range(FEWER_CASES)]
     theirs = await their_scores(name, judge_class, SETTINGS[0], cases)
     ours, with_reasons = await our_scores(name, SETTINGS[0], cases, every_reason=True)
     for score, (_, reason) in zip(ours, theirs, strict=True):
@@ -277,7 +278,7 @@ def evaluated(tmp_path_factory):
     """The scores that deepeval's own runner gives, by question and metric; it writes files and prints."""
     folder = tmp_path_factory.mktemp("evaluate")
     script = folder / "evaluate.py"
-    script.write_text(EVALUATE.format(folder=str(Path(__file__).parent), count=40))
+    script.write_text(EVALUATE.format(folder=str(Path(__file__).parent), count=CASES))
     quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1", "HOME": str(folder)}
     subprocess.run([sys.executable, script], cwd=folder, env=os.environ | quiet, check=True, capture_output=True)
     return json.loads((folder / "scores.json").read_text())
@@ -286,7 +287,7 @@ def evaluated(tmp_path_factory):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", KINDS)
 async def test_the_same_number_as_deepevals_evaluate(name, evaluated):
-    cases = [case_of(number) for number in range(40)]
+    cases = [case_of(number) for number in range(CASES)]
     ours, _ = await our_scores(name, SETTINGS[0], cases)
     theirs = [evaluated[case.question.question][THEIR_NAMES[name]] for case in cases]
     assert [score.value for score in ours] == pytest.approx(theirs, abs=1e-9)
