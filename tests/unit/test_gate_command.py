@@ -140,7 +140,10 @@ def test_files_that_cannot_be_read_are_usage_errors_of_one_line(tmp_path, monkey
     (tmp_path / "baseline.json").write_text("<<<<<<< HEAD\n{}\n", encoding="utf-8")
 
     assert main(["gate", "nope.json", "baseline.json"]) == 4
-    assert capsys.readouterr().err == "nope.json: No such file or directory; runs are the files of .ragcheck/runs, and JSON reports\n"
+    assert (
+        capsys.readouterr().err
+        == "nope.json: No such file or directory; runs are the files of .ragcheck/runs, and JSON reports\n"
+    )
     assert main(["gate", "run.json", "nope.json"]) == 4
     assert capsys.readouterr().err == (
         "nope.json: No such file or directory; write it with --ragcheck-update-baseline\n"

@@ -91,8 +91,10 @@ def result(
         ),
         (
             result(low("must_contain"), gold=()),
-            "Retriever or generator: the answer misses the reference (must_contain); gold in the question would tell "
-            "which.",
+            (
+                "Retriever or generator: the answer misses the reference (must_contain); gold in the question would tell "
+                "which."
+            ),
         ),
         (
             result(low("refusal"), gold=(), refused=True),
