@@ -58,6 +58,7 @@ CALLS_AT_ONCE = 1000
 START_WITHIN = 300.0
 """Seconds until the first actor must have come up."""
 FAILED_STARTS_ALLOWED = 3
+MISSING_THERE = "; install pytest-ragcheck and the packages of your system on its nodes"
 CLOSING = 5.0
 """Seconds that actors have to give back what their pipelines hold."""
 
@@ -226,7 +227,8 @@ class Crew:
             self.dismiss(seat, member)
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS_ALLOWED:
-                raise ConfigurationError(f"the Ray cluster cannot run the questions: {problem}") from None
+                hint = MISSING_THERE if "ModuleNotFoundError" in str(problem) else ""
+                raise ConfigurationError(f"the Ray cluster cannot run the questions: {problem}{hint}") from None
             raise
         self._failed_starts = 0
         self._started.set()
