@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -352,6 +353,8 @@ def test_files_that_are_not_there_are_looked_for_in_the_working_directory(tmp_pa
     shutil.rmtree(there)
     assert relocated(settings, there).questions == here / "project" / "questions.yaml"
     assert relocated(settings, there).root == here / "project"
+    named = replace(settings, documents=("docs", f"{there}/docs", f"!{there}/docs/old.md", "!/elsewhere"))
+    assert relocated(named, there).documents == ("docs", f"{here}/docs", f"!{here}/docs/old.md", "!/elsewhere")
     assert relocated(settings, tmp_path / "elsewhere") == settings
 
 

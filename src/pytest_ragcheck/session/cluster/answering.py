@@ -252,10 +252,14 @@ def relocated(settings: Settings, invocation: Path) -> Settings:
     def here(path: Path) -> Path:
         return Path.cwd() / path.relative_to(invocation) if path.is_relative_to(invocation) else path
 
+    def pattern_here(pattern: str) -> str:
+        name = pattern.removeprefix("!")
+        return pattern.replace(name, str(here(Path(name)))) if Path(name).is_absolute() else pattern
+
     return replace(
         settings,
         root=here(settings.root),
         questions=None if settings.questions is None else here(settings.questions),
         answers=None if settings.answers is None else here(settings.answers),
-        documents=tuple(str(here(Path(each))) if Path(each).is_absolute() else each for each in settings.documents),
+        documents=tuple(pattern_here(each) for each in settings.documents),
     )
