@@ -30,6 +30,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.gateway import Gateway
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
@@ -163,7 +164,8 @@ def first_result(results: Sequence[Result]) -> float:
 
 def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
     with server(writer=0, judge=0) as url:
-        asyncio.run(judge_all(url, 20, concurrency=IN_FLIGHT))  # imports, templates and other things of the first time
+        # Imports, templates and other things of the first time; and as many questions as are live at most.
+        asyncio.run(judge_all(url, QUESTIONS_AT_ONCE, concurrency=IN_FLIGHT))
         memory, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         profiler = cProfile.Profile()
         if profile:
@@ -176,7 +178,7 @@ def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
     judged = calls - count
     print(
         f"cpu: {count} questions, {judged} judge calls: {1000 * cpu / calls:.2f} ms a call (allowed 4); "
-        f"{grown / count:.0f} kB a question (allowed 40){'; under the profiler' if profile else ''}"
+        f"{grown / (count - QUESTIONS_AT_ONCE):.0f} kB a further question (allowed 40){'; under the profiler' if profile else ''}"
     )
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)

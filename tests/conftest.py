@@ -208,7 +208,11 @@ class Project:
 
     def environment(self):
         """The outer environment without what would tell the inner pytest of the outer one."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COLUMNS", "CI"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "TOX_", "COLUMNS", "CI"))
+        }
         temporary = self.path.parent / "temporary"
         temporary.mkdir(exist_ok=True)
         paths = os.pathsep.join(filter(None, [str(self.path), os.environ.get("PYTHONPATH")]))

@@ -62,16 +62,17 @@ def flickering(own_system):
     return own_system
 
 
+def said(result):
+    return result["answer"] and {**result["answer"], "latency": None}
+
+
 def told(run):
     """What must not depend on how a run was made."""
     return {
         result["question"]["id"]: (
-            result["answer"],
+            said(result),
             result["scores"],
-            [
-                (trial["answer"], trial["scores"], trial["error"] and trial["error"]["kind"])
-                for trial in result["trials"]
-            ],
+            [(said(trial), trial["scores"], trial["error"] and trial["error"]["kind"]) for trial in result["trials"]],
         )
         for result in run["results"]
     }
