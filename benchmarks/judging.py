@@ -175,10 +175,10 @@ def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
         cpu = time.process_time() - cpu
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
     calls = sum(len(result.calls) for result in results)
-    judged = calls - count
+    judged, further = calls - count, count - QUESTIONS_AT_ONCE
     print(
         f"cpu: {count} questions, {judged} judge calls: {1000 * cpu / calls:.2f} ms a call (allowed 4); "
-        f"{grown / (count - QUESTIONS_AT_ONCE):.0f} kB a further question (allowed 40){'; under the profiler' if profile else ''}"
+        f"{grown / further:.0f} kB a further question (allowed 40){'; under the profiler' if profile else ''}"
     )
     if profile:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
