@@ -53,7 +53,7 @@ IN_FLIGHT = 32
 def server(*, writer: float, judge: float) -> Iterator[str]:
     """A loopback Messages API in a process of its own; its URL."""
     latencies = ("--latency", str(judge), "--model-latency", f"{WRITER}={writer}")
-    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--port", "0", *latencies]
+    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--no-ratelimit-headers", *latencies]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

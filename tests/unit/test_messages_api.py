@@ -816,12 +816,15 @@ def command(*arguments):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_command_serves_until_the_signal_and_prints_counts(number):
-    with subprocess.Popen(command("--fault", "overloaded=1"), stdout=subprocess.PIPE, text=True) as process:
+    wanted = command("--fault", "overloaded=1", "--no-ratelimit-headers")
+    with subprocess.Popen(wanted, stdout=subprocess.PIPE, text=True) as process:
         try:
             url = process.stdout.readline().strip().removeprefix("ANTHROPIC_BASE_URL=http://")
             with contextlib.closing(http.client.HTTPConnection(url, timeout=10)) as connection:
                 connection.request("POST", "/v1/messages", body=json.dumps(params()))
-                assert connection.getresponse().status == 529
+                reply = connection.getresponse()
+                assert reply.status == 529
+                assert not any(name.startswith("anthropic-ratelimit") for name, _ in reply.getheaders())
             process.send_signal(number)
             counts = json.loads(process.stdout.read())
         finally:

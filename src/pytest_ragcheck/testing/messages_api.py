@@ -334,6 +334,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--requests-per-minute", type=float, metavar="N")
     parser.add_argument("--request-burst", type=int, metavar="N")
     parser.add_argument("--max-in-flight", type=int, metavar="N")
+    parser.add_argument(
+        "--no-ratelimit-headers",
+        action="store_true",
+        help="do not tell of limits that a client would heed: 4,000 requests and 2 million tokens a minute",
+    )
     parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="may be repeated")
     parser.add_argument(
         "--stop-reason", type=_rate, action="append", default=[], metavar="NAME=RATE", help=", ".join(STOP_REASONS)
@@ -349,6 +354,7 @@ def _behaviour(options: argparse.Namespace) -> Behaviour:
         requests_per_minute=options.requests_per_minute,
         request_burst=options.request_burst,
         max_in_flight=options.max_in_flight,
+        ratelimit_headers=not options.no_ratelimit_headers,
         faults=dict(options.fault),
         stop_reasons=dict(options.stop_reason),
     )
