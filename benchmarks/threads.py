@@ -143,7 +143,7 @@ def made_steps(options):
     warnings.simplefilter("ignore")
     if options.child == AS_THEY_ARE:  # loaded before the plugin can do so
         import faiss
-        import torch  # noqa: F401
+        import torch  # noqa: F401 (with threads as it comes)
     import numpy as np
 
     from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder

@@ -14,7 +14,7 @@ pytest.importorskip("xdist")
 
 EVERY_QUESTION_ONCE = {f"Question number {n}?": 1 for n in range(4)}
 
-MORTAL_PIPELINE = """\
+STRICKEN_PIPELINE = """\
 import asyncio
 import os
 import signal
@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-
+{settings}
 
 @pytest.fixture(scope="session")
 def ragcheck_pipeline():
@@ -33,48 +33,22 @@ def ragcheck_pipeline():
         if question == "Question number 2?":
             await asyncio.sleep(0.2)
             try:
-                (HERE / "died").touch(exist_ok=False)
+                (HERE / "{mark}").touch(exist_ok=False)
             except FileExistsError:
                 pass
             else:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return f"The answer is {question[-2]}.", []
+                os.kill(os.getpid(), signal.{signal})
+        return f"The answer is {{question[-2]}}.", []
 
     return ask
 """
-
-
-STILL_PIPELINE = """\
-import asyncio
-import os
-import signal
-from pathlib import Path
-
-import pytest
-
+SOON = """
 from pytest_ragcheck.session import workers, workers_watch
 
-HERE = Path(__file__).parent
 workers.CLAIM_SECONDS, workers.RENEW_SECONDS, workers_watch.EVERY = 1.0, 0.1, 0.4
-
-
-@pytest.fixture(scope="session")
-def ragcheck_pipeline():
-    async def ask(question):
-        with (HERE / "asked.log").open("a") as log:
-            log.write(question + "\\n")
-        if question == "Question number 2?":
-            await asyncio.sleep(0.2)
-            try:
-                (HERE / "stands-still").touch(exist_ok=False)
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGSTOP)
-        return f"The answer is {question[-2]}.", []
-
-    return ask
 """
+MORTAL_PIPELINE = STRICKEN_PIPELINE.format(settings="", mark="died", signal="SIGKILL")
+STILL_PIPELINE = STRICKEN_PIPELINE.format(settings=SOON, mark="stands-still", signal="SIGSTOP")
 
 
 def runs(project):
