@@ -17,10 +17,10 @@ RUN = """
 import asyncio, json, sys
 from pathlib import Path
 from pytest_ragcheck.gateway import Gateway, ModelRequest
-from pytest_ragcheck.gateway.wire import WireReply
+from pytest_ragcheck.gateway.transport import Response
 from pytest_ragcheck.store import Store
 path, url, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-class PlainWire:
+class PlainTransport:
     async def send(self, body, *, seconds):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         data = json.dumps(body).encode()
@@ -31,14 +31,14 @@ class PlainWire:
         writer.close()
         head, _, content = answer.partition(b"\\r\\n\\r\\n")
         status = int(head.split()[1])
-        return WireReply(status=status, headers={"content-type": "application/json"}, body=content)
+        return Response(status=status, headers={"content-type": "application/json"}, body=content)
     async def close(self):
         pass
 def request(number):
     return ModelRequest(model="claude-haiku-5-5", messages=[{"role": "user", "content": f"question {number}"}])
 async def main():
     with Store(path) as store:
-        async with Gateway(base_url=url, store=store, concurrency=8, wire=PlainWire()) as gateway:
+        async with Gateway(base_url=url, store=store, concurrency=8, wire=PlainTransport()) as gateway:
             print("ready", flush=True)
             replies = await asyncio.gather(*(gateway.complete(request(number)) for number in range(count)))
             print(len(replies), sum(reply.cached for reply in replies), store.notices, flush=True)

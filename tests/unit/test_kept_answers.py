@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ragcheck.calls import in_trial
+from pytest_ragcheck.call_context import trial_scope
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.model import Answer, Context, Question, Turn
 from pytest_ragcheck.rag.fingerprints import version_of_system
@@ -117,7 +117,7 @@ def test_each_trial_has_an_answer_of_its_own(store):
     system = Counted(("25 days", []))
     for _ in range(2):
         for trial in range(3):
-            with in_trial(trial):
+            with trial_scope(trial):
                 answered(kept(system, store))
 
     assert system.asked == 3

@@ -17,7 +17,7 @@ from pytest_ragcheck.gateway.partner import Partner
 from pytest_ragcheck.gateway.pooled import PooledLimiter
 from pytest_ragcheck.gateway.rates import LearnedRate, Level, Told, Window, told_levels
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
-from pytest_ragcheck.gateway.wire import Effect, Verdict
+from pytest_ragcheck.gateway.transport import AttemptResult, RetryAction
 
 LATENCY = 0.6
 TOKENS = 100
@@ -137,7 +137,7 @@ async def call_all(limiter, server, calls):
                 limiter.settle(ticket, Outcome.SUCCESS, levels=levels)
                 return
             limiter.settle(ticket, Outcome.REFUSED, wait=wait, levels=levels)
-            await asyncio.sleep(attempts.pause(Verdict(effect=Effect.LIMITED, wait=wait)))
+            await asyncio.sleep(attempts.pause(AttemptResult(effect=RetryAction.LIMITED, wait=wait)))
 
     await asyncio.gather(*(call() for _ in range(calls)))
     assert (limiter.in_flight, limiter.queued) == (0, 0)

@@ -5,10 +5,17 @@ import json
 import pytest
 
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
-from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge, retry_after
+from pytest_ragcheck.gateway.transport import (
+    AttemptResult,
+    Response,
+    RetryAction,
+    TransportError,
+    classify,
+    retry_after,
+)
 
-RETRY = Verdict(effect=Effect.RETRY, kind="api-error")
-LIMITED = Verdict(effect=Effect.LIMITED, kind="rate-limited")
+RETRY = AttemptResult(effect=RetryAction.RETRY, kind="api-error")
+LIMITED = AttemptResult(effect=RetryAction.LIMITED, kind="rate-limited")
 
 
 def attempts(uniform=1.0, **policy):
@@ -28,7 +35,7 @@ def test_jitter_is_full():
 def test_what_the_server_tells_is_never_undercut():
     for uniform in (0.0, 0.5, 1.0):
         for wait in (0.0, 0.3, 7.0, 90.0):
-            pause = attempts(uniform=uniform).pause(Verdict(effect=Effect.LIMITED, wait=wait))
+            pause = attempts(uniform=uniform).pause(AttemptResult(effect=RetryAction.LIMITED, wait=wait))
             assert wait <= pause <= 1.25 * wait + 0.05
 
 
@@ -42,17 +49,17 @@ def test_rate_limits_are_bounded_by_the_deadline_alone():
 
 def test_a_wait_beyond_the_deadline_is_not_begun():
     trial = attempts(deadline=60.0)
-    assert trial.pause(Verdict(effect=Effect.LIMITED, wait=61.0)) is None
-    assert trial.pause(Verdict(effect=Effect.LIMITED, wait=30.0)) is not None
+    assert trial.pause(AttemptResult(effect=RetryAction.LIMITED, wait=61.0)) is None
+    assert trial.pause(AttemptResult(effect=RetryAction.LIMITED, wait=30.0)) is not None
 
 
 def test_a_hang_has_waited_enough():
-    assert attempts().pause(Verdict(effect=Effect.RETRY, kind="timeout")) == 0.0
+    assert attempts().pause(AttemptResult(effect=RetryAction.RETRY, kind="timeout")) == 0.0
 
 
-@pytest.mark.parametrize("effect", [Effect.FAIL, Effect.REFUSED_KEY, Effect.SPEND_LIMIT])
+@pytest.mark.parametrize("effect", [RetryAction.FAIL, RetryAction.REFUSED_KEY, RetryAction.SPEND_LIMIT])
 def test_what_no_retry_mends_is_given_up(effect):
-    assert attempts().pause(Verdict(effect=effect)) is None
+    assert attempts().pause(AttemptResult(effect=effect)) is None
 
 
 @pytest.mark.parametrize(
@@ -79,53 +86,53 @@ def error(status, kind="some_error", code=None, **headers):
     details = {"details": {"error_code": code}} if code else {}
     body = {"type": "error", "error": {"type": kind, "message": "Told.", **details}}
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return WireReply(status=status, headers={"request-id": "req_1", **names}, body=json.dumps(body).encode())
+    return Response(status=status, headers={"request-id": "req_1", **names}, body=json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
     ("status", "effect"),
     [
-        *((status, Effect.FAIL) for status in (301, 400, 403, 404, 412, 413, 422, 431)),
-        *((status, Effect.RETRY) for status in (408, 409, 500, 502, 503, 504, 529)),
-        (401, Effect.REFUSED_KEY),
-        (402, Effect.SPEND_LIMIT),
-        (429, Effect.LIMITED),
+        *((status, RetryAction.FAIL) for status in (301, 400, 403, 404, 412, 413, 422, 431)),
+        *((status, RetryAction.RETRY) for status in (408, 409, 500, 502, 503, 504, 529)),
+        (401, RetryAction.REFUSED_KEY),
+        (402, RetryAction.SPEND_LIMIT),
+        (429, RetryAction.LIMITED),
     ],
 )
 def test_effect_of_a_status(status, effect):
-    verdict = judge(error(status))
+    verdict = classify(error(status))
     assert verdict.effect is effect
     assert verdict.cause == f"{status} some_error: Told."
     assert verdict.request_id == "req_1"
 
 
 def test_a_spend_limit_is_no_rate_limit():
-    assert judge(error(429, code="enforced_spend_limit_reached")).effect is Effect.SPEND_LIMIT
-    assert judge(error(429, code="something_else")).effect is Effect.LIMITED
+    assert classify(error(429, code="enforced_spend_limit_reached")).effect is RetryAction.SPEND_LIMIT
+    assert classify(error(429, code="something_else")).effect is RetryAction.LIMITED
 
 
 def test_the_servers_advice_wins():
-    assert judge(error(500, x_should_retry="false")).effect is Effect.FAIL
-    assert judge(error(400, x_should_retry="true")).effect is Effect.RETRY
+    assert classify(error(500, x_should_retry="false")).effect is RetryAction.FAIL
+    assert classify(error(400, x_should_retry="true")).effect is RetryAction.RETRY
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"\xff\xfe", b"<html>\nBad\x1b[31m gateway</html>", b"[]", b'{"error": null}', b'"x"']
 )
 def test_errors_without_the_apis_body_are_one_printable_line(body):
-    verdict = judge(WireReply(status=502, body=body))
-    assert verdict.effect is Effect.RETRY
+    verdict = classify(Response(status=502, body=body))
+    assert verdict.effect is RetryAction.RETRY
     assert verdict.cause.startswith("502")
     assert verdict.cause.isprintable()
 
 
 def test_a_long_error_is_cut():
-    assert len(judge(WireReply(status=400, body=b"x" * 100_000)).cause) < 400
+    assert len(classify(Response(status=400, body=b"x" * 100_000)).cause) < 400
 
 
 def test_trouble_on_the_wire():
-    assert judge(WireTrouble("reset")).kind == "connection"
-    assert judge(WireTrouble("nothing came", timed_out=True)).kind == "timeout"
+    assert classify(TransportError("reset")).kind == "connection"
+    assert classify(TransportError("nothing came", timed_out=True)).kind == "timeout"
 
 
 MESSAGE = {
@@ -139,12 +146,12 @@ MESSAGE = {
 
 def message(body=None, content_type="application/json; charset=utf-8", **changes):
     data = json.dumps({**MESSAGE, **changes}).encode() if body is None else body
-    return WireReply(status=200, headers={"content-type": content_type}, body=data)
+    return Response(status=200, headers={"content-type": content_type}, body=data)
 
 
 def test_a_whole_message():
-    verdict = judge(message())
-    assert verdict.effect is Effect.DONE
+    verdict = classify(message())
+    assert verdict.effect is RetryAction.DONE
     assert verdict.message.text == "Yes."
     assert verdict.message.model == "m-1"
     assert (verdict.message.usage.input_tokens, verdict.message.usage.cache_read_tokens) == (3, 1)
@@ -169,7 +176,7 @@ def test_a_whole_message():
     ],
 )
 def test_what_is_no_whole_message_is_never_an_answer(reply):
-    verdict = judge(reply)
-    assert verdict.effect is Effect.RETRY
+    verdict = classify(reply)
+    assert verdict.effect is RetryAction.RETRY
     assert verdict.kind == "invalid-reply"
     assert verdict.message is None

@@ -8,7 +8,7 @@ from statistics import stdev
 
 import pytest
 
-from pytest_ragcheck.calls import current_trial, in_trial, record_call
+from pytest_ragcheck.call_context import current_trial, record_call, trial_scope
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.engine.engine import MOST_CONFIRMED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
@@ -331,11 +331,11 @@ def test_the_first_trial_has_the_key_of_a_question_that_is_asked_once():
         return Scores.key(metric="faithfulness", model="m")
 
     plain, plain_score = request().key("endpoint"), score_key()
-    with in_trial(0):
+    with trial_scope(0):
         assert (request().key("endpoint"), score_key()) == (plain, plain_score)
-    with in_trial(1):
+    with trial_scope(1):
         second, second_score = request().key("endpoint"), score_key()
-    with in_trial(2):
+    with trial_scope(2):
         third, third_score = request().key("endpoint"), score_key()
     assert len({plain, second, third}) == len({plain_score, second_score, third_score}) == 3
     # What is in the users' stores was paid for; a change here throws it away.

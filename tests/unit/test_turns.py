@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pytest_ragcheck.calls import AHEAD, current_turn, taking_turn
+from pytest_ragcheck.call_context import GENERATION_PRIORITY, current_question, question_scope
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.gateway import Gateway, ModelRequest
 from pytest_ragcheck.model import Answer, Context, Question, Score
@@ -33,7 +33,7 @@ class Noting:
         return (Context(text="about it", rank=1),)
 
     async def generate(self, question, contexts):
-        self.seen.setdefault(question.id, []).append(current_turn())
+        self.seen.setdefault(question.id, []).append(current_question())
         return Answer(text="so", contexts=contexts)
 
     async def measure(self, case):
@@ -42,7 +42,7 @@ class Noting:
 
     @staticmethod
     async def turn():
-        return current_turn()
+        return current_question()
 
 
 async def test_each_question_has_its_turn_and_keeps_it():
@@ -55,7 +55,7 @@ async def test_each_question_has_its_turn_and_keeps_it():
         await engine.result(one.id)
     await engine.close()
     assert noting.seen == {f"q{number}": [number, number] for number in range(4)}
-    assert current_turn() == 0
+    assert current_question() == 0
 
 
 async def test_calls_that_wait_are_made_in_the_order_of_their_questions():
@@ -68,9 +68,9 @@ async def test_calls_that_wait_are_made_in_the_order_of_their_questions():
     with MessagesApi(Behaviour(latency=0.02), reply=reply) as api:
         async with Gateway(base_url=api.url, api_key="any", concurrency=1) as gateway:
             await gateway.open()
-            last = AHEAD + 3
+            last = GENERATION_PRIORITY + 3
             calls = [
-                call(gateway, turn, f"{kind} {turn}", AHEAD if kind == "generation" else 0)
+                call(gateway, turn, f"{kind} {turn}", GENERATION_PRIORITY if kind == "generation" else 0)
                 for turn in (last, 2, 0)
                 for kind in ("judging", "generation")
             ]
@@ -89,7 +89,7 @@ async def test_calls_that_wait_are_made_in_the_order_of_their_questions():
 
 
 async def call(gateway, turn, text, priority):
-    with taking_turn(turn):
+    with question_scope(turn):
         await ask(gateway, text, priority)
 
 
@@ -99,4 +99,4 @@ async def ask(gateway, text, priority):
 
 async def test_answers_are_asked_for_ahead_of_judging():
     generator = ClaudeGenerator(gateway=None, model=MODEL)
-    assert generator.request("?", ()).priority == AHEAD
+    assert generator.request("?", ()).priority == GENERATION_PRIORITY

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.calls import in_trial, recorded_calls, taking_turn
+from pytest_ragcheck.call_context import collect_calls, question_scope, trial_scope
 from pytest_ragcheck.engine.outcomes import guarded
 from pytest_ragcheck.engine.slots import Done
 from pytest_ragcheck.engine.steps import generate, measure, measure_without_contexts
@@ -113,7 +113,7 @@ class Engine:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
         else:
-            with taking_turn(self._turns[job.key]):
+            with question_scope(self._turns[job.key]):
                 result = await self._ask(job, _Preparation(prepared.span, share))
         self._hand_out(job.key, result)
 
@@ -141,7 +141,7 @@ class Engine:
 
     async def _trial(self, job: Job, number: int, preparation: _Preparation) -> Result:
         async with self._slots.trials:
-            with recorded_calls() as calls, in_trial(number):
+            with collect_calls() as calls, trial_scope(number):
                 measured = await self._answer_and_measure(job, preparation if number == 0 else None)
         return replace(measured, calls=tuple(calls))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_ragcheck.gateway.accounts import Snapshot
+from pytest_ragcheck.gateway.anthropic_transport import check_access, check_credentials
+from pytest_ragcheck.gateway.call_stats import Snapshot
 from pytest_ragcheck.gateway.client import Gateway
+from pytest_ragcheck.gateway.cost_estimate import estimate_cost
 from pytest_ragcheck.gateway.lazy import LazyGateway
-from pytest_ragcheck.gateway.plan import plan
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.requests import CacheMode, Completer, ModelReply, ModelRequest
-from pytest_ragcheck.gateway.transport import check_access, check_credentials
 
 __all__ = [
     "CacheMode",
@@ -21,5 +21,5 @@ __all__ = [
     "Snapshot",
     "check_access",
     "check_credentials",
-    "plan",
+    "estimate_cost",
 ]

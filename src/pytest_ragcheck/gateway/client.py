@@ -8,21 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from pytest_ragcheck.calls import current_turn, record_call
+from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
-from pytest_ragcheck.gateway.accounts import Accounts, Snapshot
+from pytest_ragcheck.gateway.anthropic_transport import REFUSED_KEY, AnthropicTransport, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.budget import Budget
-from pytest_ragcheck.gateway.flights import Claims, Flights, Warmth
+from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
+from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
 from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rates import told_levels
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
+from pytest_ragcheck.gateway.single_flight import PrefixWarmup, SingleFlight, StoreLeases
 from pytest_ragcheck.gateway.stop import Drought, Stop
-from pytest_ragcheck.gateway.transport import REFUSED_KEY, SdkWire, Secrets, endpoint, shown
-from pytest_ragcheck.gateway.trips import Landed, Trip
-from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, judge
+from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, classify
 from pytest_ragcheck.model import Usage
 from pytest_ragcheck.store import Store, digest
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.gateway.budget import BudgetControl
     from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
-    from pytest_ragcheck.gateway.wire import Message, Wire
+    from pytest_ragcheck.gateway.transport import Message, Transport
 
 __all__ = ["Gateway"]
 
@@ -69,7 +69,7 @@ class Gateway:
         prices: PriceList | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
-        wire: Wire | None = None,
+        wire: Transport | None = None,
         retries: RetryPolicy | None = None,
         run_started: float | None = None,
         run_clock: Callable[[], float] | None = None,
@@ -87,19 +87,19 @@ class Gateway:
         self._request_timeout = request_timeout
         self._retries = replace(retries or RetryPolicy(), deadline=call_deadline)
         self._secrets = Secrets([api_key])
-        self._wire = wire or SdkWire(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
+        self._wire = wire or AnthropicTransport(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
         self._limiter: AdmissionControl = limiter or Limiter(
             concurrency=concurrency, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
         # Off: nothing is kept, but this run still asks the same thing once.
         self._own_store = Store(None) if store is None or cache is CacheMode.OFF else None
         fresh_since = (time.time() if run_started is None else run_started) if cache is CacheMode.REFRESH else None
-        self._claims = Claims(self._own_store or store or Store(None), since=fresh_since)
-        self._flights: Flights[Landed] = Flights()
-        self._warmth = Warmth()
+        self._claims = StoreLeases(self._own_store or store or Store(None), since=fresh_since)
+        self._flights: SingleFlight[CompletedCall] = SingleFlight()
+        self._warmth = PrefixWarmup()
         self._prices = prices or PriceList()
         self._budget: BudgetControl = budget or Budget(max_cost)
-        self._accounts = Accounts()
+        self._accounts = CallStats()
         self._output_tokens: dict[str, float] = {}
         self._stop = Stop()
         self._drought = Drought()
@@ -122,7 +122,7 @@ class Gateway:
 
     async def check_access(self) -> None:
         """Ask the server, for nothing, whether it takes the key; ConfigurationError where it does not."""
-        if isinstance(self._wire, SdkWire):
+        if isinstance(self._wire, AnthropicTransport):
             await self._wire.check_access()
 
     async def close(self) -> None:
@@ -183,7 +183,7 @@ class Gateway:
         self._accounts.done += 1
         return landed.model_reply()
 
-    async def _landed(self, request: ModelRequest, asked: float) -> Landed:
+    async def _landed(self, request: ModelRequest, asked: float) -> CompletedCall:
         key = request.key(self.endpoint)
         kept = self._claims.lookup(key)
         if kept is not None:
@@ -195,12 +195,12 @@ class Gateway:
         landed, ours = await self._flights.join(key, lambda: self._fly(request, key, asked))
         return landed if ours else self._spared(landed.reply, request, asked)
 
-    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> Landed:
+    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> CompletedCall:
         self._accounts.spared(kept.usage, kept.cost)
-        return Landed.spared(kept, request, started=self._started(asked), queued=self._clock() - asked)
+        return CompletedCall.spared(kept, request, started=self._started(asked), queued=self._clock() - asked)
 
-    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> Landed:
-        trip = Trip(request, key, asked, Attempts(self._retries))
+    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> CompletedCall:
+        trip = PendingCall(request, key, asked, Attempts(self._retries))
         try:
             async with self._run_limit(trip):
                 if request.shared_tokens() < WARMED_FROM:
@@ -210,7 +210,7 @@ class Gateway:
         finally:
             self._claims.drop(key)
 
-    async def _travel(self, trip: Trip) -> Landed:
+    async def _travel(self, trip: PendingCall) -> CompletedCall:
         """Attempts until one succeeds, another process has the reply, or it is time to give up."""
         number = self._limiter.number()
         while True:
@@ -230,12 +230,12 @@ class Gateway:
                 self._budget.settle(reserved, spent)
             if not trip.claimed:
                 await self._claims.reply_of_other(trip.key)
-            elif verdict.effect is Effect.DONE and verdict.message is not None:
+            elif verdict.effect is RetryAction.DONE and verdict.message is not None:
                 return self._arrived(trip, verdict.message, latency=latency, request_id=verdict.request_id)
             else:
                 await self._back_off(trip, verdict)
 
-    def _claim(self, trip: Trip, ticket: Ticket) -> StoredReply | None:
+    def _claim(self, trip: PendingCall, ticket: Ticket) -> StoredReply | None:
         """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
         kept = None
         trip.claimed = self._claims.take(trip.key)
@@ -247,11 +247,11 @@ class Gateway:
             self._limiter.withdraw(ticket)
         return kept
 
-    async def _admit(self, trip: Trip, number: int) -> Ticket:
+    async def _admit(self, trip: PendingCall, number: int) -> Ticket:
         request = trip.request
         async with self._stop.ending():
             ticket = await self._limiter.admit(
-                priority=request.priority - current_turn(),
+                priority=request.priority - current_question(),
                 number=number,
                 input_tokens=request.input_tokens(),
                 output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
@@ -261,37 +261,37 @@ class Gateway:
             self._stop.check()
         return ticket
 
-    async def _attempt(self, trip: Trip, ticket: Ticket) -> tuple[Verdict, float]:
+    async def _attempt(self, trip: PendingCall, ticket: Ticket) -> tuple[AttemptResult, float]:
         request = trip.request
         body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
-        verdict: Verdict | None = None
+        verdict: AttemptResult | None = None
         headers = {}
         self._accounts.attempts += 1
         trip.attempts.made += 1
         begun = self._clock()
         try:
-            outcome: WireReply | WireTrouble
+            outcome: Response | TransportError
             try:
                 outcome = await self._wire.send(body, seconds=self._request_timeout)
                 headers = dict(outcome.headers)
-            except WireTrouble as trouble:
+            except TransportError as trouble:
                 outcome = trouble
             except ConfigurationError as problem:  # no key: as good as a refused one
                 self._stop.because(problem)
                 raise
-            verdict = judge(outcome)
+            verdict = classify(outcome)
         finally:
             latency = self._clock() - begun
             trip.attempts.spent += latency
             self._settle(ticket, verdict, headers)
         if verdict.message is not None and (trouble_text := trouble_with(verdict.message, request)) is not None:
-            verdict = replace(verdict, effect=Effect.RETRY, kind="invalid-reply", cause=trouble_text)
+            verdict = replace(verdict, effect=RetryAction.RETRY, kind="invalid-reply", cause=trouble_text)
         trip.last = verdict
         return verdict, latency
 
-    def _settle(self, ticket: Ticket, verdict: Verdict | None, headers: dict[str, str]) -> None:
+    def _settle(self, ticket: Ticket, verdict: AttemptResult | None, headers: dict[str, str]) -> None:
         outcome, tokens, wait = Outcome.NEUTRAL, None, None
-        if verdict is not None and verdict.effect is Effect.LIMITED:
+        if verdict is not None and verdict.effect is RetryAction.LIMITED:
             outcome, wait = Outcome.REFUSED, verdict.wait
             self._drought.refused(self._clock())
         elif verdict is not None and verdict.message is not None:
@@ -299,7 +299,7 @@ class Gateway:
             self._drought.let_in()
         self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
 
-    def _spent(self, trip: Trip, verdict: Verdict) -> float:
+    def _spent(self, trip: PendingCall, verdict: AttemptResult) -> float:
         """What an attempt cost, for the budget; of one that was given up, its input, which the server may bill."""
         if verdict.message is not None:
             cost = self._prices.cost(verdict.message.model or trip.request.model, verdict.message.usage)
@@ -311,7 +311,7 @@ class Gateway:
             return self._prices.cost(trip.request.model, Usage(input_tokens=trip.request.input_tokens())) or 0.0
         return 0.0
 
-    def _arrived(self, trip: Trip, message: Message, *, latency: float, request_id: str | None) -> Landed:
+    def _arrived(self, trip: PendingCall, message: Message, *, latency: float, request_id: str | None) -> CompletedCall:
         message = replace(message, text=self._secrets.scrub(message.text))
         reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=trip.cost)
         self._claims.fulfil(trip.key, reply)
@@ -319,14 +319,14 @@ class Gateway:
         self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens
         return trip.landed(reply, started=self._started(trip.asked), seconds=self._clock() - trip.asked)
 
-    async def _back_off(self, trip: Trip, verdict: Verdict) -> None:
+    async def _back_off(self, trip: PendingCall, verdict: AttemptResult) -> None:
         """Wait for the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(verdict.cause)
-        if verdict.effect is Effect.REFUSED_KEY:
+        if verdict.effect is RetryAction.REFUSED_KEY:
             self._stop.because(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
             self._stop.check()
         pause = trip.attempts.pause(verdict)
-        if verdict.effect is Effect.SPEND_LIMIT:
+        if verdict.effect is RetryAction.SPEND_LIMIT:
             self._stop.because(NotRunError(f"the account's spend limit is reached: {cause}"))
         if self._drought.seconds >= self._retries.deadline:
             self._stop.because(_nothing_let_in(self._drought.seconds, verdict, cause))
@@ -352,7 +352,7 @@ class Gateway:
         return cost
 
     @asynccontextmanager
-    async def _run_limit(self, trip: Trip) -> AsyncIterator[None]:
+    async def _run_limit(self, trip: PendingCall) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout_at(self._deadline):
                 yield
@@ -368,7 +368,7 @@ class Gateway:
         return self._run_clock() - (self._clock() - asked)
 
 
-def _nothing_let_in(seconds: float, verdict: Verdict, cause: str) -> MeasurementError:
+def _nothing_let_in(seconds: float, verdict: AttemptResult, cause: str) -> MeasurementError:
     told = (
         f"the server refused every call for {seconds:.0f} s: {cause}; see the account's limits, or raise call_deadline"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.gateway.client import Gateway
-from pytest_ragcheck.gateway.plan import plan
+from pytest_ragcheck.gateway.cost_estimate import estimate_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_ragcheck.gateway.accounts import Snapshot
+    from pytest_ragcheck.gateway.call_stats import Snapshot
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelReply, ModelRequest
     from pytest_ragcheck.model import Planned
@@ -43,7 +43,7 @@ class LazyGateway:
         limits = {
             name: self._settings.get(name) for name in ("concurrency", "requests_per_minute", "tokens_per_minute")
         }
-        return plan(requests, self._made(), prices=self._prices, **limits)
+        return estimate_cost(requests, self._made(), prices=self._prices, **limits)
 
     def snapshot(self) -> Snapshot | None:
         """The state of this moment; None before the first call."""

@@ -11,7 +11,7 @@ from pytest_ragcheck.model import Usage
 
 if TYPE_CHECKING:
     from pytest_ragcheck.gateway.requests import ModelRequest
-    from pytest_ragcheck.gateway.wire import Message
+    from pytest_ragcheck.gateway.transport import Message
 
 __all__ = ["KIND", "StoredReply", "check_end", "trouble_with"]
 

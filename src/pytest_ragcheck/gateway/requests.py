@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ragcheck.calls import current_trial
+from pytest_ragcheck.call_context import current_trial
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.gateway.wire import Effect
+from pytest_ragcheck.gateway.transport import RetryAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_ragcheck.gateway.wire import Verdict
+    from pytest_ragcheck.gateway.transport import AttemptResult
 
 __all__ = ["Attempts", "RetryPolicy"]
 
@@ -45,17 +45,17 @@ class Attempts:
         """Seconds until the deadline."""
         return max(0.0, self.policy.deadline - self.spent)
 
-    def pause(self, verdict: Verdict) -> float | None:
+    def pause(self, verdict: AttemptResult) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
 
         Full jitter (uniform between 0 and a ceiling that doubles) spreads out calls that failed together. What the
         server told to wait is waited for, and the jitter comes on top; where that passes the deadline it is
         better to fail now.
         """
-        if verdict.effect is Effect.LIMITED:
+        if verdict.effect is RetryAction.LIMITED:
             self.limited += 1
             pause = self._told(verdict, self.limited)
-        elif verdict.effect is Effect.RETRY:
+        elif verdict.effect is RetryAction.RETRY:
             self.troubled += 1
             if self.troubled >= self.policy.attempts:
                 return None
@@ -65,7 +65,7 @@ class Attempts:
             return None
         return pause if pause < self.left else None
 
-    def _told(self, verdict: Verdict, count: int) -> float:
+    def _told(self, verdict: AttemptResult, count: int) -> float:
         jitter: float = self.uniform() * min(self.policy.ceiling, self.policy.base * 2 ** min(count - 1, 30))
         if verdict.wait is None:
             return jitter

@@ -1,229 +1,248 @@
-"""The anthropic SDK as a wire: one client per endpoint, its retries off. The only place that imports it."""
+"""One HTTP attempt at the Messages API, and what its outcome means."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import importlib
-import importlib.util
+import email.utils
 import json
-import os
-import re
-import sys
-from contextlib import suppress
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ragcheck.deadlines import running_time_limit
-from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
+from pytest_ragcheck.model import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from anthropic import AsyncAnthropic
+__all__ = [
+    "AttemptResult",
+    "Message",
+    "Response",
+    "RetryAction",
+    "Transport",
+    "TransportError",
+    "classify",
+    "retry_after",
+]
 
-__all__ = ["SdkWire", "Secrets", "check_access", "check_credentials", "endpoint"]
-
-DEFAULT_ENDPOINT = "https://api.anthropic.com"
-NOWHERE = "http://rehearsal.invalid"
-CONNECT_TIMEOUT = 10.0
-KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-NO_KEY = (
-    "no API key for {endpoint}: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, or an anthropic profile); "
-    "with --ragcheck-cache only nothing is called"
+_RETRIED_STATUS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+_SPEND_LIMITS = frozenset(
+    {
+        "contract_spend_limit_reached",
+        "enforced_spend_limit_reached",
+        "linked_organization_spend_limit_reached",
+        "ramp_limit_exceeded",
+    }
 )
-REFUSED_KEY = "{endpoint} refused the API key ({cause}): check ANTHROPIC_API_KEY"
-_KEY_PATTERN = re.compile(r"sk-ant-[A-Za-z0-9_\-]{8,}")
-_SHORTEST_SECRET = 6
+_TEXT_OF_AN_ERROR = 300
+_MOST_BYTES = 8 * 1024 * 1024
+"""Of a reply: far more than a model writes, and no more than can be stored and measured in seconds."""
 
 
-def endpoint(base_url: str | None = None) -> str:
-    """Where calls go: the argument, ``ANTHROPIC_BASE_URL``, or Anthropic's own."""
-    return (base_url or os.environ.get("ANTHROPIC_BASE_URL") or DEFAULT_ENDPOINT).rstrip("/")
+class TransportError(Exception):
+    """No whole answer came: connection refused, reset or cut short, or nothing within the time given."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
 
 
-class Secrets:
-    """What must never be written anywhere."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An HTTP answer whose body has arrived whole; header names are in lower case."""
 
-    def __init__(self, values: Iterable[str | None] = ()) -> None:
-        found = [*values, *(os.environ.get(name) for name in KEY_VARIABLES)]
-        self._values = tuple({value for value in found if value and len(value) >= _SHORTEST_SECRET})
-
-    def scrub(self, text: str) -> str:
-        """The text without any of them."""
-        for value in self._values:
-            text = text.replace(value, "[key]")
-        return _KEY_PATTERN.sub("[key]", text)
-
-    def __repr__(self) -> str:
-        return "Secrets()"
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
-def check_credentials(base_url: str | None = None, *, api_key: str | None = None) -> None:
-    """Raise :class:`ConfigurationError` where no key or token is to be found; asks no server.
-
-    The environment is looked at first, so that the SDK is imported only where it alone can tell (profiles).
-    """
-    if api_key or any(os.environ.get(name) for name in KEY_VARIABLES):
-        return
-    from anthropic import Anthropic, AnthropicError
-
-    with suppress(AnthropicError, ValueError, OSError), Anthropic() as client:
-        if client.api_key or client.auth_token or client.credentials is not None:
-            return
-    raise ConfigurationError(NO_KEY.format(endpoint=shown(endpoint(base_url))))
-
-
-async def check_access(base_url: str | None = None, *, api_key: str | None = None) -> None:
-    """Raise :class:`ConfigurationError` where the server refuses the key; see :meth:`SdkWire.check_access`."""
-    check_credentials(base_url, api_key=api_key)
-    wire = SdkWire(base_url, api_key=api_key, connections=1)
-    try:
-        await wire.check_access()
-    finally:
-        await wire.close()
-
-
-class SdkWire:
-    """Posts to ``/v1/messages`` through ``AsyncAnthropic(max_retries=0)``; to be used in one event loop.
-
-    The client is made at the first call, in a thread: importing the SDK takes seconds.
-    """
-
-    def __init__(self, base_url: str | None = None, *, api_key: str | None = None, connections: int = 256) -> None:
-        self._base_url = endpoint(base_url)
-        self._api_key = api_key
-        self._connections = connections
-        self._client: AsyncAnthropic | None = None
-        self._opening = asyncio.Lock()
-
-    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
-        """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
-        return await self._request("post", "/v1/messages", body, seconds)
-
-    async def get(self, path: str, *, seconds: float) -> WireReply:
-        """A plain GET."""
-        return await self._request("get", path, None, seconds)
-
-    async def check_access(self, seconds: float = 10.0) -> None:
-        """Raise :class:`ConfigurationError` where the server refuses the key. Costs nothing: it lists models.
-
-        A server that cannot be reached, or has no such list, is no finding: the calls themselves will tell.
-        """
-        try:
-            reply = await self.get("/v1/models?limit=1", seconds=seconds)
-        except WireTrouble:
-            return
-        if reply.status == HTTPStatus.UNAUTHORIZED:
-            raise ConfigurationError(REFUSED_KEY.format(endpoint=shown(self._base_url), cause="status 401"))
+class Transport(Protocol):
+    """Sends one body once: no retry, no waiting, no judgement."""
 
     async def open(self) -> None:
-        """Make the client; :class:`ConfigurationError` where there is no key."""
-        await self._opened()
+        """Get ready; may be left out, as :meth:`send` does it too."""
 
-    async def _opened(self) -> AsyncAnthropic:
-        async with self._opening:
-            if self._client is None:
-                await asyncio.to_thread(_import_sdk)
-                self._client = self._make_client()
-                await _rehearse(self._client)
-        return self._client
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> Response:
+        """The answer, whatever its status; raises :class:`TransportError` where none came within ``seconds``."""
 
     async def close(self) -> None:
-        """Close the client."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
+        """Give back the connections."""
 
-    def _make_client(self) -> AsyncAnthropic:
-        import anthropic
-        import httpx2
 
-        timeouts = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)  # the rest is timed as a whole, in _request
-        limits = httpx2.Limits(
-            max_connections=self._connections, max_keepalive_connections=self._connections, keepalive_expiry=30.0
+class RetryAction(StrEnum):
+    """What to do after an attempt."""
+
+    DONE = "done"
+    RETRY = "retry"
+    """Trouble of the moment: back off and try again."""
+    LIMITED = "limited"
+    """The server refused for its limits: wait as told, and slow down."""
+    FAIL = "fail"
+    """No retry mends it."""
+    REFUSED_KEY = "refused key"
+    """No call of this run will work."""
+    SPEND_LIMIT = "spend limit"
+    """No call of this run will work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A model's message, checked to be whole."""
+
+    text: str
+    stop_reason: str
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """What an attempt came to."""
+
+    effect: RetryAction
+    kind: str = ""
+    """The :class:`~pytest_ragcheck.errors.MeasurementError` kind, should it be the last attempt."""
+    cause: str = ""
+    status: int | None = None
+    request_id: str | None = None
+    wait: float | None = None
+    """Seconds that the server told to wait."""
+    message: Message | None = None
+
+
+def classify(outcome: Response | TransportError) -> AttemptResult:
+    """Decide from one attempt's outcome alone."""
+    if isinstance(outcome, TransportError):
+        return AttemptResult(
+            effect=RetryAction.RETRY, kind="timeout" if outcome.timed_out else "connection", cause=str(outcome)
         )
-        nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
-        make = anthropic.DefaultAioHttpClient if _has_aiohttp() else anthropic.DefaultAsyncHttpxClient
-        with suppress(anthropic.AnthropicError):  # a profile that was asked for and cannot be read
-            client = anthropic.AsyncAnthropic(
-                api_key=self._api_key,
-                base_url=self._base_url,
-                max_retries=0,
-                timeout=timeouts,
-                http_client=make(limits=limits, timeout=timeouts, mounts={NOWHERE: nowhere}),
-            )
-            if client.api_key or client.auth_token or client.credentials is not None:
-                return client
-        raise ConfigurationError(NO_KEY.format(endpoint=shown(self._base_url)))
-
-    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> WireReply:
-        client = await self._opened()
-        import anthropic
-        import httpx2
-
-        try:
-            # The whole attempt is timed: a body that drips in for ever never starves a read.
-            async with running_time_limit(seconds):
-                if method == "post":
-                    response = await client.post(path, cast_to=httpx2.Response, content=_as_json(body or {}))
-                else:
-                    response = await client.get(path, cast_to=httpx2.Response)
-        except anthropic.APIStatusError as error:
-            response = error.response
-        except TimeoutError:
-            raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
-        except anthropic.APIConnectionError as error:  # among them the timeout for connecting
-            raise WireTrouble(_told(error)) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise WireTrouble(_told(error)) from None
-        return WireReply(
-            status=response.status_code,
-            headers={name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw},
-            body=response.content,
-        )
-
-
-def _as_json(body: Mapping[str, Any]) -> bytes:
-    """As the SDK would write it, without its copies of all parts."""
+    request_id = outcome.headers.get("request-id")
+    if outcome.status != HTTPStatus.OK:
+        return _classify_error(outcome, request_id)
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
+        message = _read_message(outcome)
+    except ValueError as problem:
+        return AttemptResult(
+            effect=RetryAction.RETRY,
+            kind="invalid-reply",
+            cause=f"the reply is not a whole message: {problem}",
+            status=outcome.status,
+            request_id=request_id,
+        )
+    return AttemptResult(effect=RetryAction.DONE, status=outcome.status, request_id=request_id, message=message)
 
 
-def _import_sdk() -> None:
-    if "anthropic" in sys.modules and "httpx2" in sys.modules:
-        return
-    importlib.import_module("anthropic")
-    importlib.import_module("httpx2")
-
-    # So many new objects bring on a full collection soon; better now than while calls wait.
-    gc.collect()
-
-
-async def _rehearse(client: AsyncAnthropic) -> None:
-    """One request that goes nowhere: the client's first is slow, and a hundred calls may be waiting for it."""
-    import httpx2
-
-    await client.post(f"{NOWHERE}/v1/messages", cast_to=httpx2.Response, body={})
-
-
-def _has_aiohttp() -> bool:
-    return importlib.util.find_spec("aiohttp") is not None
+def retry_after(headers: Mapping[str, str], *, wall: float | None = None) -> float | None:
+    """Seconds told by ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); None where not understood."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if 0.0 <= seconds < float("inf"):
+            return seconds
+    try:
+        date = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return max(0.0, date.timestamp() - (time.time() if wall is None else wall))
 
 
-def _told(error: BaseException) -> str:
-    """What is wrong with the connection, from the innermost cause that says something."""
-    told = str(error)
-    cause = error.__cause__
-    while cause is not None:
-        told = f"{type(cause).__name__}: {cause}".rstrip(": ")
-        cause = cause.__cause__
-    return f"the connection failed ({told.splitlines()[0] if told else type(error).__name__})"
+def _classify_error(reply: Response, request_id: str | None) -> AttemptResult:
+    kind, code, text = _read_error(reply)
+    effect = _effect(reply, code)
+    return AttemptResult(
+        effect=effect,
+        kind=_KINDS.get(effect, "api-error"),
+        cause=f"{reply.status} {kind}: {text}" if kind else f"{reply.status} {text}".rstrip(),
+        status=reply.status,
+        request_id=request_id,
+        wait=retry_after(reply.headers),
+    )
 
 
-def shown(url: str) -> str:
-    """A URL without user name and password."""
-    return re.sub(r"//[^/@]*@", "//", url)
+_KINDS = {
+    RetryAction.LIMITED: "rate-limited",
+    RetryAction.SPEND_LIMIT: "spend-limit",
+    RetryAction.REFUSED_KEY: "refused-key",
+}
+
+
+def _effect(reply: Response, code: str) -> RetryAction:
+    status = reply.status
+    if code in _SPEND_LIMITS or status == HTTPStatus.PAYMENT_REQUIRED:
+        return RetryAction.SPEND_LIMIT
+    if status == HTTPStatus.UNAUTHORIZED:
+        return RetryAction.REFUSED_KEY
+    advice = reply.headers.get("x-should-retry")
+    if advice == "false":
+        return RetryAction.FAIL
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RetryAction.LIMITED
+    if advice == "true" or status in _RETRIED_STATUS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return RetryAction.RETRY
+    return RetryAction.FAIL
+
+
+def _read_error(reply: Response) -> tuple[str, str, str]:
+    """Type, code and text of an error's body, as far as there are any."""
+    try:
+        error = json.loads(reply.body)["error"]
+        details = error.get("details") or {}
+        return str(error["type"]), str(details.get("error_code", "")), _one_line(str(error["message"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", "", _one_line(reply.body[: 4 * _TEXT_OF_AN_ERROR].decode("utf-8", "replace"))
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= _TEXT_OF_AN_ERROR else line[: _TEXT_OF_AN_ERROR - 1] + "…"
+
+
+def _read_message(reply: Response) -> Message:
+    """Raises ValueError unless it is a complete message: a cut or foreign body must never pass for an answer."""
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind.endswith("json"):
+        raise ValueError(f"its content type is {_one_line(kind) or 'missing'}")
+    if len(reply.body) > _MOST_BYTES:
+        raise ValueError(f"it has {len(reply.body):,} bytes")
+    try:
+        data = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise ValueError("its JSON is broken") from None
+    if not isinstance(data, dict) or data.get("type") != "message":
+        raise ValueError("it has no message")
+    content, reason, usage = data.get("content"), data.get("stop_reason"), data.get("usage")
+    if not isinstance(content, list) or not isinstance(reason, str) or not isinstance(usage, dict):
+        raise ValueError("content, stop_reason or usage is missing")  # noqa: TRY004 (one error for all)
+    return Message(
+        text="".join(_block_text(block) for block in content),
+        stop_reason=reason,
+        model=str(data.get("model", "")),
+        usage=Usage(
+            input_tokens=_count(usage, "input_tokens"),
+            output_tokens=_count(usage, "output_tokens"),
+            cache_read_tokens=_count(usage, "cache_read_input_tokens"),
+            cache_write_tokens=_count(usage, "cache_creation_input_tokens"),
+        ),
+    )
+
+
+def _block_text(block: Any) -> str:
+    """A text block's text; thinking and tools are not the answer."""
+    if not isinstance(block, dict) or "type" not in block:
+        raise ValueError("a content block has no type")
+    if block["type"] != "text":
+        return ""
+    if not isinstance(block.get("text"), str):
+        raise ValueError("a text block has no text")  # noqa: TRY004 (one error for all)
+    return str(block["text"])
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name) or 0
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is not a count")
+    return value

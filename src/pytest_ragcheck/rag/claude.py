@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_ragcheck.calls import AHEAD
+from pytest_ragcheck.call_context import GENERATION_PRIORITY
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway import Gateway, ModelRequest
-from pytest_ragcheck.gateway.user_client import UserClientWire
+from pytest_ragcheck.gateway.client_transport import ClientTransport
 from pytest_ragcheck.model import Answer, Context, Question
 from pytest_ragcheck.rag.adapters.messages import messages_of
 from pytest_ragcheck.store import digest
@@ -87,7 +87,7 @@ class ClaudeGenerator:
             max_tokens=self.max_tokens,
             parameters=self.parameters,
             purpose="generation",
-            priority=AHEAD,
+            priority=GENERATION_PRIORITY,
         )
 
     async def answer(self, question: Question | str, contexts: Sequence[Context]) -> Answer:
@@ -197,8 +197,8 @@ def _gateway(client: Any, *, concurrency: int) -> Gateway:
     if client is None:
         return Gateway(concurrency=concurrency)
     if isinstance(client, _ForAnotherLoop):
-        return Gateway(wire=UserClientWire(client.client, own_connections=True), concurrency=concurrency)
-    return Gateway(wire=UserClientWire(client), concurrency=concurrency)
+        return Gateway(wire=ClientTransport(client.client, own_connections=True), concurrency=concurrency)
+    return Gateway(wire=ClientTransport(client), concurrency=concurrency)
 
 
 def _as_contexts(context: str | Context | Sequence[str | Context]) -> tuple[Context, ...]:

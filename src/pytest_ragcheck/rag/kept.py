@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.calls import current_trial
+from pytest_ragcheck.call_context import current_trial
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.rag.pipeline import close_pipeline

@@ -8,13 +8,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.rag.adapters.answers import retrieved
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.adapters.shapes import kind_of
 from pytest_ragcheck.rag.adapters.systems import METHODS, System, system_of
 from pytest_ragcheck.rag.threads import in_daemon_thread
+from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ class SystemPipeline:
             raise MeasurementError(NO_HISTORY, kind="no-history")
         clock = asyncio.get_running_loop().time
         try:
-            async with self._turns, self._shared_turns, running_time_limit(self._timeout) as limit:
+            async with self._turns, self._shared_turns, attempt_timeout(self._timeout) as limit:
                 begun = clock()
                 returned = await self._call(question)
                 seconds = clock() - begun

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
     from pytest_ragcheck.gateway.budget import Budget
-    from pytest_ragcheck.gateway.user_model import UserModelWire
+    from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
@@ -33,7 +33,7 @@ class Gateways:
         self._options = options
         self._gateways: dict[tuple[Path, str], CheckedGateway] = {}
         self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
-        self._wires: dict[str, UserModelWire] = {}
+        self._wires: dict[str, DeepEvalTransport] = {}
         self.sharing = Sharing()
         """Among how many processes the questions are divided."""
         self.limits: SharedLimits | None = None
@@ -47,7 +47,7 @@ class Gateways:
         self.run_clock: Callable[[], float] = lambda: time.perf_counter() - made
         """Seconds since the run's start, in which calls are told; who keeps the run's time sets its own."""
 
-    def of(self, settings: Settings, store: Store, wire: UserModelWire | None = None) -> CheckedGateway:
+    def of(self, settings: Settings, store: Store, wire: DeepEvalTransport | None = None) -> CheckedGateway:
         """The gateway under a configuration, to Anthropic or to a model of the user's.
 
         Raises ConfigurationError for prices that are none.
@@ -57,16 +57,16 @@ class Gateways:
             self._gateways[place] = self._made(settings, store, wire)
         return self._gateways[place]
 
-    def wire_to(self, model: Any) -> UserModelWire:
+    def wire_to(self, model: Any) -> DeepEvalTransport:
         """The one wire to a model of the user's."""
-        from pytest_ragcheck.gateway.user_model import UserModelWire, fingerprint
+        from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport, fingerprint
 
         mark = fingerprint(model)
         if mark not in self._wires:
-            self._wires[mark] = UserModelWire(model)
+            self._wires[mark] = DeepEvalTransport(model)
         return self._wires[mark]
 
-    def planned(self, settings: Settings, wire: UserModelWire | None = None) -> list[ModelRequest]:
+    def planned(self, settings: Settings, wire: DeepEvalTransport | None = None) -> list[ModelRequest]:
         """What ``--ragcheck-plan`` did not ask under a configuration."""
         return self._planned.setdefault(_place(settings, wire), [])
 
@@ -87,7 +87,7 @@ class Gateways:
         for gateway in self._gateways.values():
             await gateway.close()
 
-    def _made(self, settings: Settings, store: Store, wire: UserModelWire | None) -> CheckedGateway:
+    def _made(self, settings: Settings, store: Store, wire: DeepEvalTransport | None) -> CheckedGateway:
         from pytest_ragcheck.gateway import CacheMode, PriceList
         from pytest_ragcheck.session.access import CheckedGateway
 
@@ -113,7 +113,7 @@ class Gateways:
             run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
 
-    def _shared(self, settings: Settings, wire: UserModelWire | None, cap: int | None) -> dict[str, Any]:
+    def _shared(self, settings: Settings, wire: DeepEvalTransport | None, cap: int | None) -> dict[str, Any]:
         """What a gateway shares with the others here, and with those of other processes."""
         from pytest_ragcheck.gateway.budget import Budget
 
@@ -131,7 +131,7 @@ class Gateways:
         return {"limiter": limiter, "budget": self.limits.budget}
 
 
-def _place(settings: Settings, wire: UserModelWire | None) -> tuple[Path, str]:
+def _place(settings: Settings, wire: DeepEvalTransport | None) -> tuple[Path, str]:
     return settings.root, "" if wire is None else wire.endpoint
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_ragcheck.gateway import Completer, ModelRequest
-    from pytest_ragcheck.gateway.user_model import UserModelWire
+    from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
     from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.gateways import Gateways
@@ -56,7 +56,7 @@ class Judges:
     @cached_property
     def configured(self) -> Judging:
         """The judge of the configuration, which must name one."""
-        from pytest_ragcheck.gateway.transport import endpoint
+        from pytest_ragcheck.gateway.anthropic_transport import endpoint
 
         if self.own_model is not None:
             return self.by(self.own_model)
@@ -73,7 +73,7 @@ class Judges:
         wire = self.gateways.wire_to(model)
         return self._judging(model=str(model.get_model_name()), endpoint=wire.endpoint, wire=wire)
 
-    def _judging(self, *, model: str, endpoint: str, wire: UserModelWire | None) -> Judging:
+    def _judging(self, *, model: str, endpoint: str, wire: DeepEvalTransport | None) -> Judging:
         from pytest_ragcheck.metrics.judged.metric import Judging
         from pytest_ragcheck.session.planning import PlannedGateway
 

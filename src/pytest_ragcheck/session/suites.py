@@ -327,7 +327,7 @@ class Suite:
         """A missing key is told before anything is asked, unless the store may have all the answers."""
         if not self._asks_models() or not self._asks_anthropic():
             return
-        from pytest_ragcheck.gateway.transport import KEY_VARIABLES, check_credentials
+        from pytest_ragcheck.gateway.anthropic_transport import KEY_VARIABLES, check_credentials
 
         has_key = any(os.environ.get(name) for name in KEY_VARIABLES)
         if has_key or not self._may_have_replies():

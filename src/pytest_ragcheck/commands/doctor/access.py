@@ -27,7 +27,7 @@ def check_key(patient: Patient) -> Iterator[Finding]:
     """Whether there is a key; it is never shown."""
     trouble = _trouble_with_key()
     if trouble is None:
-        from pytest_ragcheck.gateway.transport import endpoint, shown
+        from pytest_ragcheck.gateway.anthropic_transport import endpoint, shown
 
         yield fine("key", f"there is one, for {shown(endpoint())}")
     elif patient.models:
@@ -64,8 +64,8 @@ def _trouble_with_key() -> str | None:
 async def _asked(model: str, prices: Mapping[str, Mapping[str, float]]) -> Finding:
     from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
     from pytest_ragcheck.gateway import CacheMode, Gateway, ModelRequest, PriceList
+    from pytest_ragcheck.gateway.anthropic_transport import shown
     from pytest_ragcheck.gateway.retry import RetryPolicy
-    from pytest_ragcheck.gateway.transport import shown
 
     message = {"role": "user", "content": "Say: ok"}
     request = ModelRequest(model=model, messages=[message], max_tokens=_TOKENS, purpose="doctor")

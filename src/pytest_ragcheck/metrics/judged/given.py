@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
-from pytest_ragcheck.gateway.user_model import fingerprint
+from pytest_ragcheck.gateway.deepeval_transport import fingerprint
 from pytest_ragcheck.metrics.judged import evidence, library, models
 from pytest_ragcheck.metrics.judged.judge import deepeval_model
 from pytest_ragcheck.metrics.judged.kinds import KINDS, Kind

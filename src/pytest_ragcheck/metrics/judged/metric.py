@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.calls import overheard_calls
+from pytest_ragcheck.call_context import observe_calls
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.metrics.judged import library
 from pytest_ragcheck.metrics.judged.judge import Judge, deepeval_model
@@ -148,7 +148,7 @@ class JudgedMetric:
 
     async def _judged(self, case: Case) -> Judged:
         await self._judging.library.ready()
-        with as_our_errors(), overheard_calls() as calls:
+        with as_our_errors(), observe_calls() as calls:
             judged = await self._judged_by_deepeval(case)
         return replace(judged, judge=", ".join(sorted({call.model for call in calls})) or None)
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.calls import current_trial
+from pytest_ragcheck.call_context import current_trial
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.store import digest
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.errors import MeasurementError
-from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
+from pytest_ragcheck.gateway.transport import Response, TransportError
 from pytest_ragcheck.rag.endpoint.replies import DONE, SSE, stream_kind
+from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,31 +45,31 @@ class Client:
         headers: Mapping[str, str],
         body: bytes,
         timeout: float,  # noqa: ASYNC109 (of the whole attempt, which may stand still with the loop)
-    ) -> WireReply:
+    ) -> Response:
         """The reply, whatever its status.
 
-        Raises NobodyThereError where nobody listens, :class:`~pytest_ragcheck.gateway.wire.WireTrouble` where no whole
-        reply came.
+        Raises NobodyThereError where nobody listens,
+        :class:`~pytest_ragcheck.gateway.transport.TransportError` where no whole reply came.
         """
         client = await self._opened()
         import httpx2
 
         try:
             async with (
-                running_time_limit(timeout),
+                attempt_timeout(timeout),
                 client.stream(method, url, headers=dict(headers), content=body) as response,
             ):
-                return WireReply(
+                return Response(
                     status=response.status_code,
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=await _body(response),
                 )
         except TimeoutError:
-            raise WireTrouble(f"no answer within {timeout:g} s", timed_out=True) from None
+            raise TransportError(f"no answer within {timeout:g} s", timed_out=True) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as problem:
             raise NobodyThereError(f"cannot be reached ({_told(problem)})") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
-            raise WireTrouble(f"the connection failed ({_told(problem)})") from None
+            raise TransportError(f"the connection failed ({_told(problem)})") from None
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from pytest_ragcheck.calls import current_turn
+from pytest_ragcheck.call_context import current_question
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
+from pytest_ragcheck.gateway.anthropic_transport import Secrets
 from pytest_ragcheck.gateway.limiter import Limiter, Outcome
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
-from pytest_ragcheck.gateway.transport import Secrets
-from pytest_ragcheck.gateway.wire import Effect, Verdict, WireReply, WireTrouble, retry_after
+from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, retry_after
 from pytest_ragcheck.rag.endpoint.client import Client, NobodyThereError
 from pytest_ragcheck.rag.endpoint.json_path import JsonPath
 from pytest_ragcheck.rag.endpoint.replies import STREAMS, ReplyReader, excerpt
@@ -135,12 +135,12 @@ class HttpEndpoint:
         attempts = Attempts(self._retries)
         number = limiter.number()
         while True:
-            ticket = await limiter.admit(priority=-current_turn(), number=number)
+            ticket = await limiter.admit(priority=-current_question(), number=number)
             if self._problem is not None:
                 limiter.withdraw(ticket)
                 raise ConfigurationError(str(self._problem))
             verdict, reply, seconds = await self._attempt(client, ticket, question, attempts)
-            if reply is not None and verdict.effect is Effect.DONE:
+            if reply is not None and verdict.effect is RetryAction.DONE:
                 return self._answer(reply, seconds)
             pause = attempts.pause(verdict)
             if pause is None:
@@ -169,7 +169,7 @@ class HttpEndpoint:
 
     async def _attempt(
         self, client: Client, ticket: Ticket, question: Question, attempts: Attempts
-    ) -> tuple[Verdict, WireReply | None, float]:
+    ) -> tuple[AttemptResult, Response | None, float]:
         assert self._limiter is not None  # noqa: S101 (it gave the ticket)
         attempts.made += 1
         clock = asyncio.get_running_loop().time
@@ -180,13 +180,15 @@ class HttpEndpoint:
             self._was_there = True
             verdict = _judged(reply)
         except NobodyThereError as problem:
-            verdict = Verdict(effect=Effect.RETRY, kind="connection", cause=str(problem))
+            verdict = AttemptResult(effect=RetryAction.RETRY, kind="connection", cause=str(problem))
             if not self._was_there and attempts.made >= UNREACHABLE_AFTER:
                 raise self._nobody_there(problem) from None
-        except WireTrouble as trouble:
+        except TransportError as trouble:
             self._was_there = True
-            effect = Effect.FAIL if trouble.timed_out else Effect.RETRY
-            verdict = Verdict(effect=effect, kind="timeout" if trouble.timed_out else "connection", cause=str(trouble))
+            effect = RetryAction.FAIL if trouble.timed_out else RetryAction.RETRY
+            verdict = AttemptResult(
+                effect=effect, kind="timeout" if trouble.timed_out else "connection", cause=str(trouble)
+            )
         finally:
             seconds = clock() - begun
             attempts.spent += seconds
@@ -205,7 +207,7 @@ class HttpEndpoint:
         body = json.dumps(filled).encode("ascii")
         return {"method": self._method, "url": url, "headers": headers | self._headers.expanded(), "body": body}
 
-    def _answer(self, reply: WireReply, seconds: float) -> Answer:
+    def _answer(self, reply: Response, seconds: float) -> Answer:
         try:
             answer = self._reader.read(reply.body, reply.headers.get("content-type", ""))
         except MeasurementError as problem:
@@ -220,8 +222,8 @@ class HttpEndpoint:
         )
         return replace(answer, text=scrub(answer.text), contexts=contexts, latency=seconds)
 
-    def _failure(self, verdict: Verdict, attempts: Attempts) -> MeasurementError | ConfigurationError:
-        if verdict.effect is Effect.REFUSED_KEY:
+    def _failure(self, verdict: AttemptResult, attempts: Attempts) -> MeasurementError | ConfigurationError:
+        if verdict.effect is RetryAction.REFUSED_KEY:
             names = ", ".join(self._headers.variables)
             where = f"check the environment variable {names}" if names else "set headers = {Authorization = ...}"
             self._problem = ConfigurationError(f"{self._told(verdict.cause)}: the credentials were refused; {where}")
@@ -240,18 +242,18 @@ class HttpEndpoint:
         return f"{self.shown}: {self._secrets.scrub(cause)}"
 
 
-def _judged(reply: WireReply) -> Verdict:
+def _judged(reply: Response) -> AttemptResult:
     if 200 <= reply.status < 300:  # noqa: PLR2004 (HTTP's range of success)
-        return Verdict(effect=Effect.DONE, status=reply.status)
-    effect, kind, wait = Effect.FAIL, "http-error", retry_after(reply.headers)
+        return AttemptResult(effect=RetryAction.DONE, status=reply.status)
+    effect, kind, wait = RetryAction.FAIL, "http-error", retry_after(reply.headers)
     if reply.status == _TOO_MANY:
-        effect, kind, wait = Effect.LIMITED, "rate-limited", wait or UNTOLD_WAIT
+        effect, kind, wait = RetryAction.LIMITED, "rate-limited", wait or UNTOLD_WAIT
     elif reply.status == _UNAUTHORIZED:
-        effect = Effect.REFUSED_KEY
+        effect = RetryAction.REFUSED_KEY
     elif reply.status in _RETRIED:
-        effect = Effect.RETRY
+        effect = RetryAction.RETRY
     said = excerpt(reply.body.decode("utf-8", "replace"))
-    return Verdict(
+    return AttemptResult(
         effect=effect,
         kind=kind,
         cause=f"status {reply.status}{f': {said}' if said else ''}",
@@ -260,10 +262,12 @@ def _judged(reply: WireReply) -> Verdict:
     )
 
 
-def _lesson(verdict: Verdict | None) -> Outcome:
+def _lesson(verdict: AttemptResult | None) -> Outcome:
     if verdict is None:
         return Outcome.NEUTRAL
-    return {Effect.DONE: Outcome.SUCCESS, Effect.LIMITED: Outcome.REFUSED}.get(verdict.effect, Outcome.NEUTRAL)
+    return {RetryAction.DONE: Outcome.SUCCESS, RetryAction.LIMITED: Outcome.REFUSED}.get(
+        verdict.effect, Outcome.NEUTRAL
+    )
 
 
 def _one_of(key: str, value: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ragcheck.calls import overheard_calls, record_call, recorded_calls
+from pytest_ragcheck.call_context import collect_calls, observe_calls, record_call
 from pytest_ragcheck.model import Call
 
 
@@ -11,9 +11,9 @@ def call(model):
 
 
 def test_calls_that_are_overheard_are_recorded_all_the_same():
-    with recorded_calls() as outer:
+    with collect_calls() as outer:
         record_call(call("before"))
-        with overheard_calls() as inner:
+        with observe_calls() as inner:
             record_call(call("within"))
         record_call(call("after"))
 
@@ -23,18 +23,18 @@ def test_calls_that_are_overheard_are_recorded_all_the_same():
 
 def test_calls_are_not_lost_where_what_made_them_fails():
     def fail():
-        with overheard_calls():
+        with observe_calls():
             record_call(call("paid"))
             raise ValueError("no JSON")
 
-    with recorded_calls() as outer, pytest.raises(ValueError, match="no JSON"):
+    with collect_calls() as outer, pytest.raises(ValueError, match="no JSON"):
         fail()
 
     assert [one.model for one in outer] == ["paid"]
 
 
 def test_nobody_need_collect():
-    with overheard_calls() as calls:
+    with observe_calls() as calls:
         record_call(call("alone"))
     record_call(call("unheard"))
 

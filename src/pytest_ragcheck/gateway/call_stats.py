@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_ragcheck.model import Usage
 
-__all__ = ["Accounts", "Snapshot"]
+__all__ = ["CallStats", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Accounts:
+class CallStats:
     """Counts as they grow; see :class:`Snapshot`."""
 
     asked: int = 0

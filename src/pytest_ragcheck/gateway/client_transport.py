@@ -8,18 +8,18 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.deadlines import running_time_limit
-from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
+from pytest_ragcheck.gateway.transport import Response, TransportError
+from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UserClientWire"]
+__all__ = ["ClientTransport"]
 
 JSON = {"content-type": "application/json"}
 
 
-class UserClientWire:
+class ClientTransport:
     """Calls ``client.messages.create``, awaiting it or, of a synchronous client, in a thread.
 
     The client stays the user's: it is not closed. Retries are the gateway's, so the SDK's own are turned off in a copy.
@@ -40,14 +40,14 @@ class UserClientWire:
     async def open(self) -> None:
         """Nothing: the client is there."""
 
-    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
-        """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> Response:
+        """See :class:`~pytest_ragcheck.gateway.transport.Transport`."""
         create = self._client.messages.create
         known, extra = _arguments(create, body)
         if extra:
             known["extra_body"] = extra
         try:
-            async with running_time_limit(seconds):
+            async with attempt_timeout(seconds):
                 if self._is_async:
                     message = await create(**known)
                 else:
@@ -55,13 +55,13 @@ class UserClientWire:
                     if inspect.isawaitable(message):
                         message = await message
         except TimeoutError:
-            raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
+            raise TransportError(f"no answer within {seconds:g} s", timed_out=True) from None
         except Exception as error:
             reply = _reply_of_error(error)
             if reply is None:
                 raise
             return reply
-        return WireReply(
+        return Response(
             status=HTTPStatus.OK.value, headers=_headers(message), body=json.dumps(_as_dict(message)).encode()
         )
 
@@ -83,14 +83,14 @@ def _arguments(create: Any, body: Mapping[str, Any]) -> tuple[dict[str, Any], di
     return known, {name: value for name, value in body.items() if name not in parameters}
 
 
-def _reply_of_error(error: Exception) -> WireReply | None:
+def _reply_of_error(error: Exception) -> Response | None:
     """What the server said, or that nothing came; None for an error of another kind."""
     response = getattr(error, "response", None)
     if response is not None and hasattr(response, "status_code"):
         headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
-        return WireReply(status=response.status_code, headers=headers, body=response.content)
+        return Response(status=response.status_code, headers=headers, body=response.content)
     if type(error).__name__ in {"APITimeoutError", "APIConnectionError"}:
-        raise WireTrouble(f"the connection failed ({error})", timed_out=type(error).__name__ == "APITimeoutError")
+        raise TransportError(f"the connection failed ({error})", timed_out=type(error).__name__ == "APITimeoutError")
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.gateway.requests import ModelReply
-from pytest_ragcheck.gateway.wire import Effect, Verdict
+from pytest_ragcheck.gateway.transport import AttemptResult, RetryAction
 from pytest_ragcheck.model import Call, Usage
 
 if TYPE_CHECKING:
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway.requests import ModelRequest
     from pytest_ragcheck.gateway.retry import Attempts
 
-__all__ = ["Landed", "Trip"]
+__all__ = ["CompletedCall", "PendingCall"]
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class CompletedCall:
     """A reply with the call that brought it."""
 
     reply: StoredReply
     call: Call
 
     @classmethod
-    def spared(cls, reply: StoredReply, request: ModelRequest, *, started: float, queued: float) -> Landed:
+    def spared(cls, reply: StoredReply, request: ModelRequest, *, started: float, queued: float) -> CompletedCall:
         """A reply that did not have to be asked for."""
         call = Call(
             purpose=request.purpose,
@@ -57,7 +57,7 @@ class Landed:
 
 
 @dataclass(slots=True)
-class Trip:
+class PendingCall:
     """One call on its way through queue, attempts and back-off."""
 
     request: ModelRequest
@@ -68,9 +68,9 @@ class Trip:
     backoff: float = 0.0
     usage: Usage = field(default_factory=Usage)
     cost: float | None = 0.0
-    last: Verdict | None = None
+    last: AttemptResult | None = None
 
-    def landed(self, reply: StoredReply, *, started: float, seconds: float) -> Landed:
+    def landed(self, reply: StoredReply, *, started: float, seconds: float) -> CompletedCall:
         """The way's end, ``seconds`` after it was asked for."""
         call = Call(
             purpose=self.request.purpose,
@@ -84,7 +84,7 @@ class Trip:
             cost=self.cost,
             request_id=reply.request_id,
         )
-        return Landed(reply, call)
+        return CompletedCall(reply, call)
 
     def out_of_time(self, told: str, cause: str | None, *, seconds: float) -> MeasurementError:
         """What is told of a call that a deadline ended; ``cause`` is that of its last attempt, without secrets."""
@@ -98,11 +98,11 @@ class Trip:
             request_id=self.last.request_id if self.last else None,
         )
 
-    def failure(self, verdict: Verdict, cause: str) -> MeasurementError:
+    def failure(self, verdict: AttemptResult, cause: str) -> MeasurementError:
         """What is told of a call that was given up; ``cause`` is the verdict's, without secrets."""
         attempts = self.attempts
         told = [f"{self.request.model}: {cause}"]
-        if verdict.effect is Effect.LIMITED and verdict.wait is not None and verdict.wait >= attempts.left:
+        if verdict.effect is RetryAction.LIMITED and verdict.wait is not None and verdict.wait >= attempts.left:
             told.append(
                 f"the server says to wait {verdict.wait:g} s, the call's deadline is {attempts.policy.deadline:g} s"
             )

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Call
 
 __all__ = [
-    "AHEAD",
+    "GENERATION_PRIORITY",
+    "collect_calls",
+    "current_question",
     "current_trial",
-    "current_turn",
-    "in_trial",
-    "overheard_calls",
+    "observe_calls",
+    "question_scope",
     "record_call",
-    "recorded_calls",
-    "taking_turn",
+    "trial_scope",
 ]
 
-AHEAD = 16
+GENERATION_PRIORITY = 16
 """By how many questions generation goes before judging.
 
 Results come early and in order, as what has been answered is judged before much else is begun; and at the end of a run
@@ -39,7 +39,7 @@ _trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
 
 
 @contextmanager
-def taking_turn(number: int) -> Iterator[None]:
+def question_scope(number: int) -> Iterator[None]:
     """The calls of the code within, and of the tasks that it starts, are those of the question ``number``."""
     token = _turn.set(number)
     try:
@@ -48,13 +48,13 @@ def taking_turn(number: int) -> Iterator[None]:
         _turn.reset(token)
 
 
-def current_turn() -> int:
+def current_question() -> int:
     """The number of the question that the code belongs to; 0 where it belongs to none."""
     return _turn.get()
 
 
 @contextmanager
-def in_trial(number: int) -> Iterator[None]:
+def trial_scope(number: int) -> Iterator[None]:
     """The calls of the code within, and of the tasks that it starts, are those of the trial ``number``, from 0."""
     token = _trial.set(number)
     try:
@@ -69,7 +69,7 @@ def current_trial() -> int:
 
 
 @contextmanager
-def recorded_calls() -> Iterator[list[Call]]:
+def collect_calls() -> Iterator[list[Call]]:
     """Collect the calls of the code within, and of the tasks that it starts: those of one question, say."""
     calls: list[Call] = []
     token = _recorded.set(calls)
@@ -80,10 +80,10 @@ def recorded_calls() -> Iterator[list[Call]]:
 
 
 @contextmanager
-def overheard_calls() -> Iterator[list[Call]]:
+def observe_calls() -> Iterator[list[Call]]:
     """Look at the calls of the code within; whoever collects around it gets them all the same, at the end."""
     outer = _recorded.get()
-    with recorded_calls() as calls:
+    with collect_calls() as calls:
         try:
             yield calls
         finally:

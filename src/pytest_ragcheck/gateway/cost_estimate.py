@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelRequest
 
-__all__ = ["plan"]
+__all__ = ["estimate_cost"]
 
 LEAST_OUTPUT_SHARE = 0.1
 """Of ``max_tokens``: replies are seldom shorter."""
@@ -25,7 +25,7 @@ TOKENS_PER_SECOND = 80.0
 USUAL_CONCURRENCY = 32
 
 
-def plan(
+def estimate_cost(
     requests: Iterable[ModelRequest],
     gateway: Gateway,
     *,

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from pytest_ragcheck.deadlines import running_time_limit
+from pytest_ragcheck.timeouts import attempt_timeout
 
 
 async def expires(seconds, work):
-    async with running_time_limit(seconds):
+    async with attempt_timeout(seconds):
         await work
 
 
@@ -28,7 +28,7 @@ def test_work_beyond_the_limit_ends_with_a_timeout():
 
 def test_the_works_own_timeout_is_told_apart():
     async def give_up():
-        async with running_time_limit(30) as limit:
+        async with attempt_timeout(30) as limit:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0) as inner:
                     await asyncio.Event().wait()
@@ -44,7 +44,7 @@ def test_a_loop_that_stood_still_beyond_the_limit_reads_first_what_had_arrived()
         writer.close()
 
     async def ask(port):
-        async with running_time_limit(0.2):
+        async with attempt_timeout(0.2):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             line = await reader.readline()
             for _ in range(20):  # what is read passes through many turns of the loop

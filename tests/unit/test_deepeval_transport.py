@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.gateway import Gateway
+from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport, fingerprint
 from pytest_ragcheck.gateway.retry import RetryPolicy
-from pytest_ragcheck.gateway.user_model import UserModelWire, fingerprint
 from pytest_ragcheck.metrics.judged.judge import Judge
 from pytest_ragcheck.store import Store
 
@@ -62,7 +62,7 @@ class Behind:
 
     def __init__(self, model, store=None, **settings):
         self.model = model
-        self.wire = UserModelWire(model)
+        self.wire = DeepEvalTransport(model)
         retries = RetryPolicy(base=0.001, attempts=3)
         self.gateway = Gateway(wire=self.wire, base_url=self.wire.endpoint, store=store, retries=retries, **settings)
         self.judge = Judge(gateway=self.gateway, model=model.get_model_name(), schema_of=self.wire.schema_of)

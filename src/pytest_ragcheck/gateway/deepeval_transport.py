@@ -9,16 +9,16 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.deadlines import running_time_limit
 from pytest_ragcheck.errors import MeasurementError
-from pytest_ragcheck.gateway.transport import Secrets
-from pytest_ragcheck.gateway.wire import WireReply, WireTrouble
+from pytest_ragcheck.gateway.anthropic_transport import Secrets
+from pytest_ragcheck.gateway.transport import Response, TransportError
 from pytest_ragcheck.store import digest
+from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UserModelWire", "fingerprint"]
+__all__ = ["DeepEvalTransport", "fingerprint"]
 
 JSON = {"content-type": "application/json"}
 CHARACTERS_PER_TOKEN = 4.0
@@ -53,7 +53,7 @@ def _settings(value: Any, depth: int = 0) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else "an object"
 
 
-class UserModelWire:
+class DeepEvalTransport:
     """Awaits the model's ``a_generate``.
 
     What it takes and gives is deepeval's custom: ``a_generate(prompt, schema=Class)`` gives an instance of the class,
@@ -79,17 +79,17 @@ class UserModelWire:
         self._schemas[_as_key(schema)] = kind
         return schema
 
-    async def send(self, body: Mapping[str, Any], *, seconds: float) -> WireReply:
-        """See :class:`~pytest_ragcheck.gateway.wire.Wire`."""
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> Response:
+        """See :class:`~pytest_ragcheck.gateway.transport.Transport`."""
         prompt, schema = body["messages"][0]["content"], _schema_in(body)
         try:
-            async with running_time_limit(seconds) as time:
+            async with attempt_timeout(seconds) as time:
                 said = await self._ask(prompt, schema)
         except MeasurementError:
             raise
         except Exception as error:  # noqa: BLE001 (each provider has errors of its own)
             if isinstance(error, TimeoutError) and time.expired():
-                raise WireTrouble(f"no answer within {seconds:g} s", timed_out=True) from None
+                raise TransportError(f"no answer within {seconds:g} s", timed_out=True) from None
             return self._reply_of(error)
         return self._message(prompt, said, has_schema=schema is not None)
 
@@ -107,7 +107,7 @@ class UserModelWire:
         wanted = f"{prompt}\n\nReply with JSON alone, as this JSON schema describes it:\n{json.dumps(schema)}"
         return await self._model.a_generate(wanted)
 
-    def _message(self, prompt: str, said: Any, *, has_schema: bool) -> WireReply:
+    def _message(self, prompt: str, said: Any, *, has_schema: bool) -> Response:
         """What was said as a message of the Messages API, which is what the gateway keeps."""
         cost = None
         if isinstance(said, tuple) and len(said) == 2:  # noqa: PLR2004 (what was said, and its cost)
@@ -126,9 +126,9 @@ class UserModelWire:
             "stop_reason": "end_turn",
             "usage": tokens,
         }
-        return WireReply(status=HTTPStatus.OK.value, headers=JSON, body=json.dumps(message).encode())
+        return Response(status=HTTPStatus.OK.value, headers=JSON, body=json.dumps(message).encode())
 
-    def _reply_of(self, error: Exception) -> WireReply:
+    def _reply_of(self, error: Exception) -> Response:
         """The server's own answer where the error has one; else trouble of the moment, or an error for good."""
         cause = _cause(error)
         message = self._secrets.scrub(" ".join(str(cause).split()))[:_LONGEST_CAUSE]
@@ -136,9 +136,9 @@ class UserModelWire:
         status = _status(cause)
         if status is not None and status not in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}:
             body = {"error": {"type": type(cause).__name__, "message": message}}
-            return WireReply(status=status, headers=JSON | _retry_headers(cause), body=json.dumps(body).encode())
+            return Response(status=status, headers=JSON | _retry_headers(cause), body=json.dumps(body).encode())
         if status is None and (isinstance(cause, OSError) or _TRANSIENT.search(type(cause).__name__)):
-            raise WireTrouble(told, timed_out=isinstance(cause, TimeoutError))
+            raise TransportError(told, timed_out=isinstance(cause, TimeoutError))
         raise MeasurementError(f"{self._model.get_model_name()}: {told}", kind="judging", status=status) from error
 
 

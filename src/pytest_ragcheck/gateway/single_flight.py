@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.store import Store
 
-__all__ = ["Claims", "Flights", "Warmth"]
+__all__ = ["PrefixWarmup", "SingleFlight", "StoreLeases"]
 
 T = TypeVar("T")
 CLAIM_SECONDS = 60.0
@@ -31,7 +31,7 @@ class _Flight(Generic[T]):
     waiters: int = 0
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Work by key; who asks for what is under way already joins it. It is cancelled when nobody waits any more."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Flights(Generic[T]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Claims:
+class StoreLeases:
     """The claims of this process on calls that it is making."""
 
     def __init__(self, store: Store, *, since: float | None) -> None:
@@ -143,7 +143,7 @@ class _Group:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Warmth:
+class PrefixWarmup:
     """Of requests with a common beginning the first goes alone, so that the rest read the prompt cache it wrote."""
 
     def __init__(self) -> None:

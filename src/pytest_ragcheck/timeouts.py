@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["running_time_limit"]
+__all__ = ["attempt_timeout"]
 
 TOLERANCE = 0.1
 """Seconds that a timer may be late without the loop having stood still."""
 
 
 @asynccontextmanager
-async def running_time_limit(seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
+async def attempt_timeout(seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
     """Like :func:`asyncio.timeout`, but a limit that falls due while the loop stands still gets that time on top.
 
     Raises TimeoutError; the timeout's ``expired()`` tells it from one that the work itself raised.
