@@ -12,7 +12,7 @@ from pytest_ragcheck.gateway import (
     Gateway,
     ModelReply,
     ModelRequest,
-    transport,
+    anthropic_transport,
 )
 from pytest_ragcheck.gateway.retry import RetryPolicy
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
@@ -51,7 +51,7 @@ def key(monkeypatch):
 def any_transport(request, monkeypatch):
     if request.param == "aiohttp":
         pytest.importorskip("aiohttp")
-    monkeypatch.setattr(transport, "_has_aiohttp", lambda: request.param == "aiohttp")
+    monkeypatch.setattr(anthropic_transport, "_has_aiohttp", lambda: request.param == "aiohttp")
 
 
 def ask(number, **settings):
