@@ -26,7 +26,7 @@ class CompletedCall:
     call: Call
 
     @classmethod
-    def spared(cls, reply: StoredReply, request: ModelRequest, *, started: float, queued: float) -> CompletedCall:
+    def from_cache(cls, reply: StoredReply, request: ModelRequest, *, started: float, queued: float) -> CompletedCall:
         """A reply that did not have to be asked for."""
         call = Call(
             purpose=request.purpose,
@@ -70,7 +70,7 @@ class PendingCall:
     cost: float | None = 0.0
     last: AttemptResult | None = None
 
-    def landed(self, reply: StoredReply, *, started: float, seconds: float) -> CompletedCall:
+    def complete(self, reply: StoredReply, *, started: float, seconds: float) -> CompletedCall:
         """The way's end, ``seconds`` after it was asked for."""
         call = Call(
             purpose=self.request.purpose,

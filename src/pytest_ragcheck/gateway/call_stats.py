@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_ragcheck.gateway.limiter import LimiterState
 from pytest_ragcheck.model import Usage
 
 __all__ = ["CallStats", "Snapshot"]
@@ -13,11 +14,8 @@ __all__ = ["CallStats", "Snapshot"]
 class Snapshot:
     """The gateway at one moment, for a progress line or a summary."""
 
-    in_flight: int
-    limit: int
-    """Calls that may be in flight at present."""
-    queued: int
-    """Calls that wait for a place."""
+    limiter: LimiterState
+    """What holds calls back at present."""
     asked: int
     """Calls that were asked for, cached ones included, those left out that must not be made."""
     done: int
@@ -28,8 +26,6 @@ class Snapshot:
     attempts: int
     """Requests that were sent."""
     retries: int
-    refused: int
-    """Requests that the server refused with 429."""
     cost: float
     """US dollars, of calls whose price is known."""
     unpriced: int

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
+from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import REFUSED_KEY, AnthropicTransport, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
-from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
+from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker, Outage
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
-from pytest_ragcheck.gateway.rates import told_levels
+from pytest_ragcheck.gateway.rate_limits import read_rate_limits
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.single_flight import PrefixWarmup, SingleFlight, StoreLeases
-from pytest_ragcheck.gateway.stop import Drought, Stop
 from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, classify
 from pytest_ragcheck.model import Usage
 from pytest_ragcheck.store import Store, digest
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_ragcheck.gateway.budget import BudgetControl
-    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.gateway.transport import Message, Transport
 
 __all__ = ["Gateway"]
@@ -40,6 +42,8 @@ MARKED_FROM = 1024
 """Tokens from which the API's prompt cache takes a beginning at all."""
 WARMED_FROM = 2048
 """Tokens from which waiting for the first call of a group pays."""
+PATIENCE = 10.0
+"""Seconds that a call waits whose Retry-After passes its deadline, while the server accepts others."""
 
 
 class Gateway:
@@ -69,7 +73,7 @@ class Gateway:
         prices: PriceList | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
-        wire: Transport | None = None,
+        transport: Transport | None = None,
         retries: RetryPolicy | None = None,
         run_started: float | None = None,
         run_clock: Callable[[], float] | None = None,
@@ -78,31 +82,30 @@ class Gateway:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
-        self._start = self._clock()
-        self._run_clock = run_clock or (lambda: self._clock() - self._start)
-        self._deadline = None if run_deadline is None else self._start + run_deadline
+        self._began = self._clock()
+        self._run_clock = run_clock or (lambda: self._clock() - self._began)
+        self._deadline = None if run_deadline is None else self._began + run_deadline
         self._run_deadline = run_deadline
         self.endpoint = endpoint(base_url)
         self.cache = cache
         self._request_timeout = request_timeout
         self._retries = replace(retries or RetryPolicy(), deadline=call_deadline)
         self._secrets = Secrets([api_key])
-        self._wire = wire or AnthropicTransport(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
+        self._transport = transport or AnthropicTransport(base_url, api_key=api_key, connections=concurrency or MAXIMUM)
         self._limiter: AdmissionControl = limiter or Limiter(
             concurrency=concurrency, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
         # Off: nothing is kept, but this run still asks the same thing once.
         self._own_store = Store(None) if store is None or cache is CacheMode.OFF else None
         fresh_since = (time.time() if run_started is None else run_started) if cache is CacheMode.REFRESH else None
-        self._claims = StoreLeases(self._own_store or store or Store(None), since=fresh_since)
-        self._flights: SingleFlight[CompletedCall] = SingleFlight()
-        self._warmth = PrefixWarmup()
+        self._leases = StoreLeases(self._own_store or store or Store(None), since=fresh_since)
+        self._single_flight: SingleFlight[CompletedCall] = SingleFlight()
+        self._warmup = PrefixWarmup()
         self._prices = prices or PriceList()
         self._budget: BudgetControl = budget or Budget(max_cost)
-        self._accounts = CallStats()
-        self._output_tokens: dict[str, float] = {}
-        self._stop = Stop()
-        self._drought = Drought()
+        self._stats = CallStats()
+        self._breaker = CircuitBreaker()
+        self._models: dict[str, _Model] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,47 +120,44 @@ class Gateway:
 
         Raises :class:`~pytest_ragcheck.errors.ConfigurationError` where there is no key.
         """
-        await self._wire.open()
+        await self._transport.open()
         await asyncio.to_thread(self._prices.load)
 
     async def check_access(self) -> None:
         """Ask the server, for nothing, whether it takes the key; ConfigurationError where it does not."""
-        if isinstance(self._wire, AnthropicTransport):
-            await self._wire.check_access()
+        if isinstance(self._transport, AnthropicTransport):
+            await self._transport.check_access()
 
     async def close(self) -> None:
         """Cancel what is under way, end the claims, close the connections."""
-        await self._flights.close()
-        await self._claims.close()
+        await self._single_flight.close()
+        await self._leases.close()
         self._limiter.close()
         if self._own_store is not None:
             self._own_store.close()
-        await self._wire.close()
+        await self._transport.close()
 
     def snapshot(self) -> Snapshot:
         """The state of this moment."""
-        accounts = self._accounts
+        stats = self._stats
         return Snapshot(
-            in_flight=self._limiter.in_flight,
-            limit=self._limiter.places,
-            queued=self._limiter.queued,
-            asked=accounts.asked,
-            done=accounts.done,
-            cached=accounts.cached,
-            failed=accounts.failed,
-            attempts=accounts.attempts,
-            retries=accounts.retries,
-            refused=self._limiter.refusals,
-            cost=accounts.cost,
-            unpriced=accounts.unpriced,
-            usage=accounts.usage,
-            saved=accounts.saved,
-            saved_usage=accounts.saved_usage,
+            limiter=self._limiter.state(),
+            asked=stats.asked,
+            done=stats.done,
+            cached=stats.cached,
+            failed=stats.failed,
+            attempts=stats.attempts,
+            retries=stats.retries,
+            cost=stats.cost,
+            unpriced=stats.unpriced,
+            usage=stats.usage,
+            saved=stats.saved,
+            saved_usage=stats.saved_usage,
         )
 
     def is_cached(self, request: ModelRequest) -> bool:
         """Whether the reply is there already."""
-        return self._claims.lookup(request.key(self.endpoint)) is not None
+        return self._leases.lookup(request.key(self.endpoint)) is not None
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """The reply, from the store or the server.
@@ -168,175 +168,195 @@ class Gateway:
         ``only``, budget, run deadline); :class:`~pytest_ragcheck.errors.ConfigurationError` where the key is missing or
         refused: then no call will work.
         """
-        self._accounts.asked += 1
+        self._stats.asked += 1
         asked = self._clock()
         try:
-            landed = await self._landed(request, asked)
-            record_call(landed.call)
-            check_end(landed.reply, request)
+            completed = await self._completed(request, asked)
+            record_call(completed.call)
+            check_end(completed.reply, request)
         except NotRunError:
-            self._accounts.asked -= 1
+            self._stats.asked -= 1
             raise
         except (MeasurementError, ConfigurationError):
-            self._accounts.failed += 1
+            self._stats.failed += 1
             raise
-        self._accounts.done += 1
-        return landed.model_reply()
+        self._stats.done += 1
+        return completed.model_reply()
 
-    async def _landed(self, request: ModelRequest, asked: float) -> CompletedCall:
+    async def _completed(self, request: ModelRequest, asked: float) -> CompletedCall:
         key = request.key(self.endpoint)
-        kept = self._claims.lookup(key)
+        kept = self._leases.lookup(key)
         if kept is not None:
-            return self._spared(kept, request, asked)
+            return self._from_cache(kept, request, asked)
         if self.cache is CacheMode.ONLY:
             raise NotRunError(
                 f"{request.model}: the reply is not in the store, and --ragcheck-cache only forbids the call"
             )
-        landed, ours = await self._flights.join(key, lambda: self._fly(request, key, asked))
-        return landed if ours else self._spared(landed.reply, request, asked)
+        completed, ours = await self._single_flight.join(key, lambda: self._make(request, key, asked))
+        return completed if ours else self._from_cache(completed.reply, request, asked)
 
-    def _spared(self, kept: StoredReply, request: ModelRequest, asked: float) -> CompletedCall:
-        self._accounts.spared(kept.usage, kept.cost)
-        return CompletedCall.spared(kept, request, started=self._started(asked), queued=self._clock() - asked)
+    def _from_cache(self, kept: StoredReply, request: ModelRequest, asked: float) -> CompletedCall:
+        self._stats.spared(kept.usage, kept.cost)
+        return CompletedCall.from_cache(kept, request, started=self._started(asked), queued=self._clock() - asked)
 
-    async def _fly(self, request: ModelRequest, key: bytes, asked: float) -> CompletedCall:
-        trip = PendingCall(request, key, asked, Attempts(self._retries))
+    async def _make(self, request: ModelRequest, key: bytes, asked: float) -> CompletedCall:
+        call = PendingCall(request, key, asked, Attempts(self._retries))
         try:
-            async with self._run_limit(trip):
+            async with self._run_limit(call):
                 if request.shared_tokens() < WARMED_FROM:
-                    return await self._travel(trip)
+                    return await self._attempt_until_done(call)
                 group = digest(request.model, request.system or "", request.prefix or "")
-                return await self._warmth.lead(group, lambda: self._travel(trip))
+                return await self._warmup.lead(group, lambda: self._attempt_until_done(call))
         finally:
-            self._claims.drop(key)
+            self._leases.drop(key)
 
-    async def _travel(self, trip: PendingCall) -> CompletedCall:
-        """Attempts until one succeeds, another process has the reply, or it is time to give up."""
-        number = self._limiter.number()
+    async def _attempt_until_done(self, call: PendingCall) -> CompletedCall:
+        """Try until one attempt succeeds, another process has the reply, or it is time to give up."""
+        model = self._model(call.request.model)
+        number, delay = self._limiter.number(), 0.0
         while True:
-            self._stop.check()
-            reserved = await self._reserve(trip.request)
+            model.breaker.check()
+            reserved = await self._reserve(call.request)
             spent = 0.0
             try:
-                ticket = await self._admit(trip, number)
-                if not trip.claimed:
-                    kept = self._claim(trip, ticket)
+                permit = await self._admit(call, model, number, delay)
+                if not call.claimed:
+                    kept = self._claim(call, permit)
                     if kept is not None:
-                        return self._spared(kept, trip.request, trip.asked)
-                if trip.claimed:
-                    verdict, latency = await self._attempt(trip, ticket)
-                    spent = self._spent(trip, verdict)
+                        return self._from_cache(kept, call.request, call.asked)
+                if call.claimed:
+                    result, latency = await self._send(call, model, permit)
+                    spent = self._spent(call, result)
             finally:
                 self._budget.settle(reserved, spent)
-            if not trip.claimed:
-                await self._claims.reply_of_other(trip.key)
-            elif verdict.effect is RetryAction.DONE and verdict.message is not None:
-                return self._arrived(trip, verdict.message, latency=latency, request_id=verdict.request_id)
+            if not call.claimed:
+                await self._leases.reply_of_other(call.key)
+            elif result.effect is RetryAction.DONE and result.message is not None:
+                return self._arrived(call, model, result.message, latency=latency, request_id=result.request_id)
             else:
-                await self._back_off(trip, verdict)
+                delay = self._delay_until_retry(call, model, result)
 
-    def _claim(self, trip: PendingCall, ticket: Ticket) -> StoredReply | None:
+    def _claim(self, call: PendingCall, permit: Permit) -> StoredReply | None:
         """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
         kept = None
-        trip.claimed = self._claims.take(trip.key)
-        if trip.claimed and not self._claims.alone:
-            kept = self._claims.lookup(trip.key)
+        call.claimed = self._leases.take(call.key)
+        if call.claimed and not self._leases.alone:
+            kept = self._leases.lookup(call.key)
         if kept is not None:
-            self._claims.drop(trip.key)
-        if kept is not None or not trip.claimed:
-            self._limiter.withdraw(ticket)
+            self._leases.drop(call.key)
+        if kept is not None or not call.claimed:
+            self._limiter.withdraw(permit)
         return kept
 
-    async def _admit(self, trip: PendingCall, number: int) -> Ticket:
-        request = trip.request
-        async with self._stop.ending():
-            ticket = await self._limiter.admit(
-                priority=request.priority - current_question(),
-                number=number,
-                input_tokens=request.input_tokens(),
-                output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
-            )
-        if self._stop.has_come:  # in the same moment as the ticket
-            self._limiter.withdraw(ticket)
-            self._stop.check()
-        return ticket
+    async def _admit(self, call: PendingCall, model: _Model, number: int, delay: float) -> Permit:
+        request = call.request
+        admission = Admission(
+            lane=request.model,
+            priority=request.priority - current_question(),
+            number=number,
+            input_tokens=request.input_tokens(),
+            output_tokens=request.max_tokens / 4 if model.output_tokens is None else model.output_tokens,
+            delay=delay,
+        )
+        # A wait beyond the deadline is only begun because the server accepts other calls, so it may end early.
+        patience = PATIENCE if delay >= call.attempts.left else None
+        async with model.breaker.ending():
+            try:
+                async with asyncio.timeout(patience):
+                    permit = await self._limiter.admit(admission)
+            except TimeoutError:
+                if patience is None or call.last is None:
+                    raise
+                raise call.failure(call.last, self._secrets.scrub(call.last.cause)) from None
+        if model.breaker.is_open:  # it callped in the same moment
+            self._limiter.withdraw(permit)
+            model.breaker.check()
+        call.attempts.spent += permit.delayed
+        call.backoff += permit.delayed
+        return permit
 
-    async def _attempt(self, trip: PendingCall, ticket: Ticket) -> tuple[AttemptResult, float]:
-        request = trip.request
+    async def _send(self, call: PendingCall, model: _Model, permit: Permit) -> tuple[AttemptResult, float]:
+        request = call.request
         body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
-        verdict: AttemptResult | None = None
-        headers = {}
-        self._accounts.attempts += 1
-        trip.attempts.made += 1
+        result: AttemptResult | None = None
+        headers: dict[str, str] = {}
+        self._stats.attempts += 1
+        call.attempts.made += 1
         begun = self._clock()
         try:
             outcome: Response | TransportError
             try:
-                outcome = await self._wire.send(body, seconds=self._request_timeout)
+                outcome = await self._transport.send(body, seconds=self._request_timeout)
                 headers = dict(outcome.headers)
-            except TransportError as trouble:
-                outcome = trouble
+            except TransportError as error:
+                outcome = error
             except ConfigurationError as problem:  # no key: as good as a refused one
-                self._stop.because(problem)
+                self._breaker.trip(problem)
                 raise
-            verdict = classify(outcome)
+            result = classify(outcome)
         finally:
             latency = self._clock() - begun
-            trip.attempts.spent += latency
-            self._settle(ticket, verdict, headers)
-        if verdict.message is not None and (trouble_text := trouble_with(verdict.message, request)) is not None:
-            verdict = replace(verdict, effect=RetryAction.RETRY, kind="invalid-reply", cause=trouble_text)
-        trip.last = verdict
-        return verdict, latency
+            call.attempts.spent += latency
+            self._settle(permit, model, result, headers)
+        if result.message is not None and (problem_text := trouble_with(result.message, request)) is not None:
+            result = replace(result, effect=RetryAction.RETRY, kind="invalid-reply", cause=problem_text)
+        call.last = result
+        return result, latency
 
-    def _settle(self, ticket: Ticket, verdict: AttemptResult | None, headers: dict[str, str]) -> None:
-        outcome, tokens, wait = Outcome.NEUTRAL, None, None
-        if verdict is not None and verdict.effect is RetryAction.LIMITED:
-            outcome, wait = Outcome.REFUSED, verdict.wait
-            self._drought.refused(self._clock())
-        elif verdict is not None and verdict.message is not None:
-            outcome, tokens = Outcome.SUCCESS, float(_total(verdict.message.usage))
-            self._drought.let_in()
-        self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
+    def _settle(self, permit: Permit, model: _Model, result: AttemptResult | None, headers: dict[str, str]) -> None:
+        outcome = _outcome(result)
+        now = self._clock()
+        tokens = None
+        if outcome is Outcome.SUCCESS:
+            model.outage.succeed(now)
+            if result is not None and result.message is not None:
+                tokens = float(_total(result.message.usage))
+        elif outcome is not Outcome.NEUTRAL:
+            model.outage.fail(now, answered=result is not None and result.status is not None)
+        wait = None if result is None else result.wait
+        report = AttemptReport(outcome=outcome, wait=wait, limits=read_rate_limits(headers), tokens=tokens)
+        self._limiter.settle(permit, report)
 
-    def _spent(self, trip: PendingCall, verdict: AttemptResult) -> float:
+    def _spent(self, call: PendingCall, result: AttemptResult) -> float:
         """What an attempt cost, for the budget; of one that was given up, its input, which the server may bill."""
-        if verdict.message is not None:
-            cost = self._prices.cost(verdict.message.model or trip.request.model, verdict.message.usage)
-            self._accounts.paid(verdict.message.usage, cost)
-            trip.usage += verdict.message.usage
-            trip.cost = None if cost is None or trip.cost is None else trip.cost + cost
+        if result.message is not None:
+            cost = self._prices.cost(result.message.model or call.request.model, result.message.usage)
+            self._stats.paid(result.message.usage, cost)
+            call.usage += result.message.usage
+            call.cost = None if cost is None or call.cost is None else call.cost + cost
             return cost or 0.0
-        if verdict.kind == "timeout":
-            return self._prices.cost(trip.request.model, Usage(input_tokens=trip.request.input_tokens())) or 0.0
+        if result.kind == "timeout":
+            return self._prices.cost(call.request.model, Usage(input_tokens=call.request.input_tokens())) or 0.0
         return 0.0
 
-    def _arrived(self, trip: PendingCall, message: Message, *, latency: float, request_id: str | None) -> CompletedCall:
+    def _arrived(
+        self, call: PendingCall, model: _Model, message: Message, *, latency: float, request_id: str | None
+    ) -> CompletedCall:
         message = replace(message, text=self._secrets.scrub(message.text))
-        reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=trip.cost)
-        self._claims.fulfil(trip.key, reply)
-        seen = self._output_tokens.get(trip.request.model, float(message.usage.output_tokens))
-        self._output_tokens[trip.request.model] = 0.9 * seen + 0.1 * message.usage.output_tokens
-        return trip.landed(reply, started=self._started(trip.asked), seconds=self._clock() - trip.asked)
+        reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=call.cost)
+        self._leases.fulfil(call.key, reply)
+        model.note_output(message.usage.output_tokens)
+        return call.complete(reply, started=self._started(call.asked), seconds=self._clock() - call.asked)
 
-    async def _back_off(self, trip: PendingCall, verdict: AttemptResult) -> None:
-        """Wait for the next attempt, or raise what this one came to."""
-        cause = self._secrets.scrub(verdict.cause)
-        if verdict.effect is RetryAction.REFUSED_KEY:
-            self._stop.because(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
-            self._stop.check()
-        pause = trip.attempts.pause(verdict)
-        if verdict.effect is RetryAction.SPEND_LIMIT:
-            self._stop.because(NotRunError(f"the account's spend limit is reached: {cause}"))
-        if self._drought.seconds >= self._retries.deadline:
-            self._stop.because(_nothing_let_in(self._drought.seconds, verdict, cause))
-            self._stop.check()
-        if pause is None:
-            raise trip.failure(verdict, cause)
-        self._accounts.retries += 1
-        trip.backoff += pause
-        trip.attempts.spent += pause
-        await self._stop.pause(pause)
+    def _delay_until_retry(self, call: PendingCall, model: _Model, result: AttemptResult) -> float:
+        """Return the seconds to wait before the next attempt, or raise what this one came to."""
+        cause = self._secrets.scrub(result.cause)
+        if result.effect is RetryAction.REFUSED_KEY:
+            self._breaker.trip(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
+            self._breaker.check()
+        if result.effect is RetryAction.SPEND_LIMIT:
+            self._breaker.trip(NotRunError(f"the account's spend limit is reached: {cause}"))
+            raise call.failure(result, cause)
+        outage = model.outage
+        pause = call.attempts.pause(result, now=self._clock(), served_at=outage.succeeded_at)
+        longest = self._retries.longest_outage(result.effect, was_answered=outage.was_answered)
+        if outage.seconds >= longest:
+            model.breaker.trip(_nothing_accepted(outage.seconds, call.request.model, result, cause))
+            model.breaker.check()
+        if pause is None or (pause >= call.attempts.left and outage.seconds > 0):
+            raise call.failure(result, cause)
+        self._stats.retries += 1
+        return pause
 
     async def _reserve(self, request: ModelRequest) -> float:
         if self._budget.limit is None:
@@ -352,27 +372,62 @@ class Gateway:
         return cost
 
     @asynccontextmanager
-    async def _run_limit(self, trip: PendingCall) -> AsyncIterator[None]:
+    async def _run_limit(self, call: PendingCall) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout_at(self._deadline):
                 yield
         except TimeoutError:
             told = f"the run's deadline of {self._run_deadline:g} s has passed"
-            if trip.attempts.made == 0:
+            if call.attempts.made == 0:
                 raise NotRunError(told) from None
-            cause = self._secrets.scrub(trip.last.cause) if trip.last else None
-            raise trip.out_of_time(told, cause, seconds=self._clock() - trip.asked) from None
+            cause = self._secrets.scrub(call.last.cause) if call.last else None
+            raise call.out_of_time(told, cause, seconds=self._clock() - call.asked) from None
+
+    def _model(self, name: str) -> _Model:
+        if name not in self._models:
+            self._models[name] = _Model(self._breaker.child())
+        return self._models[name]
 
     def _started(self, asked: float) -> float:
         """A moment of the loop's clock in the run's time."""
         return self._run_clock() - (self._clock() - asked)
 
 
-def _nothing_let_in(seconds: float, verdict: AttemptResult, cause: str) -> MeasurementError:
-    told = (
-        f"the server refused every call for {seconds:.0f} s: {cause}; see the account's limits, or raise call_deadline"
+@dataclass(slots=True)
+class _Model:
+    """What is known of one model: servers limit, and fail, by model."""
+
+    breaker: CircuitBreaker
+    outage: Outage = field(default_factory=Outage)
+    output_tokens: float | None = None
+    """Average of its replies."""
+
+    def note_output(self, tokens: int) -> None:
+        """Take one more reply's length into the average."""
+        self.output_tokens = tokens if self.output_tokens is None else 0.9 * self.output_tokens + 0.1 * tokens
+
+
+def _outcome(result: AttemptResult | None) -> Outcome:
+    """What an attempt teaches the limiter."""
+    if result is None:
+        return Outcome.NEUTRAL
+    if result.message is not None or result.status == HTTPStatus.OK:
+        return Outcome.SUCCESS
+    if result.effect is RetryAction.LIMITED:
+        return Outcome.REFUSED
+    return Outcome.OVERLOADED if result.effect is RetryAction.RETRY else Outcome.NEUTRAL
+
+
+def _nothing_accepted(seconds: float, model: str, result: AttemptResult, cause: str) -> MeasurementError:
+    advice = "see the account's limits, or raise call_deadline"
+    if result.effect is not RetryAction.LIMITED:
+        advice = "check that the server is up, and run again: replies so far are stored"
+    return MeasurementError(
+        f"{model}: the server accepted no call for {seconds:.0f} s: {cause}; {advice}",
+        kind=result.kind,
+        status=result.status,
+        seconds=round(seconds, 3),
     )
-    return MeasurementError(told, kind=verdict.kind, status=verdict.status, seconds=round(seconds, 3))
 
 
 def _total(usage: Usage) -> int:

@@ -1,7 +1,8 @@
-"""How long and how often to try again."""
+"""Whether a call is tried again, and when."""
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,11 +22,21 @@ class RetryPolicy:
     """Bounds of the retries; seconds."""
 
     attempts: int = 7
-    """Attempts that met trouble of the moment; refusals for a rate limit are bounded by the deadline alone."""
+    """Failed attempts of one call while the server accepts others; refusals for a rate limit do not count."""
     base: float = 0.5
     ceiling: float = 20.0
     deadline: float = 600.0
     """For attempts and back-off of one call together; waiting for a free place does not count."""
+    outage: float = 180.0
+    """How long a server may fail every call; then all of them end."""
+    unreachable: float = 15.0
+    """The same for a server that has never sent anything."""
+
+    def longest_outage(self, action: RetryAction, *, was_answered: bool) -> float:
+        """Return the seconds without any accepted call after which all calls end."""
+        if action is RetryAction.LIMITED:
+            return self.deadline
+        return min(self.deadline, self.outage if was_answered else self.unreachable)
 
 
 @dataclass(slots=True)
@@ -35,39 +46,44 @@ class Attempts:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     uniform: Callable[[], float] = random.random
     made: int = 0
-    troubled: int = 0
-    limited: int = 0
+    failed: int = 0
+    """Those that count against the policy's attempts."""
     spent: float = 0.0
     """Seconds in attempts and back-off."""
+    _failed_at: float = -math.inf
 
     @property
     def left(self) -> float:
         """Seconds until the deadline."""
         return max(0.0, self.policy.deadline - self.spent)
 
-    def pause(self, verdict: AttemptResult) -> float | None:
-        """Seconds to wait before the next attempt, or None to give up.
+    def pause(self, result: AttemptResult, *, now: float, served_at: float = math.inf) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to give up.
 
-        Full jitter (uniform between 0 and a ceiling that doubles) spreads out calls that failed together. What the
-        server told to wait is waited for, and the jitter comes on top; where that passes the deadline it is
-        better to fail now.
+        ``served_at`` is when the server last accepted a call. A failure counts only if that was after this call's
+        failure before: in an outage all calls fail, and none of them is to blame.
+
+        Full jitter (uniform between 0 and a ceiling that doubles) spreads out calls that failed together. After a
+        refusal for a limit the limiter decides when the call goes; only what the server asked to wait comes first.
         """
-        if verdict.effect is RetryAction.LIMITED:
-            self.limited += 1
-            pause = self._told(verdict, self.limited)
-        elif verdict.effect is RetryAction.RETRY:
-            self.troubled += 1
-            if self.troubled >= self.policy.attempts:
-                return None
-            # An attempt that hung has waited long enough.
-            pause = 0.0 if verdict.kind == "timeout" else self._told(verdict, self.troubled)
-        else:
+        if result.effect is RetryAction.LIMITED:
+            return self._asked_wait(result)
+        if result.effect is not RetryAction.RETRY:
             return None
+        if served_at >= self._failed_at:
+            self.failed += 1
+        self._failed_at = now
+        if self.failed >= self.policy.attempts:
+            return None
+        if result.kind == "timeout":  # an attempt that hung has waited long enough
+            pause = 0.0
+        else:
+            ceiling = min(self.policy.ceiling, self.policy.base * 2 ** min(max(self.failed, 1) - 1, 30))
+            pause = max(self._asked_wait(result), self.uniform() * ceiling)
         return pause if pause < self.left else None
 
-    def _told(self, verdict: AttemptResult, count: int) -> float:
-        jitter: float = self.uniform() * min(self.policy.ceiling, self.policy.base * 2 ** min(count - 1, 30))
-        if verdict.wait is None:
-            return jitter
-        # A long wait needs little spreading, a short one no more than its own length.
-        return verdict.wait + min(jitter, 0.25 * verdict.wait + 0.05)
+    def _asked_wait(self, result: AttemptResult) -> float:
+        """What the server asked to wait, and a little more so that not all come back at once."""
+        if result.wait is None:
+            return 0.0
+        return result.wait + self.uniform() * min(0.25 * result.wait, self.policy.base)

@@ -197,8 +197,8 @@ def _gateway(client: Any, *, concurrency: int) -> Gateway:
     if client is None:
         return Gateway(concurrency=concurrency)
     if isinstance(client, _ForAnotherLoop):
-        return Gateway(wire=ClientTransport(client.client, own_connections=True), concurrency=concurrency)
-    return Gateway(wire=ClientTransport(client), concurrency=concurrency)
+        return Gateway(transport=ClientTransport(client.client, own_connections=True), concurrency=concurrency)
+    return Gateway(transport=ClientTransport(client), concurrency=concurrency)
 
 
 def _as_contexts(context: str | Context | Sequence[str | Context]) -> tuple[Context, ...]:

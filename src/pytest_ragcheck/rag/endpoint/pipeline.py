@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pytest_ragcheck.call_context import current_question
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.gateway.anthropic_transport import Secrets
-from pytest_ragcheck.gateway.limiter import Limiter, Outcome
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, retry_after
 from pytest_ragcheck.rag.endpoint.client import Client, NobodyThereError
@@ -22,7 +22,7 @@ from pytest_ragcheck.rag.endpoint.template import DEFAULT_REQUEST, Address, Head
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.model import Answer, Context, Question
 
 __all__ = ["HttpEndpoint"]
@@ -133,20 +133,20 @@ class HttpEndpoint:
             )
         client, limiter = self._opened()
         attempts = Attempts(self._retries)
-        number = limiter.number()
+        number, delay = limiter.number(), 0.0
         while True:
-            ticket = await limiter.admit(priority=-current_question(), number=number)
+            permit = await limiter.admit(Admission(priority=-current_question(), number=number, delay=delay))
             if self._problem is not None:
-                limiter.withdraw(ticket)
+                limiter.withdraw(permit)
                 raise ConfigurationError(str(self._problem))
-            verdict, reply, seconds = await self._attempt(client, ticket, question, attempts)
+            attempts.spent += permit.delayed
+            verdict, reply, seconds = await self._attempt(client, permit, question, attempts)
             if reply is not None and verdict.effect is RetryAction.DONE:
                 return self._answer(reply, seconds)
-            pause = attempts.pause(verdict)
-            if pause is None:
+            pause = attempts.pause(verdict, now=asyncio.get_running_loop().time())
+            if pause is None or pause >= attempts.left:
                 raise self._failure(verdict, attempts)
-            attempts.spent += pause
-            await asyncio.sleep(pause)
+            delay = pause
 
     async def close(self) -> None:
         """Close the connections; the next question opens new ones."""
@@ -168,7 +168,7 @@ class HttpEndpoint:
         return self._client, self._limiter
 
     async def _attempt(
-        self, client: Client, ticket: Ticket, question: Question, attempts: Attempts
+        self, client: Client, permit: Permit, question: Question, attempts: Attempts
     ) -> tuple[AttemptResult, Response | None, float]:
         assert self._limiter is not None  # noqa: S101 (it gave the ticket)
         attempts.made += 1
@@ -192,7 +192,7 @@ class HttpEndpoint:
         finally:
             seconds = clock() - begun
             attempts.spent += seconds
-            self._limiter.settle(ticket, _lesson(verdict), wait=verdict.wait if verdict else None)
+            self._limiter.settle(permit, _report(verdict))
         return verdict, reply, seconds
 
     def _message(self, question: Question) -> dict[str, Any]:
@@ -262,12 +262,17 @@ def _judged(reply: Response) -> AttemptResult:
     )
 
 
-def _lesson(verdict: AttemptResult | None) -> Outcome:
-    if verdict is None:
-        return Outcome.NEUTRAL
-    return {RetryAction.DONE: Outcome.SUCCESS, RetryAction.LIMITED: Outcome.REFUSED}.get(
-        verdict.effect, Outcome.NEUTRAL
-    )
+_OUTCOMES = {
+    RetryAction.DONE: Outcome.SUCCESS,
+    RetryAction.LIMITED: Outcome.REFUSED,
+    RetryAction.RETRY: Outcome.OVERLOADED,
+}
+
+
+def _report(result: AttemptResult | None) -> AttemptReport:
+    if result is None:
+        return AttemptReport(outcome=Outcome.NEUTRAL)
+    return AttemptReport(outcome=_OUTCOMES.get(result.effect, Outcome.NEUTRAL), wait=result.wait)
 
 
 def _one_of(key: str, value: str, known: Sequence[str]) -> str:

@@ -1,0 +1,506 @@
+"""Limit of the calls in flight to one model, learned from what the server accepts and refuses.
+
+The quantity that matters is what the server *bears*: the calls in flight that it has not refused, averaged over about
+a round trip. In front of a cap that is the cap; behind a rate limit it is the rate times the latency; and where
+refusals have nothing to do with load, it is all that we send. So the limit follows from what was borne, not from the
+number of refusals, and a step up tests it again within seconds. docs/design/gateway.md explains the whole.
+
+Pure: the time is an argument, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from enum import StrEnum
+
+__all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
+
+START = 10
+"""Calls sent at once to a server that nothing is known of."""
+MAXIMUM = 1024
+UNPROVEN = 256
+"""The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
+FIRST_GRACE, SHORTEST_GRACE, LONGEST_GRACE = 0.05, 0.02, 0.5
+"""Seconds after which a call that was not refused counts as accepted: twice as long as refusals take to arrive."""
+LONGEST_WINDOW = 1.0
+"""Seconds over which what is borne is averaged, at most; else over one round trip."""
+BORNE_SHARE = 0.85
+"""Of the limit: while the server bears so much, refusals do not lower it."""
+GROWTH = 0.125
+"""Of the limit: the first step up after a limit was met; steps double while they are borne."""
+FIRST_SPACING, LONGEST_SPACING = 8, 64
+"""Successes between two steps up; they double with each step that was refused."""
+NOTHING_BORNE, BLOCKED = 3, 3
+"""Refusals in a row from which on one call at a time is tried: with no other call in flight, and with others."""
+OUTAGE_SHARE = 0.5
+"""Of an outage's length so far: the wait until a call is tried, so that its end is noticed in proportion."""
+LONGEST_PAUSE = 10.0
+LONGEST_TOLD_PAUSE = 5.0
+"""Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
+FEW = 3
+"""Calls accepted between two outages, up to which the server is taken to admit single calls at a steady rate."""
+
+
+EVEN_SHARE, MOST_EVEN = 0.5, 32.0
+"""Of the average time between two calls: what lies between them at least, for limits up to the second, once a limit was
+met. Behind a rate limit with a small burst, calls that are sent together are refused."""
+SURE = 3
+"""Failed steps from which on one refusal is enough for the next one to fail."""
+MOST_SENT = 64
+"""Calls whose moments are kept, to see how many were refused."""
+
+
+class Hold(StrEnum):
+    """What keeps the next call from being sent."""
+
+    NOTHING = ""
+    LIMIT = "limit"
+    """The limit of calls in flight."""
+    REFUSALS = "refusals"
+    """The server refused the last calls; one at a time is tried."""
+    PACE = "pace"
+    """The server admits less than one call per round trip."""
+
+
+class AdaptiveLimit:
+    """Decides when the next call to a model may be sent.
+
+    ``maximum`` is the user's cap: the search starts there and never passes it. ``start`` is what an earlier run found.
+    """
+
+    def __init__(self, *, maximum: int | None = None, start: int | None = None) -> None:
+        self._maximum = maximum or MAXIMUM
+        self.in_flight = 0
+        self.hold = Hold.NOTHING
+        self.pace: Pace | None = None
+        """Where the server admits less than one call per round trip."""
+        self._is_pace_tested = False
+        """Whether the last call was sent at once, before its time."""
+        self._base = 1.0
+        """What the server is known to bear."""
+        self._goal = float(min(start or maximum or START, self._maximum))
+        """What is tried: above the base during a step."""
+        self._growth = 1.0
+        self._met = math.inf
+        """The limit as it was met last."""
+        self._failed_steps = 0
+        self._floor = 1.0
+        """What was borne before the step that failed last."""
+        self._failed_at = 0
+        """Number of the last call that was sent before a step failed."""
+        self._successes = 0
+        """Since the last step."""
+        self._closed = 0
+        """Places of refused calls that are not used yet."""
+        self._reopen_at = -math.inf
+        self._window = _Window()
+        self._short_windows = 0
+        """Windows in a row in which the server bore less than the base."""
+        self._refusals = _Refusals()
+        self._latency: float | None = None
+        self._next_at = -math.inf
+        """No call goes before."""
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight."""
+        return max(1, int(self._goal) - self._closed)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the server refused the last calls, so that one at a time is tried."""
+        return self._refusals.is_outage or self._refusals.run >= BLOCKED
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until one more call may go, while one waits; inf: not before something settles."""
+        if self._refusals.run and self._refusals.is_over(now):
+            self._accept(now)
+        if now < self._next_at:
+            self.hold = Hold.PACE if self.pace is not None else Hold.REFUSALS if self.is_blocked else Hold.LIMIT
+            return self._next_at - now
+        if self.pace is not None or self.is_blocked:
+            self.hold = Hold.REFUSALS if self.pace is None else Hold.PACE
+            if self.in_flight >= self._base and self.pace is None:
+                return math.inf
+            return self._refusals.until_known(now)
+        wait = self._judge_window(now)
+        if self._refusals.run > 1 and self._refusals.fresh >= self._quota:
+            self.hold = Hold.REFUSALS
+            return max(SHORTEST_GRACE / 4, self._refusals.until_known(now))
+        if self.in_flight < self.limit:
+            self.hold = Hold.NOTHING
+            return 0.0
+        self.hold = Hold.LIMIT
+        return max(0.0, min(wait, self._reopen_at - now if self._closed else math.inf))
+
+    def sent(self, now: float) -> int:
+        """Note that a call was sent, and return its number."""
+        self._count(now, 1)
+        if self.pace is not None:
+            self._next_at = now + self.pace.interval
+        elif self._failed_steps and self._latency and self._goal <= MOST_EVEN:
+            self._next_at = now + EVEN_SHARE * self._latency / self._goal
+        return self._refusals.sent(now)
+
+    def withdrawn(self, now: float) -> None:
+        """Note a call that was not sent after all, or whose outcome teaches nothing."""
+        self._count(now, -1)
+
+    def succeeded(self, now: float, sent: float, number: int, *, waiting: bool) -> None:
+        """Note an accepted call; ``waiting``: whether others wait for a place."""
+        self._count(now, -1)
+        self._latency = now - sent if self._latency is None else 0.8 * self._latency + 0.2 * (now - sent)
+        self._successes += 1
+        self._window.is_starved |= not waiting
+        if (self.is_blocked or self.pace is not None) and number > self._refusals.since:
+            self._accept(now)
+
+    def refused(self, now: float, sent: float, number: int, *, wait: float | None, waiting: bool) -> None:
+        """Note a refusal for the server's limits or its load; ``wait``: seconds that the server asked to wait."""
+        self._count(now, -1)
+        self._window.is_starved |= not waiting
+        self._window.refuse(now, sent)
+        is_fresh = self._refusals.refuse(now, sent, number)
+        if self.in_flight == 0 and is_fresh and self._refusals.run >= NOTHING_BORNE:
+            self._refusals.nothing_borne()
+        if self.pace is not None:
+            self._refused_in_pace(now)
+        elif self.is_blocked:
+            if is_fresh:
+                self._block(now, wait)
+        elif number <= self._failed_at:  # a call of the step that has failed already
+            self._lower(max(self._floor, float(self.in_flight)))
+            self._met = self._base
+        elif self._is_stepping and self._window.refused > self._refusals_allowed:
+            self._floor = self._base
+            self._lower(max(self._floor, float(self.in_flight)))
+            self._met = self._base
+            self._fail_step(now)
+        else:
+            self._close_place(now)
+
+    @property
+    def _refusals_allowed(self) -> float:
+        """Refusals that a step may have before it has failed; none for small ones once the limit is well known."""
+        return max(1.0 if self._failed_steps < SURE else 0.0, (self._goal - self._base - 1) / 2)
+
+    @property
+    def _quota(self) -> float:
+        """Calls to be sent before the outcome of the first one is known, fewer with each refusal in a row."""
+        share = self._refusals.grace / max(self._latency or 0.0, self._refusals.grace)
+        return max(1.0, share * self._goal / 2 ** (self._refusals.run - 1))
+
+    @property
+    def _is_stepping(self) -> bool:
+        return self._goal > self._base
+
+    def _count(self, now: float, change: int) -> None:
+        self._window.advance(now, self.in_flight)
+        self.in_flight += change
+
+    # What was borne, and the steps up.
+
+    def _judge_window(self, now: float) -> float:
+        """End the window if it is over, and step up if a step is due; return the seconds until there is more to do."""
+        if self._closed and now >= self._reopen_at:
+            self._closed -= 1 if self._refusals.run > 1 else self._closed
+        window, length = self._window, self._refusals.grace
+        if window.refused or (self._is_stepping and self._failed_steps):
+            length = max(length, min(self._latency or 0.0, LONGEST_WINDOW))
+        if now < window.since + length:
+            return window.since + length - now
+        borne = window.borne(now, self.in_flight)
+        if self._is_stepping:
+            self._judge_step(now, borne)
+        elif window.refused > 1 and not window.is_starved and borne < BORNE_SHARE * self._base:
+            self._short_windows += 1
+            if self._short_windows > 1 and self._base > 1:  # one may be by chance
+                self._lower(math.floor(borne + 0.35))
+                self._fail_step(now)
+                self._failed_steps = 2  # the limit has moved: look where it is now
+        else:
+            self._short_windows = 0
+        window.open(now, self.in_flight)
+        if not self._is_stepping and self.in_flight >= self.limit:
+            self._step_up()
+        return self._refusals.grace if self._is_stepping else math.inf
+
+    def _judge_step(self, now: float, borne: float) -> None:
+        window = self._window
+        if window.refused and not window.is_starved and borne < (self._base + self._goal) / 2:
+            self._lower(self._base)
+            self._fail_step(now)
+        elif not window.is_starved and self.in_flight >= self.limit:
+            refused = window.refused > 0
+            self._base = self._goal = max(self._base, math.floor(borne + 0.5)) if refused else self._goal
+            self._growth = min(1.0, 2 * self._growth)
+            self._failed_steps = max(0, self._failed_steps - 2)
+            self._successes = 0
+        elif window.refused:
+            self._goal = self._base
+
+    def _step_up(self) -> None:
+        spacing = int(self._base / 2) if self._base >= UNPROVEN else 0
+        if self._failed_steps:
+            spacing = max(spacing, min(FIRST_SPACING * 2 ** (self._failed_steps - 1), LONGEST_SPACING))
+        if self._successes >= spacing:
+            if self._base == self._met > 1:
+                self._growth, self._met = GROWTH, math.inf
+            step = max(1.0, math.floor(self._growth * self._base))
+            top = self._met if self._base < self._met else math.inf
+            self._goal = min(self._base + step, top, float(self._maximum))
+            self._successes = 0
+
+    def _lower(self, base: float) -> None:
+        self._base = self._goal = max(1.0, min(self._goal, base))
+        self._closed = 0
+
+    def _fail_step(self, now: float) -> None:
+        self._growth = GROWTH
+        self._failed_steps = min(self._failed_steps + 1, 6)
+        self._failed_at = self._refusals.count
+        self._successes = 0
+        self._window.open(now, self.in_flight)
+
+    def _close_place(self, now: float) -> None:
+        if self._closed == 0 or self._refusals.run > 1:
+            self._reopen_at = now + self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
+        self._closed = min(self._closed + 1, int(self._goal) - 1)
+
+    # Outages.
+
+    def _block(self, now: float, wait: float | None) -> None:
+        """Try one call at a time, at intervals that grow with the outage."""
+        refusals = self._refusals
+        if refusals.run == BLOCKED or (refusals.is_outage and refusals.run == NOTHING_BORNE):
+            self._lower(float(self.in_flight))
+            self._fail_step(now)
+        if refusals.is_outage and (interval := refusals.steady_interval(now)) is not None:
+            self.pace = Pace(interval, now)
+            self._is_pace_tested = False
+            self._next_at = now + self.pace.retry_after
+            return
+        asked = min(wait or 0.0, LONGEST_TOLD_PAUSE) if refusals.is_outage else 0.0
+        pause = max(refusals.pause(now), asked)
+        self._next_at = now + min(pause, LONGEST_PAUSE)
+
+    def _accept(self, now: float) -> None:
+        """A call that was sent after the last refusal was accepted."""
+        was_blocked = self.is_blocked
+        self._refusals.accept(now)
+        if self.pace is not None and self._is_pace_wrong(now):
+            self.pace, was_blocked = None, True
+        if self.pace is not None or not was_blocked:
+            return
+        self._next_at = now
+        self._base = self._goal = float(max(1, self.in_flight))
+        self._growth = 1.0  # look for the limit as at the start, with longer steps up to where it was met
+        self._failed_steps = 0
+        self._closed = 0
+        self._window.open(now, self.in_flight)
+
+    def _is_pace_wrong(self, now: float) -> bool:
+        """Note an accepted call in the pace; return whether more than the pace was accepted."""
+        assert self.pace is not None  # noqa: S101 (asked only then)
+        if self._is_pace_tested or self.pace.has_outrun:
+            return True
+        self._is_pace_tested = self.pace.accept()
+        if self._is_pace_tested:
+            self._next_at = now
+        return False
+
+    def _refused_in_pace(self, now: float) -> None:
+        assert self.pace is not None  # noqa: S101 (asked only then)
+        if self._is_pace_tested:  # behind a rate limit, as assumed
+            self._is_pace_tested = False
+            self._next_at = now + 0.9 * self.pace.interval
+            return
+        self.pace.refuse(now)
+        if self.pace.misses > Pace.MOST_MISSES:
+            self.pace = None
+        self._next_at = now + (self._refusals.pause(now) if self.pace is None else self.pace.retry_after)
+
+
+class _Window:
+    """Time over which the calls in flight are averaged, without those that were refused."""
+
+    def __init__(self) -> None:
+        self.since = -math.inf
+        self.refused = 0
+        self.is_starved = False
+        """Whether there were times with nothing to send."""
+        self._busy = self._lost = self._at = 0.0
+
+    def open(self, now: float, in_flight: int) -> None:
+        """Start anew."""
+        self.advance(now, in_flight)
+        self.since, self.refused, self.is_starved = now, 0, False
+        self._busy = self._lost = 0.0
+
+    def advance(self, now: float, in_flight: int) -> None:
+        """Count up to now; ``in_flight`` has not changed since the last time."""
+        self._busy += in_flight * (now - self._at)
+        self._at = now
+
+    def refuse(self, now: float, sent: float) -> None:
+        """Leave a refused call out."""
+        self.refused += 1
+        self._lost += now - max(sent, self.since)
+
+    def borne(self, now: float, in_flight: int) -> float:
+        """Return the average since the window was opened."""
+        self.advance(now, in_flight)
+        if self.since == -math.inf:
+            return float(in_flight)
+        return (self._busy - self._lost) / max(now - self.since, 1e-9)
+
+
+class _Refusals:
+    """Refusals in a row, and the outages that they make.
+
+    A run goes on only where a call that was sent after the last step of the run (``since``) was refused too, and most
+    of those sent before it; refusals of calls that were sent together are one step.
+    """
+
+    def __init__(self) -> None:
+        self.run = 0
+        self.count = 0
+        """Calls sent so far."""
+        self.since = 0
+        """The count at the last step of the run."""
+        self.is_outage = False
+        """Whether nothing at all was borne during the run."""
+        self.grace = FIRST_GRACE
+        self._delay = FIRST_GRACE / 2
+        self._sent: list[float] = []
+        """When the first calls after the last step were sent."""
+        self._refused = 0
+        """How many of them were refused."""
+        self._began = 0.0
+        self._last_outage = 0.0
+        """Seconds that the last one took."""
+        self._outage_at: float | None = None
+        self._accepted = 0
+        """Calls since the beginning of the last outage."""
+
+    def sent(self, now: float) -> int:
+        """Note that a call was sent, and return its number."""
+        self.count += 1
+        self._accepted += 1
+        if len(self._sent) < MOST_SENT:
+            self._sent.append(now)
+        return self.count
+
+    def refuse(self, now: float, sent: float, number: int) -> bool:
+        """Note a refusal; return whether it is a step of a run."""
+        self._delay = 0.7 * self._delay + 0.3 * (now - sent)
+        self.grace = min(max(2 * self._delay, SHORTEST_GRACE), LONGEST_GRACE)
+        self._accepted -= 1
+        if number <= self.since:
+            return False
+        self._refused += 1
+        if self.run == 0:
+            self._began = now
+        is_most = self._refused > bisect_right(self._sent, now - self._delay) / 2
+        self.run = self.run + 1 if is_most else 1
+        self._restart()
+        return True
+
+    @property
+    def fresh(self) -> int:
+        """Calls sent since the last step of the run."""
+        return self.count - self.since
+
+    def nothing_borne(self) -> None:
+        """Note that no other call was in flight when one was refused."""
+        self.is_outage = True
+
+    def accept(self, now: float) -> None:
+        """End the run, after a block not at once: what is sent next shows whether more than one call is accepted."""
+        if self.is_outage:
+            self._last_outage = now - self._began
+        self.run = BLOCKED - 1 if self.run >= BLOCKED and not self.is_outage else 0
+        self.is_outage = False
+        self._restart()
+
+    def is_over(self, now: float) -> bool:
+        """Whether most calls sent after the last step have not been refused for long enough."""
+        first_for_sure = 2 * self._refused
+        return len(self._sent) > first_for_sure and now >= self._sent[first_for_sure] + self.grace
+
+    def until_known(self, now: float) -> float:
+        """Return the seconds until :meth:`is_over`, if a call was sent; else 0."""
+        return max(0.0, self._sent[0] + self.grace - now) if self._sent else 0.0
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until the next call is tried."""
+        first = max(self.grace * 2.0 ** min(max(1, self.run - BLOCKED + 1), 6), 0.25 * min(self._last_outage, 8.0))
+        return min(max(first, OUTAGE_SHARE * (now - self._began)), LONGEST_PAUSE)
+
+    def steady_interval(self, now: float) -> float | None:
+        """Return the seconds between accepted calls, where only a few were accepted since the last outage began."""
+        before, self._outage_at = self._outage_at, now
+        accepted, self._accepted = self._accepted, 0
+        if before is None or not 0 < accepted <= FEW:
+            return None
+        return (now - before) / accepted
+
+    def _restart(self) -> None:
+        self.since, self._refused = self.count, 0
+        self._sent.clear()
+
+
+class Pace:
+    """Interval between calls, for a server that admits less than one per round trip.
+
+    Now and then a call is sent at once: behind such a limit it is refused, and where it is accepted the pace was wrong.
+    """
+
+    MOST_MISSES = 4
+    FIRST_TEST = 4
+    """Accepted calls until one is sent at once; the next one after three times as many."""
+    STREAK = 12
+    """Calls accepted in a row after which the pace may be wrong altogether."""
+
+    def __init__(self, interval: float, now: float) -> None:
+        self.interval = interval
+        self.misses = 0
+        """Refusals in a row."""
+        self._first = interval
+        self._streak = self._accepted = 0
+        self._test_at = self.FIRST_TEST
+        self._since, self._accepted_since = now, 0
+
+    @property
+    def has_outrun(self) -> bool:
+        """Whether calls are accepted much faster than was assumed."""
+        return self.interval < self._first / 8
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds after a refusal until the next try: the call came only a little too early."""
+        return self.interval * 0.3 * 2.0 ** max(0, self.misses - 1)
+
+    def accept(self) -> bool:
+        """Go a little faster, and ever faster the longer nothing is refused; return whether to send a call at once."""
+        self.misses = 0
+        self._streak += 1
+        self._accepted += 1
+        self._accepted_since += 1
+        self.interval *= 0.995 if self._streak <= self.STREAK else 0.95 ** (self._streak - self.STREAK)
+        is_test = self._accepted >= self._test_at
+        if is_test:
+            self._test_at *= 3
+        return is_test
+
+    def refuse(self, now: float) -> None:
+        """Go slower, once for refusals in a row: as fast as calls were accepted between two refusals."""
+        if self.misses == 0:
+            measured = (now - self._since) / max(1, self._accepted_since)
+            slower = 1.2 * self.interval
+            self.interval = min(slower, max(1.03 * measured, self.interval)) if self._accepted_since >= 4 else slower
+            if self._accepted_since >= 32:
+                self._since, self._accepted_since = now, 0
+        self.misses += 1
+        self._streak = 0
