@@ -20,6 +20,7 @@ from pytest_ragcheck.gateway import (
     check_credentials,
 )
 from pytest_ragcheck.gateway.retry import RetryPolicy
+from pytest_ragcheck.gateway.single_flight import PrefixWarmup
 from pytest_ragcheck.store import Store
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 
@@ -66,7 +67,7 @@ async def test_a_call_is_accounted_for():
     assert reply.call.wire == reply.latency >= 0.02
     assert reply.call.cost > 0
     assert not reply.cached
-    assert (counts.asked, counts.done, counts.attempts, counts.retries, counts.in_flight) == (1, 1, 1, 0, 0)
+    assert (counts.asked, counts.done, counts.attempts, counts.retries, counts.limiter.in_flight) == (1, 1, 1, 0, 0)
     assert counts.cost == reply.call.cost
     assert counts.usage == reply.usage
 
@@ -185,7 +186,7 @@ async def test_a_joined_call_outlives_the_one_that_started_it():
             third.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await third
-            assert gateway.snapshot().in_flight <= 1
+            assert gateway.snapshot().limiter.in_flight <= 1
             assert (await gateway.complete(ask(2))).text
         assert api.stats.by_outcome["reply"] == 2
 
@@ -298,12 +299,20 @@ async def test_a_long_common_beginning_is_written_once_to_the_prompt_cache():
 
 @pytest.mark.asyncio
 async def test_calls_with_a_common_beginning_do_not_fail_one_after_the_other():
-    with MessagesApi(Behaviour(faults={"hang": 1.0})) as api:
-        retries = RetryPolicy(attempts=1)
-        async with Gateway(base_url=api.url, request_timeout=0.3, retries=retries) as gateway:
-            replies = await ask_all(gateway, 10, system="Use the documents alone. " * 500)
-        assert 1 < api.stats.peak_in_flight <= 8, "two try it alone, then all at once"
-    assert {reply.kind for reply in replies} == {"timeout"}
+    warmup, in_flight, peaks = PrefixWarmup(), 0, []
+
+    async def fail():
+        nonlocal in_flight
+        in_flight += 1
+        peaks.append(in_flight)
+        await asyncio.sleep(0)
+        in_flight -= 1
+        raise MeasurementError("no", kind="timeout")
+
+    outcomes = await asyncio.gather(*(warmup.lead(b"group", fail) for _ in range(10)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {MeasurementError}
+    assert peaks[:2] == [1, 1]
+    assert max(peaks) == 8, "two try it alone, then all at once"
 
 
 def test_short_beginnings_are_not_marked():

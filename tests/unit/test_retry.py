@@ -14,8 +14,8 @@ from pytest_ragcheck.gateway.transport import (
     retry_after,
 )
 
-RETRY = AttemptResult(effect=RetryAction.RETRY, kind="api-error")
-LIMITED = AttemptResult(effect=RetryAction.LIMITED, kind="rate-limited")
+FAILED = AttemptResult(effect=RetryAction.RETRY, kind="api-error")
+REFUSED = AttemptResult(effect=RetryAction.LIMITED, kind="rate-limited")
 
 
 def attempts(uniform=1.0, **policy):
@@ -23,43 +23,69 @@ def attempts(uniform=1.0, **policy):
 
 
 def test_pauses_double_up_to_the_ceiling_and_end():
-    trial = attempts(attempts=7, base=0.5, ceiling=4.0)
-    assert [trial.pause(RETRY) for _ in range(7)] == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0, None]
+    call = attempts(attempts=7, base=0.5, ceiling=4.0)
+    assert [call.pause(FAILED, now=float(moment)) for moment in range(7)] == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0, None]
 
 
 def test_jitter_is_full():
-    assert attempts(uniform=0.0).pause(RETRY) == 0.0
-    assert attempts(uniform=0.25, base=0.4).pause(RETRY) == pytest.approx(0.1)
+    assert attempts(uniform=0.0).pause(FAILED, now=0.0) == 0.0
+    assert attempts(uniform=0.25, base=0.4).pause(FAILED, now=0.0) == pytest.approx(0.1)
 
 
-def test_what_the_server_tells_is_never_undercut():
+def test_failures_count_only_while_the_server_accepts_other_calls():
+    in_outage = attempts(attempts=3)
+    assert all(in_outage.pause(FAILED, now=float(moment), served_at=-1.0) is not None for moment in range(50))
+    beside_others = attempts(attempts=3)
+    pauses = [beside_others.pause(FAILED, now=float(moment), served_at=moment - 0.5) for moment in range(3)]
+    assert [pause is None for pause in pauses] == [False, False, True]
+
+
+def test_what_the_server_asks_to_wait_is_never_undercut():
     for uniform in (0.0, 0.5, 1.0):
         for wait in (0.0, 0.3, 7.0, 90.0):
-            pause = attempts(uniform=uniform).pause(AttemptResult(effect=RetryAction.LIMITED, wait=wait))
-            assert wait <= pause <= 1.25 * wait + 0.05
+            for effect in (RetryAction.LIMITED, RetryAction.RETRY):
+                pause = attempts(uniform=uniform).pause(AttemptResult(effect=effect, wait=wait), now=0.0)
+                assert wait <= pause <= wait + 0.5
 
 
-def test_rate_limits_are_bounded_by_the_deadline_alone():
-    trial = attempts(attempts=2, deadline=100.0)
-    for _ in range(50):
-        assert trial.pause(LIMITED) is not None
-    trial.spent = 99.99
-    assert trial.pause(LIMITED) is None
+def test_without_a_told_wait_the_limiter_decides_when_a_refused_call_goes():
+    assert attempts().pause(REFUSED, now=0.0) == 0.0
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun():
-    trial = attempts(deadline=60.0)
-    assert trial.pause(AttemptResult(effect=RetryAction.LIMITED, wait=61.0)) is None
-    assert trial.pause(AttemptResult(effect=RetryAction.LIMITED, wait=30.0)) is not None
+def test_refusals_for_a_limit_do_not_count():
+    call = attempts(attempts=2)
+    assert all(call.pause(REFUSED, now=float(moment)) is not None for moment in range(50))
 
 
-def test_a_hang_has_waited_enough():
-    assert attempts().pause(AttemptResult(effect=RetryAction.RETRY, kind="timeout")) == 0.0
+def test_a_failed_call_is_given_up_where_its_next_attempt_would_pass_the_deadline():
+    call = attempts(deadline=100.0)
+    call.spent = 99.99
+    assert call.pause(FAILED, now=0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "was_answered", "seconds"),
+    [
+        (RetryAction.LIMITED, True, 600.0),
+        (RetryAction.RETRY, True, 180.0),
+        (RetryAction.RETRY, False, 15.0),
+    ],
+)
+def test_how_long_a_server_may_accept_nothing(action, was_answered, seconds):
+    assert RetryPolicy().longest_outage(action, was_answered=was_answered) == seconds
+    assert RetryPolicy(deadline=5.0).longest_outage(action, was_answered=was_answered) == 5.0
+
+
+def test_a_hang_has_waited_enough_and_always_counts():
+    call = attempts(attempts=2)
+    hung = AttemptResult(effect=RetryAction.RETRY, kind="timeout")
+    assert call.pause(hung, now=0.0, served_at=-1.0) == 0.0
+    assert call.pause(hung, now=60.0, served_at=-1.0) is None
 
 
 @pytest.mark.parametrize("effect", [RetryAction.FAIL, RetryAction.REFUSED_KEY, RetryAction.SPEND_LIMIT])
 def test_what_no_retry_mends_is_given_up(effect):
-    assert attempts().pause(AttemptResult(effect=effect)) is None
+    assert attempts().pause(AttemptResult(effect=effect), now=0.0) is None
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ class Outage:
         """Whether the server ever sent anything."""
         self._failed_at: float | None = None
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the last outcome was an accepted call."""
+        return self._failed_at is None and self.succeeded_at > -math.inf
+
     def succeed(self, now: float) -> None:
         """Note an accepted call."""
         self.seconds, self._failed_at, self.succeeded_at, self.was_answered = 0.0, None, now, True

@@ -312,6 +312,7 @@ class Gateway:
             if result is not None and result.message is not None:
                 tokens = float(_total(result.message.usage))
         elif outcome is not Outcome.NEUTRAL:
+            model.is_accepting = model.outage.is_accepting
             model.outage.fail(now, answered=result is not None and result.status is not None)
         wait = None if result is None else result.wait
         report = AttemptReport(outcome=outcome, wait=wait, limits=read_rate_limits(headers), tokens=tokens)
@@ -347,13 +348,13 @@ class Gateway:
         if result.effect is RetryAction.SPEND_LIMIT:
             self._breaker.trip(NotRunError(f"the account's spend limit is reached: {cause}"))
             raise call.failure(result, cause)
-        outage = model.outage
-        pause = call.attempts.pause(result, now=self._clock(), served_at=outage.succeeded_at)
-        longest = self._retries.longest_outage(result.effect, was_answered=outage.was_answered)
-        if outage.seconds >= longest:
+        outage, now = model.outage, self._clock()
+        pause = call.attempts.pause(result, now=now, served_at=outage.succeeded_at)
+        if outage.seconds >= self._retries.longest_outage(result.effect, was_answered=outage.was_answered):
             model.breaker.trip(_nothing_accepted(outage.seconds, call.request.model, result, cause))
-            model.breaker.check()
-        if pause is None or (pause >= call.attempts.left and outage.seconds > 0):
+            raise call.failure(result, f"{cause}; the server accepted no call for {outage.seconds:.0f} s")
+        is_hopeless = result.wait is not None and result.wait >= call.attempts.left and not model.is_accepting
+        if pause is None or is_hopeless:
             raise call.failure(result, cause)
         self._stats.retries += 1
         return pause
@@ -401,6 +402,8 @@ class _Model:
     outage: Outage = field(default_factory=Outage)
     output_tokens: float | None = None
     """Average of its replies."""
+    is_accepting: bool = False
+    """Whether the last call but the one that failed now was accepted."""
 
     def note_output(self, tokens: int) -> None:
         """Take one more reply's length into the average."""

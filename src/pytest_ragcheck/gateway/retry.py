@@ -61,7 +61,7 @@ class Attempts:
         """Return the seconds to wait before the next attempt, or None to give up.
 
         ``served_at`` is when the server last accepted a call. A failure counts only if that was after this call's
-        failure before: in an outage all calls fail, and none of them is to blame.
+        failure before: in an outage all calls fail, and none of them is to blame. A time-out always counts.
 
         Full jitter (uniform between 0 and a ceiling that doubles) spreads out calls that failed together. After a
         refusal for a limit the limiter decides when the call goes; only what the server asked to wait comes first.
@@ -70,7 +70,7 @@ class Attempts:
             return self._asked_wait(result)
         if result.effect is not RetryAction.RETRY:
             return None
-        if served_at >= self._failed_at:
+        if served_at >= self._failed_at or result.kind == "timeout":
             self.failed += 1
         self._failed_at = now
         if self.failed >= self.policy.attempts:
