@@ -1,0 +1,23 @@
+"""The user's own pipeline: it calls the server itself, outside of the plugin."""
+
+import json
+from pathlib import Path
+
+import pytest
+from anthropic import AsyncAnthropic, DefaultAioHttpClient
+
+ROWS = {row["question"]: row for row in json.loads(Path(__file__).with_name("rows.json").read_text())}
+
+
+@pytest.fixture(scope="session")
+def ragcheck_pipeline():
+    client = AsyncAnthropic(max_retries=20, http_client=DefaultAioHttpClient())
+
+    async def answer(question):
+        contexts = ROWS[question]["contexts"]
+        prompt = "\n\n".join([*contexts, question])
+        messages = [{"role": "user", "content": prompt}]
+        message = await client.messages.create(model="claude-sonnet-5-5", max_tokens=1024, messages=messages)
+        return message.content[0].text, contexts
+
+    return answer

@@ -1,0 +1,146 @@
+"""The ways to evaluate the same questions that the benchmarks compare; their programs lie in ``projects``.
+
+All share the questions, four of deepeval's metrics and the judge's model. The plain script is what a good engineer
+would write without any framework: one event loop, one client on aiohttp, one semaphore or none, the SDK's own retries
+(20 of them, here and in the user's pipeline: with the two that it makes by itself, both lose answers in bad weather).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import judging
+import promptfoo
+from support import measure, mock_server, server_stats
+
+WRITER, JUDGE = "claude-sonnet-5-5", "claude-haiku-5-5"
+CALLS = 8
+"""Of a question: an answer, and seven of four judged metrics without reasons."""
+PROJECTS = Path(__file__).with_name("projects")
+QUIET = {
+    "ANTHROPIC_API_KEY": "sk-ant-any-0123456789",
+    "DEEPEVAL_TELEMETRY_OPT_OUT": "1",
+    "DEEPEVAL_DISABLE_DOTENV": "1",
+    "DEEPEVAL_NO_INSPECT_PROMPT": "1",
+    "CI": "1",
+}
+
+DEEPEVAL = (sys.executable, "-c", "from deepeval.cli.main import app; app()")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:deepeval", "-p", "no:cacheprovider", "-q", "--ragcheck")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way: the command, and the folder of the project that it runs in."""
+
+    command: tuple[str, ...]
+    folder: str = "."
+
+
+def plain(in_flight: int = 0, *, script: str = "plain.py") -> Way:
+    """The plain script with a semaphore, or (0) without."""
+    return Way((sys.executable, script, str(in_flight)))
+
+
+def ours(concurrency: int | None = None, *more: str, folder: str = "ours") -> Way:
+    """The plugin; its limit is to be found where none is given."""
+    limit = () if concurrency is None else ("--ragcheck-concurrency", str(concurrency))
+    return Way((*PYTEST, *limit, *more), folder)
+
+
+OTHERS = {
+    "in sequence": Way((sys.executable, "sequence.py")),
+    "answers at once, judging in sequence": Way((sys.executable, "optimised.py")),
+    "deepeval test run -n 4": Way((*DEEPEVAL, "test", "run", "test_deepeval.py", "-n", "4")),
+    "deepeval evaluate()": Way((sys.executable, "evaluation.py")),
+    "pytest --ragcheck -vv (every reason)": ours(None, "-vv"),
+}
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One run of one way, as the server and the operating system saw it."""
+
+    wall: float
+    first_to_last: float
+    """Seconds from the arrival of the first call to the end of the last one."""
+    cpu: float
+    made: int
+    """Calls that arrived at the server."""
+    answered: int
+    """Calls that were answered with a whole message."""
+    status: int
+    stopped: bool
+    output: str
+    seconds: list[dict[str, int]]
+    """Counts of each second, as the server gives them."""
+    log: list[dict[str, object]]
+
+    @property
+    def wasted(self) -> int:
+        """Calls that gave no message."""
+        return self.made - self.answered
+
+    @property
+    def ended_well(self) -> bool:
+        """True where the way came to its end by itself, with everything evaluated."""
+        return self.status == 0 and not self.stopped
+
+
+def run_way(way: Way, project: Path, *server_options: str, limit: float | None = None) -> Timed:
+    """Run one way against a server of its own, with nothing kept from an earlier run but compiled modules."""
+    for left in (".ragcheck", ".deepeval", "results.json"):
+        for path in project.glob(f"**/{left}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    home = {"HOME": str(project), "PROMPTFOO_CONFIG_DIR": str(project)}
+    with mock_server(*server_options) as url:
+        done = measure(
+            way.command, project / way.folder, limit=limit, ANTHROPIC_BASE_URL=url, **home, **QUIET, **promptfoo.QUIET
+        )
+        seen = server_stats(url, "log", "seconds")
+    log = [line for line in seen["log"] if line["path"] == "/v1/messages"]
+    ends = [line["finish"] or line["arrival"] for line in log]
+    return Timed(
+        wall=done.wall,
+        first_to_last=max(ends, default=0.0) - min((line["arrival"] for line in log), default=0.0),
+        cpu=done.cpu,
+        made=len(log),
+        answered=sum(line["outcome"] == "reply" for line in log),
+        status=done.status,
+        stopped=done.stopped,
+        output=done.output,
+        seconds=seen.get("seconds", []),
+        log=log,
+    )
+
+
+def make_rows(size: int) -> list[dict[str, object]]:
+    """Questions with references and contexts."""
+    pairs = [judging.question(number) for number in range(size)]
+    return [
+        {"id": row.id, "question": row.question, "reference": row.reference, "contexts": [one.text for one in contexts]}
+        for row, contexts in pairs
+    ]
+
+
+def write_project(folder: Path, size: int) -> None:
+    """Write the files of all ways."""
+    rows = make_rows(size)
+    questions = [{key: row[key] for key in ("id", "question", "reference")} for row in rows]
+    data = {
+        "rows.json": rows,
+        "promptfooconfig.json": promptfoo.configuration(rows, WRITER, JUDGE),
+        "ours/rows.json": rows,
+        "ours/questions.json": questions,
+        "generation/questions.json": questions,
+    }
+    shutil.copytree(PROJECTS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, value in data.items():
+        (folder / name).write_text(json.dumps(value))
+    (folder / "generation" / "docs").mkdir(exist_ok=True)
+    for row in rows:
+        (folder / "generation" / "docs" / f"{row['id']}.md").write_text("\n\n".join(row["contexts"]))
