@@ -86,6 +86,12 @@ class Timed:
         return self.made - self.answered
 
     @property
+    def last_answer(self) -> float:
+        """Seconds from the arrival of the first call to the end of the last message; 0 where there is none."""
+        ends = [line["finish"] for line in self.log if line["outcome"] == "reply"]
+        return max(ends) - min(line["arrival"] for line in self.log) if ends else 0.0
+
+    @property
     def ended_well(self) -> bool:
         """True where the way came to its end by itself, with everything evaluated."""
         return self.status == 0 and not self.stopped
