@@ -122,11 +122,14 @@ async def judge_all(url: str, count: int, *, concurrency: int | None) -> tuple[f
 
 
 def chain(result: Result, latency: dict[str, float]) -> float:
-    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock."""
+    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock.
+
+    A pipeline whose own call gave the answer names that call in the answer's metadata.
+    """
     of = {name: [latency[call.request_id or ""] for call in result.calls if call.purpose == name] for name in
           ("generation", *METRICS)}  # fmt: skip
     truths, claims, *verdicts = of["faithfulness"]
-    answer = sum(of["generation"])
+    answer = sum(of["generation"]) + latency.get(result.answer.metadata.get("request_id"), 0.0)
     return max(
         answer + max(truths, claims) + sum(verdicts),
         answer + sum(of["answer_relevancy"]),

@@ -5,10 +5,13 @@ it, without a limit and with a semaphore of 8; and promptfoo, where npm can inst
 API in a process of its own, whose models take 0.6 s (answers) and 0.3 s (judging) in the median, a tenth of what real
 ones take, times ``--scale``. ``--all`` adds slow ways: one call after another, and deepeval's own runners.
 
-Whole processes, the second run of each way and later ones (modules are compiled by then), in turns, medians. "first to
-last" is the time from the arrival of the first call at the server to the end of the last one; "processor" is user and
-system time of the way's processes; "wasted" are calls that gave no message. Ratios of wall time are to the plain script
-without a limit.
+Whole processes, the second run of each way and later ones (modules are compiled by then), in turns, medians:
+
+- first to last: from the arrival of the first call at the server to the end of the last one
+- over bound: that time over the least that the same calls can take; only the plugin records what waits for what
+- processor: user and system time of the way's processes
+- wasted: calls that gave no message
+- ratio: wall time over that of the plain script without a limit
 """
 
 from __future__ import annotations
@@ -77,9 +80,11 @@ def show(runs: dict[str, list[Timed]]) -> None:
             median(getattr(run, what) for run in timed) for what in ("wall", "first_to_last", "cpu")
         )
         calls, wasted = (median(getattr(run, what) for run in timed) for what in ("made", "wasted"))
-        seconds = (f"{wall:.2f} s", f"{first_to_last:.2f} s", f"{cpu:.2f} s")
+        bounds = [run.first_to_last / run.bound for run in timed if run.bound]
+        over = f"{median(bounds):.2f}" if bounds else "-"
+        seconds = (f"{wall:.2f} s", f"{first_to_last:.2f} s", over, f"{cpu:.2f} s")
         rows.append((name, *seconds, f"{calls:g}", f"{wasted:g}", f"{wall / base:.2f}"))
-    print_table(("way", "wall", "first to last", "processor", "calls", "wasted", "ratio"), rows)
+    print_table(("way", "wall", "first to last", "over bound", "processor", "calls", "wasted", "ratio"), rows)
 
 
 def main() -> None:

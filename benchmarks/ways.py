@@ -17,6 +17,9 @@ import judging
 import promptfoo
 from support import measure, mock_server, server_stats
 
+from pytest_ragcheck.run_file import load_run
+from pytest_ragcheck.testing.stats import MESSAGES_PATH
+
 WRITER, JUDGE = "claude-sonnet-5-5", "claude-haiku-5-5"
 CALLS = 8
 """Of a question: an answer, and seven of four judged metrics without reasons."""
@@ -39,17 +42,19 @@ class Way:
 
     command: tuple[str, ...]
     folder: str = "."
+    in_flight: int | None = None
+    """Most calls at once, where that is limited."""
 
 
 def plain(in_flight: int = 0, *, script: str = "plain.py") -> Way:
     """The plain script with a semaphore, or (0) without."""
-    return Way((sys.executable, script, str(in_flight)))
+    return Way((sys.executable, script, str(in_flight)), in_flight=in_flight or None)
 
 
 def ours(concurrency: int | None = None, *more: str, folder: str = "ours") -> Way:
     """The plugin; its limit is to be found where none is given."""
     limit = () if concurrency is None else ("--ragcheck-concurrency", str(concurrency))
-    return Way((*PYTEST, *limit, *more), folder)
+    return Way((*PYTEST, *limit, *more), folder, concurrency)
 
 
 OTHERS = {
@@ -79,6 +84,9 @@ class Timed:
     seconds: list[dict[str, int]]
     """Counts of each second, as the server gives them."""
     log: list[dict[str, object]]
+    bound: float | None
+    """Least seconds from first to last call: the longest chain of calls that wait for one another, or the time of all
+    calls over those that may be in flight. None where the way did not record its calls, or failed."""
 
     @property
     def wasted(self) -> int:
@@ -108,7 +116,7 @@ def run_way(way: Way, project: Path, *server_options: str, limit: float | None =
             way.command, project / way.folder, limit=limit, ANTHROPIC_BASE_URL=url, **home, **QUIET, **promptfoo.QUIET
         )
         seen = server_stats(url, "log", "seconds")
-    log = [line for line in seen["log"] if line["path"] == "/v1/messages"]
+    log = [line for line in seen["log"] if line["path"] == MESSAGES_PATH]
     ends = [line["finish"] or line["arrival"] for line in log]
     return Timed(
         wall=done.wall,
@@ -121,7 +129,18 @@ def run_way(way: Way, project: Path, *server_options: str, limit: float | None =
         output=done.output,
         seconds=seen.get("seconds", []),
         log=log,
+        bound=find_bound(way, project, log) if done.status == 0 else None,
     )
+
+
+def find_bound(way: Way, project: Path, log: list[dict[str, object]]) -> float | None:
+    """Return the least time that the calls of the plugin's newest run can take."""
+    files = sorted((project / way.folder / ".ragcheck" / "runs").glob("*.json"))
+    if not files or way.folder != "ours":
+        return None
+    latency = {line["request_id"]: line["latency"] for line in log}
+    chain = max(judging.chain(result, latency) for result in load_run(files[-1]).results)
+    return max(chain, sum(latency.values()) / (way.in_flight or len(latency)))
 
 
 def make_rows(size: int) -> list[dict[str, object]]:
