@@ -36,6 +36,7 @@ class CannotInstallError(Exception):
 
 def install(folder: Path) -> tuple[str, ...]:
     """Install promptfoo, unless it is in ``folder`` already, and return the command that runs it."""
+    folder = folder.resolve()
     entry = folder / "node_modules" / "promptfoo" / "dist" / "src" / "entrypoint.js"
     own_node = folder / "node_modules" / node_package() / "bin" / "node"
     if not entry.exists():
@@ -126,9 +127,3 @@ def configuration(rows, writer: str, judge: str) -> dict[str, object]:
 
 def model(name: str, max_tokens: int) -> dict[str, object]:
     return {"id": f"anthropic:messages:{name}", "config": {"max_tokens": max_tokens}}
-
-
-def lost(folder: Path) -> int:
-    """How many questions ended with an error, as its results say."""
-    results = json.loads((folder / "results.json").read_text())
-    return int(results["results"]["stats"]["errors"])

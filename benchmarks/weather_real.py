@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+import promptfoo
 from support import print_table
 from ways import CALLS, JUDGE, WRITER, Timed, Way, ours, plain, run_way, write_project
 
@@ -37,6 +38,8 @@ FAULTS = ("--fault=overloaded=0.05", "--fault=server_error=0.02")
 CAP = ("--max-in-flight=8", "--retry-after=1", *FAULTS)
 EXHAUSTED = ("--ratelimit-on-refusals", "--ratelimit-remaining=0", "--ratelimit-reset=-5")
 NO_HEADERS = ("--no-ratelimit-headers",)
+PROMPTFOO = 4
+"""Its calls in flight."""
 PLAIN = "plain script, semaphore of 8"
 JUDGED = {
     PLAIN: plain(8),
@@ -92,7 +95,6 @@ WEATHERS = {
 FIRST_TABLE = ("exhausted", "bare", "generation", "random")
 """What runs where nothing is named."""
 
-
 HEADS = (
     "way",
     "answered",
@@ -108,12 +110,22 @@ HEADS = (
 )
 
 
-def race(weather: Weather, size: int, limit: float, only: Sequence[str]) -> dict[str, Timed]:
+def choose_ways(weather: Weather, options: argparse.Namespace) -> dict[str, Way]:
+    """Return the weather's ways that are asked for, and promptfoo where it is asked for and judges."""
+    ways = weather.ways
+    if options.promptfoo and ways is JUDGED:
+        try:
+            command = promptfoo.install(options.promptfoo)
+        except promptfoo.CannotInstallError as reason:
+            sys.exit(f"promptfoo cannot run: {reason}; leave --promptfoo out")
+        ways = ways | {f"promptfoo -j {PROMPTFOO}": Way((*command, *promptfoo.arguments(PROMPTFOO)))}
+    return {name: way for name, way in ways.items() if not options.only or any(part in name for part in options.only)}
+
+
+def race(weather: Weather, ways: dict[str, Way], size: int, limit: float) -> dict[str, Timed]:
     """Run the ways one after another, each in a folder of its own so that none reads what another one stored."""
     runs = {}
-    for name, way in weather.ways.items():
-        if only and not any(part in name for part in only):
-            continue
+    for name, way in ways.items():
         with tempfile.TemporaryDirectory() as folder:
             write_project(Path(folder), size)
             runs[name] = run_way(way, Path(folder), *LATENCIES, *weather.server, limit=limit)
@@ -167,6 +179,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--size", type=int, nargs="+", default=[100, 10], metavar="N", help="questions")
     parser.add_argument("--limit", type=float, default=120.0, metavar="SECONDS", help="for each way (default: 120)")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="ways whose names hold one of these")
+    parser.add_argument(
+        "--promptfoo", type=Path, metavar="FOLDER", help="promptfoo too; where it is or will be installed"
+    )
     parser.add_argument("--seconds", action="store_true", help="also print what the server counted in each second")
     parser.add_argument("--output", action="store_true", help="also print the end of what each way printed")
     options = parser.parse_args(arguments)
@@ -175,7 +190,7 @@ def main(arguments: Sequence[str]) -> None:
     for name in options.names:
         weather = WEATHERS[name]
         for size in options.size:
-            runs = race(weather, size, options.limit, options.only)
+            runs = race(weather, choose_ways(weather, options), size, options.limit)
             needed = size * weather.calls
             print(f"\n{name}, {size} questions, {needed} calls: {weather.title}")
             rows = [(way, *describe(run, needed, runs.get(PLAIN))) for way, run in runs.items()]
