@@ -30,6 +30,8 @@ from ways import CALLS, JUDGE, OTHERS, WRITER, Timed, Way, ours, plain, run_way,
 LATENCIES = {WRITER: 0.6, JUDGE: 0.3}
 REAL = 10
 """The scale at which latencies are those of real models."""
+LONGEST = 200
+"""Seconds."""
 PLAIN = "plain script, no limit"
 WAYS = {
     PLAIN: plain(),
@@ -47,7 +49,8 @@ def choose_ways(options: argparse.Namespace, folder: Path) -> dict[str, Way]:
     if wanted(name, options.only):
         try:
             command = promptfoo.install(options.promptfoo or folder / "promptfoo")
-            ways = ways | {name: Way((*command, *promptfoo.arguments(PROMPTFOO_IN_FLIGHT)))}
+            arguments = promptfoo.arguments(PROMPTFOO_IN_FLIGHT)
+            ways = ways | {name: Way((*command, *arguments), in_flight=PROMPTFOO_IN_FLIGHT)}
         except promptfoo.CannotInstallError as reason:
             print(f"promptfoo is left out: {reason}")
     return {name: way for name, way in ways.items() if wanted(name, options.only) or name == PLAIN}
@@ -57,17 +60,26 @@ def wanted(name: str, parts: list[str]) -> bool:
     return not parts or any(part in name for part in parts)
 
 
+def leave_out_long(ways: dict[str, Way], size: int, scale: float) -> dict[str, Way]:
+    """Return the ways without those whose limit alone makes them take very long."""
+    work = size * scale * (LATENCIES[WRITER] + (CALLS - 1) * LATENCIES[JUDGE])
+    least = {name: work / (way.in_flight or size * CALLS) for name, way in ways.items()}
+    for name, seconds in least.items():
+        if seconds > LONGEST:
+            print(f"{name} is left out here: its limit makes it take {seconds:.0f} s at least; name it with --only")
+    return {name: way for name, way in ways.items() if least[name] <= LONGEST}
+
+
 def compare(ways: dict[str, Way], project: Path, scale: float, turns: int) -> dict[str, list[Timed]]:
-    """Run all ways in turns; the first turn is not counted."""
+    """Run all ways in turns."""
     latencies = [f"--model-latency={model}={seconds * scale}" for model, seconds in LATENCIES.items()]
     runs: dict[str, list[Timed]] = {name: [] for name in ways}
-    for turn in range(turns + 1):
+    for _ in range(turns):
         for name, way in ways.items():
             run = run_way(way, project, "--no-ratelimit-headers", *latencies)
             if not run.ended_well:
                 sys.exit(f"{name} ended with {run.status}:\n{run.output[-3000:]}")
-            if turn:
-                runs[name].append(run)
+            runs[name].append(run)
     return runs
 
 
@@ -105,11 +117,12 @@ def main() -> None:
         for size in options.size:
             project = Path(name) / f"project-{size}"
             write_project(project, size)
+            compare(ways, project, 0.0, 1)  # compiles all modules
             for scale in options.scale:
-                runs = compare(ways, project, scale, options.runs)
                 seconds = " and ".join(f"{seconds * scale:g} s" for seconds in LATENCIES.values())
                 print(f"\n{size} questions, {size * CALLS} calls of {seconds}, medians of {options.runs} runs")
-                show(runs)
+                some = ways if options.only else leave_out_long(ways, size, scale)
+                show(compare(some, project, scale, options.runs))
 
 
 if __name__ == "__main__":

@@ -105,16 +105,15 @@ class Timed:
         return self.status == 0 and not self.stopped
 
 
-def run_way(way: Way, project: Path, *server_options: str, limit: float | None = None) -> Timed:
+def run_way(way: Way, project: Path, *server_options: str, limit: float | None = None, **environment: str) -> Timed:
     """Run one way against a server of its own, with nothing kept from an earlier run but compiled modules."""
     for left in (".ragcheck", ".deepeval", "results.json"):
         for path in project.glob(f"**/{left}"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    home = {"HOME": str(project), "PROMPTFOO_CONFIG_DIR": str(project)}
+    environment |= {"HOME": str(project), "PROMPTFOO_CONFIG_DIR": str(project), **QUIET, **promptfoo.QUIET}
     with mock_server(*server_options) as url:
-        done = measure(
-            way.command, project / way.folder, limit=limit, ANTHROPIC_BASE_URL=url, **home, **QUIET, **promptfoo.QUIET
-        )
+        environment["ANTHROPIC_BASE_URL"] = url
+        done = measure(way.command, project / way.folder, limit=limit, **environment)
         seen = server_stats(url, "log", "seconds")
     log = [line for line in seen["log"] if line["path"] == MESSAGES_PATH]
     ends = [line["finish"] or line["arrival"] for line in log]

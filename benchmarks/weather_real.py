@@ -122,13 +122,20 @@ def choose_ways(weather: Weather, options: argparse.Namespace) -> dict[str, Way]
     return {name: way for name, way in ways.items() if not options.only or any(part in name for part in options.only)}
 
 
-def race(weather: Weather, ways: dict[str, Way], size: int, limit: float) -> dict[str, Timed]:
+def race(weather: Weather, size: int, options: argparse.Namespace) -> dict[str, Timed]:
     """Run the ways one after another, each in a folder of its own so that none reads what another one stored."""
     runs = {}
-    for name, way in ways.items():
+    for name, way in choose_ways(weather, options).items():
         with tempfile.TemporaryDirectory() as folder:
             write_project(Path(folder), size)
-            runs[name] = run_way(way, Path(folder), *LATENCIES, *weather.server, limit=limit)
+            runs[name] = run_way(
+                way,
+                Path(folder),
+                *LATENCIES,
+                *weather.server,
+                limit=options.limit,
+                PIPELINE_LIMIT=str(options.pipeline_limit),
+            )
     return runs
 
 
@@ -190,7 +197,7 @@ def main(arguments: Sequence[str]) -> None:
     for name in options.names:
         weather = WEATHERS[name]
         for size in options.size:
-            runs = race(weather, choose_ways(weather, options), size, options.limit)
+            runs = race(weather, size, options)
             needed = size * weather.calls
             print(f"\n{name}, {size} questions, {needed} calls: {weather.title}")
             rows = [(way, *describe(run, needed, runs.get(PLAIN))) for way, run in runs.items()]
