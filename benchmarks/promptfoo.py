@@ -1,4 +1,4 @@
-"""promptfoo as a further way: its installation in a temporary folder, and a configuration with four judged metrics.
+"""Install promptfoo in a folder of its own, and configure four judged metrics of it.
 
 Its four metrics about answers and contexts make 7 judge calls a question, as many as deepeval's four do without
 reasons. Embeddings, which one of them compares, cost nothing: a file of the configuration computes them. Nothing but
@@ -74,8 +74,8 @@ def npm(folder: Path, *packages: str) -> None:
 def node_is_new() -> bool:
     if shutil.which("node") is None:
         return False
-    told = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout
-    return tuple(map(int, re.findall(r"\d+", told)[:2])) >= NODE
+    version = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= NODE
 
 
 def node_package() -> str:
@@ -83,7 +83,7 @@ def node_package() -> str:
 
 
 def database_package(folder: Path) -> str:
-    """The package with the compiled part of its database for this system, in the version that goes with it."""
+    """Find the package with the compiled part of its database for this system, in the version that it asks for."""
     known = json.loads((folder / "node_modules" / "libsql" / "package.json").read_text())["optionalDependencies"]
     system = node_package().replace("node-", "@libsql/", 1)
     for name, version in known.items():
@@ -97,13 +97,13 @@ def last_line(text: str) -> str:
 
 
 def arguments(in_flight: int) -> tuple[str, ...]:
-    """What follows the command to run the project in the current folder."""
+    """Build the arguments that evaluate the project in the current folder."""
     quiet = ("--no-cache", "--no-write", "--no-table", "--no-progress-bar")
     return ("eval", "-c", "promptfooconfig.json", "-j", str(in_flight), "-o", "results.json", *quiet)
 
 
 def configuration(rows, writer: str, judge: str) -> dict[str, object]:
-    """The configuration for these questions; ``embedder.mjs`` is to lie beside it."""
+    """Build the configuration for these questions; it needs ``embedder.mjs`` in the same folder."""
     kinds = ("context-faithfulness", "answer-relevance", "context-relevance")
     asserted = [{"type": kind, "threshold": 0} for kind in kinds]
     asserted.append({"type": "context-recall", "value": "{{reference}}", "threshold": 0})

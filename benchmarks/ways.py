@@ -126,7 +126,7 @@ def run_way(way: Way, project: Path, *server_options: str, limit: float | None =
         status=done.status,
         stopped=done.stopped,
         output=done.output,
-        seconds=seen.get("seconds", []),
+        seconds=seen["seconds"],
         log=log,
         bound=find_bound(way, project, log) if done.status == 0 else None,
     )
@@ -143,7 +143,7 @@ def find_bound(way: Way, project: Path, log: list[dict[str, object]]) -> float |
 
 
 def make_rows(size: int) -> list[dict[str, object]]:
-    """Questions with references and contexts."""
+    """Make questions with references and contexts."""
     pairs = [judging.question(number) for number in range(size)]
     return [
         {"id": row.id, "question": row.question, "reference": row.reference, "contexts": [one.text for one in contexts]}

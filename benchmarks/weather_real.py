@@ -187,6 +187,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--limit", type=float, default=120.0, metavar="SECONDS", help="for each way (default: 120)")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="ways whose names hold one of these")
     parser.add_argument(
+        "--pipeline-limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="calls in flight of the user's pipeline (0: no limit)",
+    )
+    parser.add_argument(
         "--promptfoo", type=Path, metavar="FOLDER", help="promptfoo too; where it is or will be installed"
     )
     parser.add_argument("--seconds", action="store_true", help="also print what the server counted in each second")
