@@ -86,6 +86,11 @@ WEATHERS = {
         ("--storm=overloaded=3:30", *NO_HEADERS),
         JUDGED,
     ),
+    "rising": Weather(
+        "2 in flight, from second 10 on 64; Retry-After 1, no rate headers",
+        ("--max-in-flight=2", "--max-in-flight-later=10=64", "--retry-after=1", *NO_HEADERS),
+        JUDGED,
+    ),
     "minute": Weather(
         "300 requests a minute in a bucket that holds 60; true Retry-After and headers",
         ("--requests-per-minute=300", "--request-burst=60"),

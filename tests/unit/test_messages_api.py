@@ -698,6 +698,30 @@ def test_fixed_window_of_requests(api):
     assert admitted == [0.0, 0.5, 2.0, 2.0]
 
 
+def test_limit_in_flight_changes_with_time():
+    behaviour = Behaviour(max_in_flight=8, max_in_flight_later=((10, 4), (20, 64)))
+    assert [behaviour.cap(age) for age in (0, 9.9, 10, 19.9, 20, 1000)] == [8, 8, 4, 4, 64, 64]
+    limits = Limits(behaviour, now=0.0)
+    with pytest.raises(ApiError):
+        limits.admit(in_flight=4, input_tokens=1, now=12.0, age=12.0)
+    limits.admit(in_flight=4, input_tokens=1, now=20.0, age=20.0)
+
+
+def test_limit_in_flight_of_a_server_changes_with_time(api):
+    api.behaviour = Behaviour(latency=600, max_in_flight=1, max_in_flight_later=((0, 3),))
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(connect(api)).sendall(raw_request())
+        wait_until(lambda: api.stats.requests == 4 and api.stats.by_outcome.get("over_max_in_flight"))
+        assert (api.stats.in_flight, api.stats.by_outcome["over_max_in_flight"]) == (3, 1)
+
+
+def test_output_tokens_per_minute_refuse_while_none_is_left(api, http_client):
+    api.behaviour = Behaviour(output_tokens_per_minute=len(ANSWER) // 4 + 1)
+    assert [http_client.post(params())[0] for _ in range(2)] == [200, 429]
+    assert api.stats.by_outcome["over_output_tokens_per_minute"] == 1
+
+
 def test_storm_comes_and_passes():
     behaviour = Behaviour(storms=(Storm("overloaded", 2, 30), Storm("unavailable", 40, 1)))
     met = {age: behaviour.storm(age) for age in (0, 1.99, 2, 31.99, 32, 40.5, 41)}
@@ -767,11 +791,13 @@ def test_command_line_gives_the_weather():
         [
             *("--max-in-flight", "8", "--retry-after", "none", "--fixed-window", "--no-computed-retry-after"),
             *("--storm", "overloaded=2:30", "--ratelimit-on-refusals", "--ratelimit-remaining", "0"),
-            *("--ratelimit-reset", "-20"),
+            *("--ratelimit-reset", "-20", "--max-in-flight-later", "10=64", "--output-tokens-per-minute", "100"),
         ]
     )
     assert build_behaviour(options) == Behaviour(
         max_in_flight=8,
+        max_in_flight_later=((10.0, 64),),
+        output_tokens_per_minute=100,
         retry_after=None,
         retry_after_computed=False,
         fixed_window=True,

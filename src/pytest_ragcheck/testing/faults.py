@@ -94,6 +94,9 @@ FAULTS: Mapping[str, str] = {
 }
 """Every fault by its name, with what it does."""
 
+LIMITED = ("requests", "input_tokens", "output_tokens")
+"""What may have a limit by the minute."""
+
 STOP_REASONS: Mapping[str, str] = {
     "max_tokens": "the text stops in the middle",
     "model_context_window_exceeded": "the text stops in the middle",
@@ -146,7 +149,11 @@ class Behaviour:
     fixed_window: bool = False
     """Refill ``request_burst`` all at once at the end of each window instead of one by one."""
     input_tokens_per_minute: float | None = None
+    output_tokens_per_minute: float | None = None
+    """Counted when a message is sent: a request is refused while the bucket holds no token."""
     max_in_flight: int | None = None
+    max_in_flight_later: tuple[tuple[float, int], ...] = ()
+    """Pairs of seconds since the first request and the ``max_in_flight`` that holds from then on, in this order."""
     retry_after: float | str | None = 1.0
     """``retry-after`` of a 429 whose end cannot be computed: seconds, any text, or None to leave it out."""
     retry_after_computed: bool = True
@@ -177,12 +184,17 @@ class Behaviour:
         for model, median in self.model_latency.items():
             if not (math.isfinite(median) and median >= 0):
                 raise ConfigurationError(f"the latency of {model} must be a number from 0 up, not {median}")
-        for name in ("requests_per_minute", "request_burst", "input_tokens_per_minute", "max_in_flight"):
+        for name in (*(f"{kind}_per_minute" for kind in LIMITED), "request_burst", "max_in_flight"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{name} must be above 0, not {value}; leave it out for no limit")
         if isinstance(self.retry_after, float) and not math.isfinite(self.retry_after):
             raise ConfigurationError(f"retry_after must be finite, got {self.retry_after}; a text is sent as it is")
+
+    def cap(self, age: float) -> int | None:
+        """Return the most requests in flight, ``age`` seconds after the first request."""
+        reached = [most for start, most in self.max_in_flight_later if start <= age]
+        return reached[-1] if reached else self.max_in_flight
 
     def storm(self, age: float) -> str | None:
         """Return the fault of the storm that blows ``age`` seconds after the first request."""

@@ -97,24 +97,29 @@ class Limits:
     def __init__(self, behaviour: Behaviour, *, now: float) -> None:
         self._behaviour = behaviour
         requests = behaviour.requests_per_minute
-        tokens = behaviour.input_tokens_per_minute
         burst = behaviour.request_burst or max(1, math.ceil(requests or NOMINAL_REQUESTS_PER_MINUTE))
         kind = Window if behaviour.fixed_window else Bucket
         self._requests = kind(requests or NOMINAL_REQUESTS_PER_MINUTE, burst, now=now)
-        self._input = Bucket(
-            tokens or NOMINAL_INPUT_TOKENS_PER_MINUTE, tokens or NOMINAL_INPUT_TOKENS_PER_MINUTE, now=now
-        )
-        self._output = Bucket(NOMINAL_OUTPUT_TOKENS_PER_MINUTE, NOMINAL_OUTPUT_TOKENS_PER_MINUTE, now=now)
+        tokens_in = behaviour.input_tokens_per_minute or NOMINAL_INPUT_TOKENS_PER_MINUTE
+        tokens_out = behaviour.output_tokens_per_minute or NOMINAL_OUTPUT_TOKENS_PER_MINUTE
+        self._input = Bucket(tokens_in, tokens_in, now=now)
+        self._output = Bucket(tokens_out, tokens_out, now=now)
 
-    def admit(self, *, in_flight: int, input_tokens: int, now: float) -> None:
-        """Take a request's share of every limit; where one is reached, take nothing and raise :class:`ApiError` 429."""
+    def admit(self, *, in_flight: int, input_tokens: int, now: float, age: float = 0.0) -> None:
+        """Take a request's share of every limit; where one is reached, take nothing and raise :class:`ApiError` 429.
+
+        ``age`` is how many seconds ago the first request arrived.
+        """
         behaviour = self._behaviour
-        if behaviour.max_in_flight is not None and in_flight >= behaviour.max_in_flight:
+        cap = behaviour.cap(age)
+        if cap is not None and in_flight >= cap:
             raise self._refusal("over_max_in_flight", "number of concurrent requests", None)
         if behaviour.requests_per_minute is not None and (wait := self._requests.wait(1, now)):
             raise self._refusal("over_requests_per_minute", "number of requests per minute", wait)
         if behaviour.input_tokens_per_minute is not None and (wait := self._input.wait(input_tokens, now)):
             raise self._refusal("over_input_tokens_per_minute", "number of input tokens per minute", wait)
+        if behaviour.output_tokens_per_minute is not None and (wait := self._output.wait(1, now)):
+            raise self._refusal("over_output_tokens_per_minute", "number of output tokens per minute", wait)
         self._requests.take(1, now)
         self._input.take(input_tokens, now)
 

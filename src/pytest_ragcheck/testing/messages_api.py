@@ -145,11 +145,13 @@ class MessagesApi:
         params = messages.read_params(visit.request.body, visit.request.headers)
         line.model = params["model"]
         prompt = messages.Prompt.of(params)
-        visit.limits.admit(in_flight=self._ledger.in_flight, input_tokens=prompt.tokens, now=time.monotonic())
+        age = line.arrival - self._ledger.began
+        in_flight = self._ledger.in_flight
+        visit.limits.admit(in_flight=in_flight, input_tokens=prompt.tokens, now=time.monotonic(), age=age)
         self._ledger.admit(line)
         cache_read = self._prompt_cache.read_tokens(prompt)
         draws = Draws(behaviour.seed, line.digest, line.attempt)
-        fault = behaviour.storm(line.arrival - self._ledger.began) or draws.fault(behaviour)
+        fault = behaviour.storm(age) or draws.fault(behaviour)
         if fault is not None:
             line.outcome = fault
         await _take_time(visit, fault, draws)

@@ -43,7 +43,17 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests-per-minute", type=float, metavar="N")
     parser.add_argument("--request-burst", type=int, metavar="N")
     parser.add_argument("--fixed-window", action="store_true", help="refill all requests of a burst at once")
+    parser.add_argument("--input-tokens-per-minute", type=float, metavar="N")
+    parser.add_argument("--output-tokens-per-minute", type=float, metavar="N")
     parser.add_argument("--max-in-flight", type=int, metavar="N")
+    parser.add_argument(
+        "--max-in-flight-later",
+        type=_change,
+        action="append",
+        default=[],
+        metavar="START=N",
+        help="another limit from START seconds after the first request on; may be repeated, in order",
+    )
     parser.add_argument(
         "--retry-after", type=_retry_after, default=1.0, metavar="VALUE", help="seconds, none, or any text (default: 1)"
     )
@@ -80,7 +90,10 @@ def build_behaviour(options: argparse.Namespace) -> Behaviour:
         requests_per_minute=options.requests_per_minute,
         request_burst=options.request_burst,
         fixed_window=options.fixed_window,
+        input_tokens_per_minute=options.input_tokens_per_minute,
+        output_tokens_per_minute=options.output_tokens_per_minute,
         max_in_flight=options.max_in_flight,
+        max_in_flight_later=tuple(options.max_in_flight_later),
         retry_after=options.retry_after,
         retry_after_computed=not options.no_computed_retry_after,
         retry_after_date=options.retry_after_date,
@@ -106,6 +119,14 @@ def _storm(text: str) -> Storm:
         return Storm(name, float(start), float(seconds))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=START:SECONDS, as in overloaded=10:30") from None
+
+
+def _change(text: str) -> tuple[float, int]:
+    start, _, most = text.partition("=")
+    try:
+        return float(start), int(most)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not START=N, as in 10=64") from None
 
 
 def _retry_after(text: str) -> float | str | None:
