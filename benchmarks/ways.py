@@ -86,7 +86,7 @@ class Timed:
     log: list[dict[str, object]]
     bound: float | None
     """Least seconds from first to last call: the longest chain of calls that wait for one another, or the time of all
-    calls over those that may be in flight. None where the way did not record its calls, or failed."""
+    calls of one model over the number that may be in flight. None where the way did not record its calls, or failed."""
 
     @property
     def wasted(self) -> int:
@@ -139,7 +139,9 @@ def find_bound(way: Way, project: Path, log: list[dict[str, object]]) -> float |
         return None
     latency = {line["request_id"]: line["latency"] for line in log}
     chain = max(judging.chain(result, latency) for result in load_run(files[-1]).results)
-    return max(chain, sum(latency.values()) / (way.in_flight or len(latency)))
+    # The limit is for the calls of the pipeline and for those of the judge, each by themselves.
+    work = max(sum(line["latency"] for line in log if line["model"] == model) for model in (WRITER, JUDGE))
+    return max(chain, work / (way.in_flight or len(log)))
 
 
 def make_rows(size: int) -> list[dict[str, object]]:
