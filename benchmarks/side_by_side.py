@@ -17,14 +17,13 @@ Whole processes, the second run of each way and later ones (modules are compiled
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 import promptfoo
-from support import print_table
+from support import print_machine, print_table
 from ways import CALLS, JUDGE, OTHERS, WRITER, Timed, Way, ours, plain, run_way, write_project
 
 LATENCIES = {WRITER: 0.6, JUDGE: 0.3}
@@ -110,8 +109,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="ways whose names hold one of these")
     parser.add_argument("--promptfoo", type=Path, metavar="FOLDER", help="where it is installed, or is to be")
     options = parser.parse_args()
-    set_here = "set" if os.environ.get("PYTHONDONTWRITEBYTECODE") else "not set"
-    print(f"PYTHONDONTWRITEBYTECODE is {set_here} here; the measured processes run without it")
+    print_machine()
     with tempfile.TemporaryDirectory() as name:
         ways = choose_ways(options, Path(name))
         for size in options.size:

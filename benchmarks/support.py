@@ -196,6 +196,16 @@ def expect_status(runs, *allowed):
             sys.exit(f"pytest ended with {run.status}:\n{run.output}")
 
 
+def print_machine():
+    """Print what else weighs on the times: cores, load, and whether compiled modules are kept here."""
+    bytecode = "set" if os.environ.get("PYTHONDONTWRITEBYTECODE") else "not set"
+    print(
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start; PYTHONDONTWRITEBYTECODE is "
+        f"{bytecode} here, and never for the measured processes",
+        flush=True,
+    )
+
+
 def print_table(heads, rows):
     """Columns as wide as they must be; numbers to the right."""
     cells = [list(heads), *([str(cell) for cell in row] for row in rows)]

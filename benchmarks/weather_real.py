@@ -23,7 +23,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 import promptfoo
-from support import print_table
+from support import print_machine, print_table
 from ways import CALLS, JUDGE, WRITER, Timed, Way, ours, plain, run_way, write_project
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     for unknown in set(options.names) - set(WEATHERS):
         parser.error(f"unknown weather {unknown!r}; use {', '.join(WEATHERS)}")
+    print_machine()
     for name in options.names:
         weather = WEATHERS[name]
         for size in options.size:
