@@ -134,16 +134,16 @@ class Limits:
         if not wanted or (shape.refusals_only and status != TOO_MANY_REQUESTS):
             return []
         wall = time.time() + shape.skew
-        told: Headers = []
+        headers: Headers = []
         for name, bucket in (
             ("requests", self._requests),
             ("input-tokens", self._input),
             ("output-tokens", self._output),
         ):
-            told += _bucket_headers(name, bucket, now, wall)
+            headers += _bucket_headers(name, bucket, now, wall)
         tightest = min(self._input, self._output, key=lambda bucket: bucket.level(now))
-        told += _bucket_headers("tokens", tightest, now, wall)
-        return _misled(told, shape, wall)
+        headers += _bucket_headers("tokens", tightest, now, wall)
+        return _replace_requests(headers, shape, wall)
 
     def _refusal(self, outcome: str, what: str, wait: float | None) -> ApiError:
         """``wait`` is None where nobody knows how long the limit will be reached."""
@@ -163,8 +163,8 @@ def _bucket_headers(name: str, bucket: Bucket, now: float, wall: float) -> Heade
     ]
 
 
-def _misled(headers: Headers, shape: RateHeaders, wall: float) -> Headers:
-    """Replace what the behaviour wants to be told of requests."""
+def _replace_requests(headers: Headers, shape: RateHeaders, wall: float) -> Headers:
+    """Replace the values about requests that the behaviour sets."""
     replaced = {
         "anthropic-ratelimit-requests-remaining": None if shape.remaining is None else str(shape.remaining),
         "anthropic-ratelimit-requests-reset": None if shape.reset is None else _rfc3339(wall + shape.reset),
