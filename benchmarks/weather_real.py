@@ -92,8 +92,8 @@ WEATHERS = {
         JUDGED,
     ),
     "minute": Weather(
-        "300 requests a minute in a bucket that holds 60; true Retry-After and headers",
-        ("--requests-per-minute=300", "--request-burst=60"),
+        "600 requests a minute in a bucket that holds 60; true Retry-After and headers",
+        ("--requests-per-minute=600", "--request-burst=60"),
         JUDGED,
     ),
 }
