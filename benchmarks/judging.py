@@ -14,20 +14,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import json
 import os
 import pstats
-import re
 import resource
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
-from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
+
+from support import mock_server, server_stats
 
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
@@ -39,7 +37,8 @@ from pytest_ragcheck.rag.claude import ClaudeGenerator
 from pytest_ragcheck.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
 METRICS = ("faithfulness", "answer_relevancy", "contextual_precision", "contextual_recall")
 WRITER, JUDGE = "claude-sonnet-5-5", "claude-haiku-5-5"
@@ -49,27 +48,14 @@ CONTEXTS, CONTEXT_WORDS = 5, 120
 IN_FLIGHT = 32
 
 
-@contextmanager
-def server(*, writer: float, judge: float) -> Iterator[str]:
+def server(*, writer: float, judge: float) -> AbstractContextManager[str]:
     """A loopback Messages API in a process of its own; its URL."""
-    latencies = ("--latency", str(judge), "--model-latency", f"{WRITER}={writer}")
-    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--no-ratelimit-headers", *latencies]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        found = None
-        while found is None:
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        yield found.group()
-    finally:
-        process.terminate()
-        process.wait()
+    return mock_server("--no-ratelimit-headers", f"--latency={judge}", f"--model-latency={WRITER}={writer}")
 
 
 def served(url: str) -> dict[str, float]:
     """Seconds that the server took for each request."""
-    with urllib.request.urlopen(f"{url}/__stats__?log") as reply:  # noqa: S310 (our own server)
-        return {line["request_id"]: line["latency"] for line in json.load(reply)["log"]}
+    return {line["request_id"]: line["latency"] for line in server_stats(url, "log")["log"]}
 
 
 def question(number: int) -> tuple[Question, tuple[Context, ...]]:
@@ -122,11 +108,14 @@ async def judge_all(url: str, count: int, *, concurrency: int | None) -> tuple[f
 
 
 def chain(result: Result, latency: dict[str, float]) -> float:
-    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock."""
+    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock.
+
+    A pipeline whose own call gave the answer names that call in the answer's metadata.
+    """
     of = {name: [latency[call.request_id or ""] for call in result.calls if call.purpose == name] for name in
           ("generation", *METRICS)}  # fmt: skip
     truths, claims, *verdicts = of["faithfulness"]
-    answer = sum(of["generation"])
+    answer = sum(of["generation"]) + latency.get(result.answer.metadata.get("request_id"), 0.0)
     return max(
         answer + max(truths, claims) + sum(verdicts),
         answer + sum(of["answer_relevancy"]),

@@ -13,16 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 from items import PLAIN
-from support import print_table, with_stopwatch
+from support import mock_server, print_table, server_stats, with_stopwatch
 
 METRICS = ("faithfulness", "answer_relevancy", "contextual_precision")
 
@@ -83,7 +79,7 @@ def judged(folder, size, workers):
         arguments = ["--ragcheck", *(["-n", str(workers)] if workers else [])]
         environment = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "any"}
         process, seen = with_stopwatch(folder, *arguments, **environment)
-        served = asked_of(url)
+        served = server_stats(url)
     if process.status != 0:
         sys.exit(f"pytest ended with {process.status}:\n{process.output[-3000:]}")
     if served["replies"] != served["distinct_bodies"]:
@@ -108,25 +104,9 @@ def write_project(folder, size):
     (folder / "test_ships.py").write_text(TEST)
 
 
-@contextmanager
 def judge():
-    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--latency", "0"]
-    command.append("--no-ratelimit-headers")  # the gateway would heed them from some thousand calls a minute on
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        found = None
-        while found is None:
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        yield found.group()
-    finally:
-        process.terminate()
-        process.stdout.read()  # what it saw; it would break at a closed pipe
-        process.wait()
-
-
-def asked_of(url):
-    with urllib.request.urlopen(f"{url}/__stats__") as reply:  # noqa: S310 (our own server)
-        return json.load(reply)
+    # The gateway would heed rate headers from some thousand calls a minute on.
+    return mock_server("--latency=0", "--no-ratelimit-headers")
 
 
 def row(kind, size, process, seen, *, calls):

@@ -1,276 +1,126 @@
-"""The same ten questions and four metrics, five ways: ``python benchmarks/side_by_side.py [--runs N] [--scale F]``.
+"""The same questions and four judged metrics, evaluated in several ways: ``python benchmarks/side_by_side.py``.
 
-In sequence, as the script does that this project replaces; the same with all answers asked for at once; deepeval's own
-``deepeval test run -n 4`` and ``evaluate()``, with a judge as its documentation has users write one, over the anthropic
-SDK; and this plugin, as it is and with every reason asked for, as the others do. All speak to the loopback Messages API
-in a process of its own, whose models take 0.6 s (answers) and 0.3 s (judging) in the median, a tenth of what real ones
-take, times ``--scale``. Times are of whole processes, with the seconds that imports take: the longer the latencies, the
-less these weigh. Medians of some runs; ratios are to this plugin as it is.
+This plugin with a limit that it has to find and with ``concurrency = 8``; a plain script as a good engineer would write
+it, without a limit and with a semaphore of 8; and promptfoo, where npm can install it. All speak to the mock Messages
+API in a process of its own, whose models take 0.6 s (answers) and 0.3 s (judging) in the median, a tenth of what real
+ones take, times ``--scale``. ``--all`` adds slow ways: one call after another, and deepeval's own runners.
+
+Whole processes, the second run of each way and later ones (modules are compiled by then), in turns, medians:
+
+- first to last: from the arrival of the first call at the server to the end of the last one
+- over bound: that time over the least that the same calls can take; only the plugin records what waits for what
+- processor: user and system time of the way's processes
+- wasted: calls that gave no message
+- ratio: wall time over that of the plain script without a limit
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import subprocess
 import sys
 import tempfile
-import urllib.request
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import judging
-from support import measure, print_table
+import promptfoo
+from support import print_machine, print_table
+from ways import CALLS, JUDGE, OTHERS, WRITER, Timed, Way, ours, plain, run_way, write_project
 
-QUESTIONS = 10
-WRITER, JUDGE = "claude-sonnet-5-5", "claude-haiku-5-5"
 LATENCIES = {WRITER: 0.6, JUDGE: 0.3}
-QUIET = {
-    "ANTHROPIC_API_KEY": "sk-ant-any-0123456789",
-    "DEEPEVAL_TELEMETRY_OPT_OUT": "1",
-    "DEEPEVAL_DISABLE_DOTENV": "1",
-    "DEEPEVAL_NO_INSPECT_PROMPT": "1",
-    "CI": "1",
-}
-
-COMMON = '''
-"""What all ways share: the questions, the answers, and a judge as users write one."""
-import asyncio, json
-from pathlib import Path
-
-from anthropic import Anthropic, AsyncAnthropic, transform_schema
-from deepeval import metrics as theirs
-from deepeval.models import DeepEvalBaseLLM
-from deepeval.test_case import LLMTestCase
-
-ROWS = json.loads(Path(__file__).with_name("rows.json").read_text())
-WRITER, JUDGE = {models!r}
-
-
-def asked(row):
-    prompt = "\\n\\n".join([*row["contexts"], row["question"]])
-    return dict(model=WRITER, max_tokens=1024, messages=[{{"role": "user", "content": prompt}}])
-
-
-def generate_answer(client, row):
-    return client.messages.create(**asked(row)).content[0].text
-
-
-async def generate_answers(rows):
-    async with AsyncAnthropic() as client:
-        messages = await asyncio.gather(*(client.messages.create(**asked(row)) for row in rows))
-    return [message.content[0].text for message in messages]
-
-
-class ClaudeJudge(DeepEvalBaseLLM):
-    def __init__(self):
-        self.client, self.async_client = Anthropic(), AsyncAnthropic()
-        super().__init__(JUDGE)
-
-    def load_model(self):
-        return self.client
-
-    def get_model_name(self):
-        return JUDGE
-
-    def _asked(self, prompt, schema):
-        format = {{"type": "json_schema", "schema": transform_schema(schema)}}
-        messages = [{{"role": "user", "content": prompt}}]
-        return dict(model=JUDGE, max_tokens=4096, messages=messages, output_config={{"format": format}})
-
-    def generate(self, prompt, schema):
-        message = self.client.messages.create(**self._asked(prompt, schema))
-        return schema.model_validate_json(message.content[0].text)
-
-    async def a_generate(self, prompt, schema):
-        message = await self.async_client.messages.create(**self._asked(prompt, schema))
-        return schema.model_validate_json(message.content[0].text)
-
-
-def metrics(judge, **options):
-    kinds = (theirs.FaithfulnessMetric, theirs.AnswerRelevancyMetric, theirs.ContextualPrecisionMetric)
-    kinds += (theirs.ContextualRecallMetric,)
-    return [kind(model=judge, threshold=0.0, **options) for kind in kinds]
-
-
-def case_of(row, answer):
-    return LLMTestCase(
-        input=row["question"],
-        actual_output=answer,
-        expected_output=row["reference"],
-        retrieval_context=row["contexts"],
-    )
-
-
-def judge_one_by_one(answers):
-    judge = ClaudeJudge()
-    for row, answer in zip(ROWS, answers):
-        for metric in metrics(judge, async_mode=False):
-            metric.measure(case_of(row, answer), _show_indicator=False)
-'''
-
-SEQUENCE = """
-from common import *
-client = Anthropic()
-judge_one_by_one([generate_answer(client, row) for row in ROWS])
-"""
-OPTIMISED = """
-from common import *
-judge_one_by_one(asyncio.run(generate_answers(ROWS)))
-"""
-EVALUATE = """
-from common import *
-from deepeval import evaluate
-answers = asyncio.run(generate_answers(ROWS))
-evaluate([case_of(row, answer) for row, answer in zip(ROWS, answers)], metrics(ClaudeJudge()))
-"""
-TEST_RUN = """
-import pytest
-from common import *
-from deepeval import assert_test
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
-def test_row(row):
-    assert_test(case_of(row, generate_answer(Anthropic(), row)), metrics(ClaudeJudge()))
-"""
-OURS = """
-import json
-from pathlib import Path
-
-import pytest
-from anthropic import AsyncAnthropic
-
-ROWS = {{row["question"]: row for row in json.loads(Path(__file__).with_name("rows.json").read_text())}}
-
-
-@pytest.fixture(scope="session")
-def ragcheck_pipeline():
-    client = AsyncAnthropic()
-
-    async def answer(question):
-        contexts = ROWS[question]["contexts"]
-        prompt = "\\n\\n".join([*contexts, question])
-        messages = [{{"role": "user", "content": prompt}}]
-        message = await client.messages.create(model={writer!r}, max_tokens=1024, messages=messages)
-        return message.content[0].text, contexts
-
-    return answer
-"""
-CONFIGURATION = f"""
-questions = "questions.json"
-judge = "anthropic:{JUDGE}"
-concurrency = 64
-
-[metrics]
-faithfulness = 0.0
-answer_relevancy = 0.0
-contextual_precision = 0.0
-contextual_recall = 0.0
-
-[judging]
-near = 0.0
-"""
-OUR_TEST = "def test_row(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
-DEEPEVAL = str(Path(sys.executable).with_name("deepeval"))
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:deepeval", "-p", "no:cacheprovider", "-q")
-
+REAL = 10
+"""The scale at which latencies are those of real models."""
+LONGEST = 200
+"""Seconds."""
+PLAIN = "plain script, no limit"
 WAYS = {
-    "in sequence": (sys.executable, "sequence.py"),
-    "answers at once, judging in sequence": (sys.executable, "optimised.py"),
-    "deepeval test run -n 4": (DEEPEVAL, "test", "run", "test_deepeval.py", "-n", "4"),
-    "deepeval evaluate()": (sys.executable, "evaluation.py"),
-    "pytest --ragcheck -v (every reason)": (*PYTEST, "-vv", "--ragcheck", "ours"),
-    "pytest --ragcheck": (*PYTEST, "--ragcheck", "ours"),
-}  # fmt: skip
-BASE = "pytest --ragcheck"
+    PLAIN: plain(),
+    "plain script, semaphore of 8": plain(8),
+    "pytest --ragcheck, limit to be found": ours(),
+    "pytest --ragcheck, concurrency = 8": ours(8),
+}
+PROMPTFOO_IN_FLIGHT = 20
 
 
-@dataclass(frozen=True)
-class Timed:
-    """One run of one way."""
+def choose_ways(options: argparse.Namespace, folder: Path) -> dict[str, Way]:
+    """Return the ways that are asked for, with promptfoo where it can be installed."""
+    ways = WAYS | (OTHERS if options.all else {})
+    name = f"promptfoo -j {PROMPTFOO_IN_FLIGHT}"
+    if wanted(name, options.only):
+        try:
+            command = promptfoo.install(options.promptfoo or folder / "promptfoo")
+            arguments = promptfoo.arguments(PROMPTFOO_IN_FLIGHT)
+            ways = ways | {name: Way((*command, *arguments), in_flight=PROMPTFOO_IN_FLIGHT)}
+        except promptfoo.CannotInstallError as reason:
+            print(f"promptfoo is left out: {reason}")
+    return {name: way for name, way in ways.items() if wanted(name, options.only) or name == PLAIN}
 
-    seconds: float
-    calls: int
+
+def wanted(name: str, parts: list[str]) -> bool:
+    return not parts or any(part in name for part in parts)
 
 
-@contextmanager
-def server(scale: float):
+def leave_out_long(ways: dict[str, Way], size: int, scale: float) -> dict[str, Way]:
+    """Return the ways without those whose limit alone makes them take very long."""
+    work = size * scale * (LATENCIES[WRITER] + (CALLS - 1) * LATENCIES[JUDGE])
+    least = {name: work / (way.in_flight or size * CALLS) for name, way in ways.items()}
+    for name, seconds in least.items():
+        if seconds > LONGEST:
+            print(f"{name} is left out here: its limit makes it take {seconds:.0f} s at least; name it with --only")
+    return {name: way for name, way in ways.items() if least[name] <= LONGEST}
+
+
+def compare(ways: dict[str, Way], project: Path, scale: float, turns: int) -> dict[str, list[Timed]]:
+    """Run all ways in turns."""
     latencies = [f"--model-latency={model}={seconds * scale}" for model, seconds in LATENCIES.items()]
-    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--port", "0", *latencies]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        found = None
-        while found is None:
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        yield found.group()
-    finally:
-        process.terminate()
-        process.stdout.read()  # what it saw; it would break at a closed pipe
-        process.wait()
+    runs: dict[str, list[Timed]] = {name: [] for name in ways}
+    for _ in range(turns):
+        for name, way in ways.items():
+            run = run_way(way, project, "--no-ratelimit-headers", *latencies)
+            if not run.ended_well:
+                sys.exit(f"{name} ended with {run.status}:\n{run.output[-3000:]}")
+            runs[name].append(run)
+    return runs
 
 
-def write_project(folder: Path) -> None:
-    pairs = [judging.question(number) for number in range(QUESTIONS)]
-    rows = [
-        {"id": row.id, "question": row.question, "reference": row.reference, "contexts": [one.text for one in contexts]}
-        for row, contexts in pairs
-    ]
-    files = {
-        "rows.json": json.dumps(rows),
-        "common.py": COMMON.format(models=(WRITER, JUDGE)),
-        "sequence.py": SEQUENCE,
-        "optimised.py": OPTIMISED,
-        "evaluation.py": EVALUATE,
-        "test_deepeval.py": TEST_RUN,
-        "ours/rows.json": json.dumps(rows),
-        "ours/questions.json": json.dumps([{k: row[k] for k in ("id", "question", "reference")} for row in rows]),
-        "ours/ragcheck.toml": CONFIGURATION,
-        "ours/conftest.py": OURS.format(writer=WRITER),
-        "ours/test_ours.py": OUR_TEST,
-        "pytest.ini": "[pytest]\nasyncio_default_fixture_loop_scope = function\n",
-    }
-    (folder / "ours").mkdir()
-    for name, text in files.items():
-        (folder / name).write_text(text)
-
-
-def run(command, scale: float) -> Timed:
-    """One way in a folder of its own: nothing is kept from an earlier run."""
-    with tempfile.TemporaryDirectory() as name, server(scale) as url:
-        folder = Path(name)
-        write_project(folder)
-        done = measure(command, folder, ANTHROPIC_BASE_URL=url, HOME=name, **QUIET)
-        if done.status != 0:
-            sys.exit(f"{' '.join(map(str, command))} ended with {done.status}:\n{done.output[-3000:]}")
-        with urllib.request.urlopen(f"{url}/__stats__?log") as reply:  # noqa: S310 (our own server)
-            log = [line for line in json.load(reply)["log"] if line["path"] == "/v1/messages"]
-    return Timed(seconds=done.wall, calls=len(log))
+def show(runs: dict[str, list[Timed]]) -> None:
+    """Print the medians of each way."""
+    base = median(run.wall for run in runs[PLAIN])
+    rows = []
+    for name, timed in runs.items():
+        wall, first_to_last, cpu = (
+            median(getattr(run, what) for run in timed) for what in ("wall", "first_to_last", "cpu")
+        )
+        calls, wasted = (median(getattr(run, what) for run in timed) for what in ("made", "wasted"))
+        bounds = [run.first_to_last / run.bound for run in timed if run.bound]
+        over = f"{median(bounds):.2f}" if bounds else "-"
+        seconds = (f"{wall:.2f} s", f"{first_to_last:.2f} s", over, f"{cpu:.2f} s")
+        rows.append((name, *seconds, f"{calls:g}", f"{wasted:g}", f"{wall / base:.2f}"))
+    print_table(("way", "wall", "first to last", "over bound", "processor", "calls", "wasted", "ratio"), rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each way (default: %(default)s)")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="of the latencies (default: %(default)s)")
-    parser.add_argument("--only", metavar="TEXT", help="only ways whose name holds this, and the plugin")
-    options = parser.parse_args()
-    ways = {name: way for name, way in WAYS.items() if not options.only or options.only in name or name == BASE}
-    runs: dict[str, list[Timed]] = {name: [] for name in ways}
-    for _ in range(options.runs):
-        for name, command in ways.items():
-            runs[name].append(run(command, options.scale))
-    middles = {name: median(one.seconds for one in timed) for name, timed in runs.items()}
-    print(f"{QUESTIONS} questions, 4 metrics, latencies x {options.scale:g}, medians of {options.runs} runs")
-    print_table(
-        ("way", "calls", "seconds", "ratio"),
-        [
-            (name, runs[name][0].calls, f"{seconds:.1f}", f"{seconds / middles[BASE]:.1f}")
-            for name, seconds in middles.items()
-        ],
+    parser.add_argument("--size", type=int, nargs="+", default=[10, 100], metavar="N", help="questions")
+    parser.add_argument(
+        "--scale", type=float, nargs="+", default=[1.0, REAL], metavar="F", help=f"of the latencies; {REAL} is real"
     )
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each way (default: %(default)s)")
+    parser.add_argument("--all", action="store_true", help="also the slow ways: in sequence, deepeval's own runners")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="ways whose names hold one of these")
+    parser.add_argument("--promptfoo", type=Path, metavar="FOLDER", help="where it is installed, or is to be")
+    options = parser.parse_args()
+    print_machine()
+    with tempfile.TemporaryDirectory() as name:
+        ways = choose_ways(options, Path(name))
+        for size in options.size:
+            project = Path(name) / f"project-{size}"
+            write_project(project, size)
+            compare(ways, project, 0.0, 1)  # compiles all modules
+            for scale in options.scale:
+                seconds = " and ".join(f"{seconds * scale:g} s" for seconds in LATENCIES.values())
+                print(f"\n{size} questions, {size * CALLS} calls of {seconds}, medians of {options.runs} runs")
+                some = ways if options.only else leave_out_long(ways, size, scale)
+                show(compare(some, project, scale, options.runs))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""What the benchmarks share: whole processes, measured from outside, and a plain table."""
+"""What the benchmarks share: whole processes, measured from outside, a mock server, and a plain table."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -54,25 +59,33 @@ class Measured:
 
     wall: float
     cpu: float
-    """Seconds, user and system."""
+    """Seconds, user and system, of the process and of those that it started and waited for."""
     memory: float
     """Bytes, the most it held at once."""
     status: int
     output: str
+    stopped: bool = False
+    """True where the time limit ended it."""
 
 
-def measure(command, folder, **environment):
-    """Run a command to its end and measure it."""
+def measure(command, folder, *, limit=None, **environment):
+    """Run a command to its end, or for ``limit`` seconds, and measure it."""
     started = time.perf_counter()
+    stopped = threading.Event()
     with subprocess.Popen(
         command,
         cwd=folder,
         env=child_environment(folder) | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=limit is not None,
     ) as process:
+        timer = threading.Timer(limit or 0, kill_group, (process.pid, stopped))
+        if limit is not None:
+            timer.start()
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else 1024
     return Measured(
@@ -81,7 +94,40 @@ def measure(command, folder, **environment):
         memory=usage.ru_maxrss * unit,
         status=process.returncode,
         output=output.decode(errors="replace"),
+        stopped=stopped.is_set(),
     )
+
+
+def kill_group(pid, stopped):
+    """End a process that leads a session, and all that it started."""
+    stopped.set()
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+@contextmanager
+def mock_server(*options):
+    """A Messages API on 127.0.0.1 in a process of its own; yields its URL."""
+    command = [sys.executable, "-u", "-m", "pytest_ragcheck.testing.messages_api", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        found = None
+        while found is None:
+            line = process.stdout.readline()
+            if not line:
+                sys.exit(f"the mock server ended: {' '.join(options)}")
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        yield found.group()
+    finally:
+        process.terminate()
+        process.stdout.read()  # what it saw; it would fail at a closed pipe
+        process.wait()
+
+
+def server_stats(url, *parts):
+    """What a mock server saw; ``log`` and ``seconds`` add the calls and the counts of each second."""
+    with urllib.request.urlopen(f"{url}/__stats__?{'&'.join(parts)}") as reply:  # noqa: S310 (our own server)
+        return json.load(reply)
 
 
 def watched(process):
@@ -148,6 +194,16 @@ def expect_status(runs, *allowed):
     for run in runs:
         if run.status not in allowed:
             sys.exit(f"pytest ended with {run.status}:\n{run.output}")
+
+
+def print_machine():
+    """Print what else weighs on the times: cores, load, and whether compiled modules are kept here."""
+    bytecode = "set" if os.environ.get("PYTHONDONTWRITEBYTECODE") else "not set"
+    print(
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start; PYTHONDONTWRITEBYTECODE is "
+        f"{bytecode} here, and never for the measured processes",
+        flush=True,
+    )
 
 
 def print_table(heads, rows):

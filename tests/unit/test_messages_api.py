@@ -15,16 +15,20 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import anthropic
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.testing.faults import Draws
+from pytest_ragcheck.testing.faults import ApiError, Draws, RateHeaders, Storm
 from pytest_ragcheck.testing.http1_requests import ProtocolError, RequestParser
-from pytest_ragcheck.testing.limits import Bucket
-from pytest_ragcheck.testing.messages_api import FAULTS, Behaviour, MessagesApi
+from pytest_ragcheck.testing.limits import Bucket, Limits, Window
+from pytest_ragcheck.testing.messages_api import FAULTS, Behaviour, Exchange, MessagesApi
+from pytest_ragcheck.testing.options import build_behaviour, build_parser
+from pytest_ragcheck.testing.seconds import count_by_second
 
 MODEL = "claude-haiku-5-5"
 PROMPT = (
@@ -645,6 +649,165 @@ def test_ratelimit_headers_can_be_left_out(api, http_client):
     assert not any(name.startswith("anthropic-ratelimit") for name in http_client.post(params())[1])
 
 
+# --- weather ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "sent"),
+    [(None, None), (0, "0"), (1.2, "2"), (30, "30"), (-5, "-5"), ("soon, I hope", "soon, I hope")],
+)
+def test_retry_after_of_a_429_is_whatever_is_wanted(api, http_client, retry_after, sent):
+    api.behaviour = Behaviour(faults={"rate_limited": 1.0}, retry_after=retry_after)
+    status, headers, _ = http_client.post(params())
+    assert (status, headers["retry-after"]) == (429, sent)
+
+
+def test_retry_after_as_a_date(api, http_client):
+    api.behaviour = Behaviour(faults={"rate_limited": 1.0}, retry_after=120, retry_after_date=True)
+    before = time.time()
+    _, headers, _ = http_client.post(params())
+    wait = parsedate_to_datetime(headers["retry-after"]).timestamp() - before
+    assert headers["retry-after"].endswith(" GMT")
+    assert 120 <= wait < 130
+
+
+def test_retry_after_of_a_limit_by_the_minute_can_be_false(api, http_client):
+    api.behaviour = Behaviour(requests_per_minute=1, request_burst=1, retry_after=3, retry_after_computed=False)
+    assert http_client.post(params())[0] == 200
+    assert http_client.post(params())[1]["retry-after"] == "3"
+
+
+def test_window_is_full_again_all_at_once():
+    window = Window(per_minute=60, capacity=3, now=10.0)  # three requests every three seconds
+    for now in (10.0, 11.0, 12.0):
+        assert window.wait(1, now) == 0
+        window.take(1, now)
+    assert (window.level(12.5), window.wait(1, 12.5)) == (0, pytest.approx(0.5))
+    assert window.level(12.5 + window.wait(1, 12.5)) == 3
+    window.take(2, 13.5)
+    assert (window.level(15.9), window.level(16.0), window.level(100.0)) == (1, 3, 3)
+
+
+def test_fixed_window_of_requests(api):
+    limits = Limits(Behaviour(requests_per_minute=60, request_burst=2, fixed_window=True), now=0.0)
+    admitted = []
+    for now in (0.0, 0.5, 1.0, 1.9, 2.0, 2.0, 2.0):
+        with contextlib.suppress(ApiError):
+            limits.admit(in_flight=0, input_tokens=1, now=now)
+            admitted.append(now)
+    assert admitted == [0.0, 0.5, 2.0, 2.0]
+
+
+def test_limit_in_flight_changes_with_time():
+    behaviour = Behaviour(max_in_flight=8, max_in_flight_later=((10, 4), (20, 64)))
+    assert [behaviour.cap(age) for age in (0, 9.9, 10, 19.9, 20, 1000)] == [8, 8, 4, 4, 64, 64]
+    limits = Limits(behaviour, now=0.0)
+    with pytest.raises(ApiError):
+        limits.admit(in_flight=4, input_tokens=1, now=12.0, age=12.0)
+    limits.admit(in_flight=4, input_tokens=1, now=20.0, age=20.0)
+
+
+def test_limit_in_flight_of_a_server_changes_with_time(api):
+    api.behaviour = Behaviour(latency=600, max_in_flight=1, max_in_flight_later=((0, 3),))
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(connect(api)).sendall(raw_request())
+        wait_until(lambda: api.stats.requests == 4 and api.stats.by_outcome.get("over_max_in_flight"))
+        assert (api.stats.in_flight, api.stats.by_outcome["over_max_in_flight"]) == (3, 1)
+
+
+def test_output_tokens_per_minute_refuse_while_none_is_left(api, http_client):
+    api.behaviour = Behaviour(output_tokens_per_minute=len(ANSWER) // 4 + 1)
+    assert [http_client.post(params())[0] for _ in range(2)] == [200, 429]
+    assert api.stats.by_outcome["over_output_tokens_per_minute"] == 1
+
+
+def test_storm_comes_and_passes():
+    behaviour = Behaviour(storms=(Storm("overloaded", 2, 30), Storm("unavailable", 40, 1)))
+    met = {age: behaviour.storm(age) for age in (0, 1.99, 2, 31.99, 32, 40.5, 41)}
+    assert met == {0: None, 1.99: None, 2: "overloaded", 31.99: "overloaded", 32: None, 40.5: "unavailable", 41: None}
+
+
+def test_storm_counts_from_the_first_request(api, http_client):
+    api.behaviour = Behaviour(storms=(Storm("overloaded", 0, 3600),))
+    assert [http_client.post(params())[0] for _ in range(3)] == [529, 529, 529]
+    api.behaviour = Behaviour(storms=(Storm("overloaded", 3600, 3600),))
+    assert http_client.post(params())[0] == 200
+    assert api.stats.by_outcome == {"overloaded": 3, "reply": 1}
+
+
+def test_ratelimit_headers_can_mislead(api, http_client):
+    past = RateHeaders(remaining=0, reset=-20, refusals_only=True)
+    api.behaviour = Behaviour(ratelimit_headers=past, requests_per_minute=1, request_burst=1)
+    accepted, refused = http_client.post(params())[1], http_client.post(params())[1]
+    assert not any(name.startswith("anthropic-ratelimit") for name in accepted)
+    assert refused["anthropic-ratelimit-requests-remaining"] == "0"
+    assert datetime.fromisoformat(refused["anthropic-ratelimit-requests-reset"]).timestamp() < time.time() - 15
+    assert int(refused["anthropic-ratelimit-tokens-remaining"]) > 0
+    api.behaviour = Behaviour(ratelimit_headers=RateHeaders(remaining=-1, skew=3600))
+    headers = http_client.post(params())[1]
+    assert headers["anthropic-ratelimit-requests-remaining"] == "-1"
+    assert datetime.fromisoformat(headers["anthropic-ratelimit-requests-reset"]).timestamp() > time.time() + 3500
+
+
+def exchange(arrival, finish, *, status=200, outcome="reply", attempt=1):
+    return Exchange(
+        number=1, request_id="", method="POST", path="/v1/messages", arrival=arrival, finish=finish, status=status,
+        outcome=outcome, model=MODEL, digest="", attempt=attempt, latency=0.0,
+    )  # fmt: skip
+
+
+def test_counts_by_second():
+    calls = [
+        exchange(100.0, 100.5),
+        exchange(100.2, 102.5),
+        exchange(100.5, 103.0),  # begins as the first one ends
+        exchange(101.5, 101.5, status=429, outcome="over_max_in_flight", attempt=0),
+        exchange(101.6, 101.6, status=529, outcome="overloaded"),
+        exchange(103.2, 103.4, status=500, outcome="server_error"),
+        exchange(103.3, None, status=None, outcome="pending"),
+    ]
+    seen = [
+        (s.second, s.arrived, s.accepted, s.refused, s.answered, s.in_flight) for s in count_by_second(calls, now=104.1)
+    ]
+    assert seen == [(0, 3, 3, 0, 1, 2), (1, 2, 0, 2, 0, 2), (2, 0, 0, 0, 1, 2), (3, 2, 2, 0, 1, 2), (4, 0, 0, 0, 0, 1)]
+    assert count_by_second([], now=5.0) == []
+
+
+def test_stats_endpoint_counts_by_second(api, http_client):
+    for number in range(3):
+        http_client.post(params(f"What is {number}?"))
+    seen = http_client.ask("GET", "/__stats__?seconds")[2]
+    assert "log" not in seen
+    assert sum(second["answered"] for second in seen["seconds"]) == 3
+    assert {second["in_flight"] for second in seen["seconds"]} <= {0, 1}
+    both = http_client.ask("GET", "/__stats__?seconds&log")[2]
+    assert len(both["log"]) == 3
+    assert both["seconds"] == seen["seconds"]
+
+
+def test_command_line_gives_the_weather():
+    options = build_parser().parse_args(
+        [
+            *("--max-in-flight", "8", "--retry-after", "none", "--fixed-window", "--no-computed-retry-after"),
+            *("--storm", "overloaded=2:30", "--ratelimit-on-refusals", "--ratelimit-remaining", "0"),
+            *("--ratelimit-reset", "-20", "--max-in-flight-later", "10=64", "--output-tokens-per-minute", "100"),
+        ]
+    )
+    assert build_behaviour(options) == Behaviour(
+        max_in_flight=8,
+        max_in_flight_later=((10.0, 64),),
+        output_tokens_per_minute=100,
+        retry_after=None,
+        retry_after_computed=False,
+        fixed_window=True,
+        storms=(Storm("overloaded", 2, 30),),
+        ratelimit_headers=RateHeaders(refusals_only=True, remaining=0, reset=-20),
+    )
+    for text, meant in (("-3", -3.0), ("soon", "soon"), ("2.5", 2.5)):
+        assert build_behaviour(build_parser().parse_args([f"--retry-after={text}"])).retry_after == meant
+
+
 # --- keys, usage, ends, replies -------------------------------------------------------------------------------------
 
 
@@ -733,6 +896,8 @@ def test_reply_function_decides_what_is_said():
         ({"model_latency": {"some-model": -1}}, "the latency of some-model must be"),
         ({"requests_per_minute": 0}, "requests_per_minute must be above 0"),
         ({"max_in_flight": 0}, "max_in_flight"),
+        ({"retry_after": float("nan")}, "retry_after must be finite, got nan"),
+        ({"storms": (Storm("overlaoded", 0, 1),)}, "did you mean 'overloaded'"),
     ],
 )
 def test_wrong_behaviour_is_refused_with_the_remedy(options, told):

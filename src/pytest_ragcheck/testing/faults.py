@@ -13,7 +13,7 @@ from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FAULTS", "REFUSALS", "STOP_REASONS", "ApiError", "Behaviour", "Draws", "Refusal"]
+__all__ = ["FAULTS", "REFUSALS", "STOP_REASONS", "ApiError", "Behaviour", "Draws", "RateHeaders", "Refusal", "Storm"]
 
 
 class ApiError(Exception):
@@ -94,12 +94,38 @@ FAULTS: Mapping[str, str] = {
 }
 """Every fault by its name, with what it does."""
 
+LIMITED = ("requests", "input_tokens", "output_tokens")
+"""What may have a limit by the minute."""
+
 STOP_REASONS: Mapping[str, str] = {
     "max_tokens": "the text stops in the middle",
     "model_context_window_exceeded": "the text stops in the middle",
     "refusal": "no content, stop_details says why",
 }
 """Ends of a message other than end_turn that can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """A period in which every request meets one fault; times are seconds since the first request."""
+
+    fault: str
+    start: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateHeaders:
+    """``anthropic-ratelimit-*`` headers that mislead; the limits themselves stay as they are."""
+
+    refusals_only: bool = False
+    """Send the headers with a 429 alone."""
+    remaining: int | None = None
+    """``requests-remaining``, whatever remains."""
+    reset: float | None = None
+    """Seconds from now to ``requests-reset``; below 0 it has passed already."""
+    skew: float = 0.0
+    """Seconds by which the server's clock is ahead of the true time, behind it where below 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,41 +146,69 @@ class Behaviour:
     requests_per_minute: float | None = None
     request_burst: int | None = None
     """Requests that may come at once under ``requests_per_minute``; None: a minute's worth."""
+    fixed_window: bool = False
+    """Refill ``request_burst`` all at once at the end of each window instead of one by one."""
     input_tokens_per_minute: float | None = None
+    output_tokens_per_minute: float | None = None
+    """Counted when a message is sent: a request is refused while the bucket holds no token."""
     max_in_flight: int | None = None
-    retry_after: float = 1.0
-    """What a 429 tells to wait where the end of the trouble cannot be computed."""
+    max_in_flight_later: tuple[tuple[float, int], ...] = ()
+    """Pairs of seconds since the first request and the ``max_in_flight`` that holds from then on, in this order."""
+    retry_after: float | str | None = 1.0
+    """``retry-after`` of a 429 whose end cannot be computed: seconds, any text, or None to leave it out."""
+    retry_after_computed: bool = True
+    """Send the true wait where a limit by the minute refuses; False: ``retry_after`` there too."""
+    retry_after_date: bool = False
+    """Write ``retry-after`` as an HTTP date."""
     retry_after_ms: bool = False
     """Send ``retry-after-ms`` beside ``retry-after``, which is in whole seconds, rounded up."""
     faults: Mapping[str, float] = field(default_factory=dict)
     """Name in :data:`FAULTS` to rate; the rates add up to 1 at most."""
+    storms: tuple[Storm, ...] = ()
     stop_reasons: Mapping[str, float] = field(default_factory=dict)
     """Name in :data:`STOP_REASONS` to rate, of the requests that get a message."""
     drip_interval: float = 0.1
     huge_bytes: int = 32 * 1024 * 1024
     api_key: str | None = field(default=None, repr=False)
     """The only key that is let in; None lets everybody in."""
-    ratelimit_headers: bool = True
+    ratelimit_headers: bool | RateHeaders = True
 
     def __post_init__(self) -> None:
         _check_rates("fault", self.faults, FAULTS)
+        for storm in self.storms:
+            _check_name("fault", storm.fault, FAULTS)
         _check_rates("stop reason", self.stop_reasons, STOP_REASONS)
-        for name in ("latency", "latency_spread", "retry_after", "drip_interval", "huge_bytes"):
+        for name in ("latency", "latency_spread", "drip_interval", "huge_bytes"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigurationError(f"{name} must be a number from 0 up, not {getattr(self, name)}")
         for model, median in self.model_latency.items():
             if not (math.isfinite(median) and median >= 0):
                 raise ConfigurationError(f"the latency of {model} must be a number from 0 up, not {median}")
-        for name in ("requests_per_minute", "request_burst", "input_tokens_per_minute", "max_in_flight"):
+        for name in (*(f"{kind}_per_minute" for kind in LIMITED), "request_burst", "max_in_flight"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{name} must be above 0, not {value}; leave it out for no limit")
+        if isinstance(self.retry_after, float) and not math.isfinite(self.retry_after):
+            raise ConfigurationError(f"retry_after must be finite, got {self.retry_after}; a text is sent as it is")
+
+    def cap(self, age: float) -> int | None:
+        """Return the most requests in flight, ``age`` seconds after the first request."""
+        reached = [most for start, most in self.max_in_flight_later if start <= age]
+        return reached[-1] if reached else self.max_in_flight
+
+    def storm(self, age: float) -> str | None:
+        """Return the fault of the storm that blows ``age`` seconds after the first request."""
+        return next((one.fault for one in self.storms if one.start <= age < one.start + one.seconds), None)
+
+
+def _check_name(what: str, name: str, known: Mapping[str, str]) -> None:
+    if name not in known:
+        raise ConfigurationError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
 
 
 def _check_rates(what: str, rates: Mapping[str, float], known: Mapping[str, str]) -> None:
     for name, rate in rates.items():
-        if name not in known:
-            raise ConfigurationError(f"no {what} is called {name!r}{did_you_mean(name, known)}")
+        _check_name(what, name, known)
         if not 0 <= rate <= 1:
             raise ConfigurationError(f"the rate of {what} {name!r} must lie between 0 and 1, not {rate}")
     total = sum(rates.values())

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -25,9 +24,10 @@ from pytest_ragcheck.testing.delivery import DELIVERIES, Answer
 from pytest_ragcheck.testing.faults import FAULTS, REFUSALS, STOP_REASONS, ApiError, Behaviour, Draws
 from pytest_ragcheck.testing.http1 import LoopbackServer
 from pytest_ragcheck.testing.limits import Limits, retry_headers
+from pytest_ragcheck.testing.options import build_behaviour, build_parser
 from pytest_ragcheck.testing.replies import default_reply
 from pytest_ragcheck.testing.schema_values import SchemaError
-from pytest_ragcheck.testing.stats import Exchange, Ledger, Stats
+from pytest_ragcheck.testing.stats import MESSAGES_PATH, Exchange, Ledger, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +112,7 @@ class MessagesApi:
     async def _handle(self, request: Request, connection: Connection) -> None:
         path, _, query = request.path.partition("?")
         if path == "/__stats__":
-            self._send_stats(connection, with_log="log" in query)
+            self._send_stats(connection, parts=query.split("&"))
             return
         line = self._ledger.begin(request.method, path, sha256(request.body).hexdigest())
         visit = _Visit(line, request, connection, *self._setting)
@@ -145,11 +145,13 @@ class MessagesApi:
         params = messages.read_params(visit.request.body, visit.request.headers)
         line.model = params["model"]
         prompt = messages.Prompt.of(params)
-        visit.limits.admit(in_flight=self._ledger.in_flight, input_tokens=prompt.tokens, now=time.monotonic())
+        age = line.arrival - self._ledger.began
+        in_flight = self._ledger.in_flight
+        visit.limits.admit(in_flight=in_flight, input_tokens=prompt.tokens, now=time.monotonic(), age=age)
         self._ledger.admit(line)
         cache_read = self._prompt_cache.read_tokens(prompt)
         draws = Draws(behaviour.seed, line.digest, line.attempt)
-        fault = draws.fault(behaviour)
+        fault = behaviour.storm(age) or draws.fault(behaviour)
         if fault is not None:
             line.outcome = fault
         await _take_time(visit, fault, draws)
@@ -224,8 +226,8 @@ class MessagesApi:
         def finished(status: int) -> None:
             self._ledger.finish(visit.line, status=status)
 
-        if visit.behaviour.ratelimit_headers and visit.line.path == "/v1/messages":
-            headers += visit.limits.headers(time.monotonic())
+        if visit.line.path == MESSAGES_PATH:
+            headers += visit.limits.headers(status, time.monotonic())
         headers.append(("request-id", visit.line.request_id))
         return Answer(visit.connection, status, headers, body, finished=finished)
 
@@ -233,8 +235,8 @@ class MessagesApi:
         visit.line.outcome = "reply"
         self._answer(visit, 200, [JSON], json.dumps(value).encode()).send()
 
-    def _send_stats(self, connection: Connection, *, with_log: bool) -> None:
-        body = json.dumps(self.stats.as_json(log=with_log)).encode()
+    def _send_stats(self, connection: Connection, *, parts: Sequence[str]) -> None:
+        body = json.dumps(self.stats.as_json(log="log" in parts, seconds="seconds" in parts)).encode()
         Answer(connection, 200, [JSON], body, finished=lambda _status: None).send()
 
 
@@ -311,55 +313,6 @@ def _model_list() -> dict[str, Any]:
     return {"data": models, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1], "next_page": None}
 
 
-def _rate(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    try:
-        return name, float(number)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=RATE, as in overloaded=0.05") from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pytest_ragcheck.testing.messages_api",
-        description="A Messages API on 127.0.0.1 to rehearse against. Ctrl-C ends it and prints what it saw.",
-        epilog="faults: " + "; ".join(f"{name} ({what})" for name, what in FAULTS.items()),
-    )
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="the median")
-    parser.add_argument(
-        "--model-latency", type=_rate, action="append", default=[], metavar="MODEL=SECONDS", help="may be repeated"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other requests that fail")
-    parser.add_argument("--requests-per-minute", type=float, metavar="N")
-    parser.add_argument("--request-burst", type=int, metavar="N")
-    parser.add_argument("--max-in-flight", type=int, metavar="N")
-    parser.add_argument(
-        "--no-ratelimit-headers",
-        action="store_true",
-        help="do not tell of limits that a client would heed: 4,000 requests and 2 million tokens a minute",
-    )
-    parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="may be repeated")
-    parser.add_argument(
-        "--stop-reason", type=_rate, action="append", default=[], metavar="NAME=RATE", help=", ".join(STOP_REASONS)
-    )
-    return parser
-
-
-def _behaviour(options: argparse.Namespace) -> Behaviour:
-    return Behaviour(
-        latency=options.latency,
-        model_latency=dict(options.model_latency),
-        seed=options.seed,
-        requests_per_minute=options.requests_per_minute,
-        request_burst=options.request_burst,
-        max_in_flight=options.max_in_flight,
-        ratelimit_headers=not options.no_ratelimit_headers,
-        faults=dict(options.fault),
-        stop_reasons=dict(options.stop_reason),
-    )
-
-
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set."""
@@ -381,10 +334,10 @@ def _say_line(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM, then print the counts as JSON; gives the exit status."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     try:
-        api = MessagesApi(_behaviour(options), port=options.port)
+        api = MessagesApi(build_behaviour(options), port=options.port)
     except ConfigurationError as error:
         parser.error(str(error))
     except OSError as error:

@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.testing.seconds import count_by_second
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -63,12 +65,15 @@ class Stats:
     open_connections: int
     log: tuple[Exchange, ...]
 
-    def as_json(self, *, log: bool = False) -> dict[str, Any]:
-        """Plain JSON values; with ``log`` also every request."""
+    def as_json(self, *, log: bool = False, seconds: bool = False) -> dict[str, Any]:
+        """Plain JSON values; with ``log`` also every request, with ``seconds`` the counts of each second."""
         values = asdict(self)
         values["by_status"] = {str(status): count for status, count in sorted(self.by_status.items())}
         if not log:
             del values["log"]
+        if seconds:
+            calls = [line for line in self.log if line.path == MESSAGES_PATH]
+            values["seconds"] = [asdict(one) for one in count_by_second(calls, now=time.monotonic())]
         return values
 
 
@@ -123,6 +128,12 @@ class Ledger:
     def in_flight(self) -> int:
         """Requests to ``/v1/messages`` that are being worked on."""
         return self._in_flight
+
+    @property
+    def began(self) -> float:
+        """When the first request arrived."""
+        with self._lock:
+            return self._lines[0].arrival if self._lines else time.monotonic()
 
     def begin(self, method: str, path: str, digest: str) -> OpenExchange:
         """A request has arrived."""
