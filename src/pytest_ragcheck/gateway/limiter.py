@@ -1,4 +1,9 @@
-"""How many calls are in flight, and when the next one may go: the server's limit met, not exceeded."""
+"""Who may send the next call, and when: the server's limits met and not exceeded.
+
+A :class:`Limiter` queues the calls to one server. Each model has a lane of its own, because servers limit by model:
+what its headers say (:class:`~pytest_ragcheck.gateway.rate_limits.ServerBucket`) and what it was seen to bear
+(:class:`~pytest_ragcheck.gateway.adaptive.AdaptiveLimit`). The user's own limits count over all lanes.
+"""
 
 from __future__ import annotations
 
@@ -6,163 +11,181 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections import deque
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ragcheck.gateway.rates import FAMILIES, LONG_WAIT, LearnedRate, Level, Told, Window
+from pytest_ragcheck.gateway.adaptive import AdaptiveLimit, Hold
+from pytest_ragcheck.gateway.rate_limits import RateLimit, ServerBucket, SlidingWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from pytest_ragcheck.gateway.rates import Allowance
+__all__ = ["Admission", "AdmissionControl", "AttemptReport", "Limiter", "LimiterState", "Outcome", "Permit"]
 
-__all__ = ["AdmissionControl", "Concurrency", "Limiter", "Outcome", "Ticket"]
-
-START = 48
-MAXIMUM = 256
-SHORTEST_PAUSE = 0.001
 AT_ONCE = 4
 """Calls let in between two turns of the event loop: the first shall be on the wire before the last is made ready."""
-RECENT = 10.0
-"""Seconds for which it is remembered how many requests the server bore at once."""
+SHORTEST_PAUSE = 0.001
+EVIDENCE = 5.0
+"""Seconds after a refusal: when the server has accepted other calls meanwhile, its Retry-After is waited for no longer
+than this."""
 
 
-class Outcome(Enum):
-    """What a ticket's attempt teaches."""
+class Outcome(StrEnum):
+    """What an attempt teaches about the server's limits."""
 
     SUCCESS = "success"
     REFUSED = "refused"
     """429."""
+    OVERLOADED = "overloaded"
+    """529, 503, another server error, a lost connection or no reply in time."""
     NEUTRAL = "neutral"
-    """Nothing: the server's own trouble, a lost connection, a reply that another process had stored."""
+    """Nothing: cancelled, or refused for its content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A call that wants to be sent."""
+
+    lane: str = ""
+    """The model."""
+    priority: int = 0
+    """Higher goes first."""
+    number: int = 0
+    """Order among equal priorities, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+    """About what it will take."""
+    delay: float = 0.0
+    """Seconds that the server asked this call to wait (Retry-After)."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Ticket:
-    """A place in flight."""
+class Permit:
+    """The right to send one call, to be returned by ``settle`` or ``withdraw``."""
 
+    lane: str
     sent: float
     costs: Mapping[str, float]
-    """What it is expected to take, by family of limits."""
-    queued: float = 0.0
-    """Seconds that it waited for its place."""
+    """What it is expected to take, by family of rate limits."""
+    delayed: float = 0.0
+    """Seconds that it waited because the server asked it to."""
+    key: int = 0
+    """Identifies it in another process."""
 
 
-class Concurrency:
-    """Additive increase, multiplicative decrease of the requests in flight.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptReport:
+    """What became of a call that was let in."""
 
-    With ``cap`` the search starts there and never passes it; without, it starts at a fair number and doubles in
-    each round of replies until the first refusal. After a refusal growth stops just below and looks
-    further only after a pause, longer each time the same limit is met again.
-    """
+    outcome: Outcome
+    wait: float | None = None
+    """Seconds that the server asked to wait."""
+    limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    """The server's rate limit headers, by family."""
+    tokens: float | None = None
+    """What it took; None if unknown."""
 
-    def __init__(self, cap: int | None = None) -> None:
-        self.maximum = cap if cap is not None else MAXIMUM
-        self.limit = float(cap if cap is not None else START)
-        self._wall = math.inf
-        self._pause = RECENT
-        self._probe_at = -math.inf
-        self._cut_at = -math.inf
-        self._before_cut = (self.limit, self._wall)
 
-    @property
-    def places(self) -> int:
-        """Requests that may be in flight."""
-        return int(self.limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterState:
+    """A limiter at one moment."""
 
-    def state(self) -> list[float]:
-        """All that was found out, in numbers, fit for :meth:`restore`."""
-        return [self.limit, self._wall, self._pause, self._probe_at, self._cut_at, *self._before_cut]
-
-    def restore(self, state: Sequence[float]) -> None:
-        """Go on where another one stood."""
-        self.limit, self._wall, self._pause, self._probe_at, self._cut_at, limit, wall = state
-        self._before_cut = (limit, wall)
-
-    def success(self, now: float, *, saturated: bool) -> None:
-        """A reply; the limit grows only where it was what held requests back."""
-        if not saturated or self.limit >= self.maximum:
-            return
-        if self.limit < self._wall:
-            step = 1.0 if math.isinf(self._wall) else 4 / self.limit
-            self.limit = min(self.limit + step, self._wall, self.maximum)
-        elif now >= self._probe_at:
-            self.limit = min(self.limit + 1 / self.limit, self.maximum)
-
-    def refused(self, now: float, *, sent: float, level: int) -> None:
-        """A 429 at ``level`` requests in flight: one cut for all requests that were sent before it."""
-        if sent <= self._cut_at:
-            return
-        if now - self._probe_at < self._pause and not math.isinf(self._wall):
-            self._pause = min(2 * self._pause, 120.0)
-        else:
-            self._pause = RECENT
-        if now - self._cut_at > RECENT:
-            self._before_cut = (self.limit, self._wall)
-        below = min(0.85 * self.limit, level - 1)
-        self.limit = max(1.0, self.limit / 2, float(math.floor(below)))
-        self._wall = self.limit
-        self._cut_at = now
-        self._probe_at = now + self._pause
-
-    def not_to_blame(self, now: float) -> None:
-        """The refusals of a moment ago turned out to be about the rate: take the cut back."""
-        if now - self._cut_at <= RECENT:
-            self.limit, self._wall = self._before_cut
-            self._cut_at = -math.inf
+    in_flight: int = 0
+    queued: int = 0
+    """Calls that wait."""
+    refused: int = 0
+    """429s so far."""
+    limit: int | None = None
+    """Calls that may be in flight, where that is what holds calls back."""
+    held_by: str = ""
+    """What holds calls back: ``limit``, ``rate`` (headers or the user's rates), ``retry-after``, ``refusals``,
+    ``overload``, ``pace``; empty where nothing does."""
+    seconds: float = 0.0
+    """Of ``rate``, ``retry-after``, ``refusals``: until the next call goes; of ``pace``: between two calls."""
 
 
 class AdmissionControl(Protocol):
-    """Hands out places in flight: a :class:`Limiter`, or a way to one in another process."""
-
-    @property
-    def places(self) -> int:
-        """Requests that may be in flight."""
-
-    @property
-    def in_flight(self) -> int:
-        """Places that are taken."""
-
-    @property
-    def queued(self) -> int:
-        """Calls that wait for a place."""
-
-    @property
-    def refusals(self) -> int:
-        """429s so far."""
+    """Hands out permits: a :class:`Limiter`, or a client of one in another process."""
 
     def number(self) -> int:
-        """See :meth:`Limiter.number`."""
+        """Return the next number of the order of arrival."""
 
-    async def admit(
-        self, *, priority: int = 0, number: int | None = None, input_tokens: float = 0.0, output_tokens: float = 0.0
-    ) -> Ticket:
-        """See :meth:`Limiter.admit`."""
+    async def admit(self, admission: Admission) -> Permit:
+        """Wait until the call may be sent."""
 
-    def settle(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        *,
-        wait: float | None = None,
-        levels: Mapping[str, Told] | None = None,
-        tokens: float | None = None,
-    ) -> None:
-        """See :meth:`Limiter.settle`."""
+    def settle(self, permit: Permit, report: AttemptReport) -> None:
+        """Return the permit, and learn from what became of the call."""
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """See :meth:`Limiter.withdraw`."""
+    def withdraw(self, permit: Permit) -> None:
+        """Return the permit of a call that was not sent."""
+
+    def state(self) -> LimiterState:
+        """Return what there is to show."""
 
     def close(self) -> None:
-        """See :meth:`Limiter.close`."""
+        """Cancel timers."""
+
+
+@dataclass(slots=True)
+class _Waiter:
+    admission: Admission
+    costs: Mapping[str, float]
+    future: asyncio.Future[Permit]
+    since: float
+
+    def __lt__(self, other: _Waiter) -> bool:
+        return self._rank < other._rank
+
+    @property
+    def _rank(self) -> tuple[int, int]:
+        return -self.admission.priority, self.admission.number
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Calls to one model."""
+
+    adaptive: AdaptiveLimit
+    waiting: list[_Waiter] = field(default_factory=list)
+    delayed: list[tuple[float, _Waiter]] = field(default_factory=list)
+    """By the moment until which the server asked them to wait."""
+    buckets: dict[str, ServerBucket] = field(default_factory=dict)
+    under_way: dict[str, float] = field(default_factory=dict)
+    """Costs of the calls in flight, by family."""
+    succeeded_at: float = -math.inf
+    is_overloaded: bool = False
+    """Whether the last refusals were about the server's load (529 and the like)."""
+
+    def release(self, now: float) -> float:
+        """Queue the calls that have waited as asked, or long enough; return the seconds until the next one has."""
+        while self.delayed:
+            until, waiter = self.delayed[0]
+            if self.succeeded_at > waiter.since and not self.adaptive.is_blocked:
+                until = min(until, waiter.since + EVIDENCE)
+            if until > now and not waiter.future.done():
+                # Those behind it were asked to wait longer, but may have been refused earlier.
+                return max(SHORTEST_PAUSE, min(until - now, EVIDENCE))
+            heapq.heappop(self.delayed)
+            heapq.heappush(self.waiting, waiter)
+        return math.inf
+
+    def first(self) -> _Waiter | None:
+        """The call that goes next."""
+        while self.waiting and self.waiting[0].future.done():
+            heapq.heappop(self.waiting)
+        return self.waiting[0] if self.waiting else None
+
+    def told_wait(self, now: float, costs: Mapping[str, float]) -> float:
+        """Seconds until the server's buckets hold what a call costs."""
+        return max((bucket.wait(now, costs[family]) for family, bucket in self.buckets.items()), default=0.0)
 
 
 class Limiter:
-    """Hands out places in flight, highest priority first; one event loop.
+    """Queues calls and lets in as many as the server bears, highest priority first; one event loop.
 
-    ``clock`` gives the loop's time.
+    ``concurrency``: the user's cap on calls in flight, over all models; ``requests_per_minute`` and
+    ``tokens_per_minute``: the user's rates, over all models. ``clock`` gives the loop's time.
     """
 
     def __init__(
@@ -173,209 +196,183 @@ class Limiter:
         tokens_per_minute: float | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self.concurrency = Concurrency(concurrency)
-        self.in_flight = 0
-        self.queued = 0
-        """Calls that wait for a place."""
-        self.refusals = 0
-        """429s so far."""
-        self.partners = 1
-        """Processes that meet the server's limits together, an equal part each."""
-        self.elsewhere = 0
-        """Requests that the others had in flight when they told last."""
+        self._concurrency = concurrency
         self._clock = clock or asyncio.get_running_loop().time
-        self._requests: Allowance | None = Window(requests_per_minute) if requests_per_minute else None
-        self._tokens: Allowance | None = Window(tokens_per_minute) if tokens_per_minute else None
-        self._levels: dict[str, Level] = {}
-        self._learned = LearnedRate()
-        self._under_way = dict.fromkeys(FAMILIES, 0.0)
-        self._borne: deque[tuple[float, int]] = deque()
-        self._waiting: list[tuple[int, int, _Waiter]] = []
+        self._rates: dict[str, SlidingWindow] = {}
+        if requests_per_minute:
+            self._rates["requests"] = SlidingWindow(requests_per_minute)
+        if tokens_per_minute:
+            self._rates["tokens"] = SlidingWindow(tokens_per_minute)
+        self._lanes: dict[str, _Lane] = {}
+        self._in_flight = self._queued = self._refused = 0
         self._order = itertools.count()
         self._alarm: asyncio.TimerHandle | None = None
 
-    @property
-    def places(self) -> int:
-        """Requests that may be in flight."""
-        return self.concurrency.places
-
     def number(self) -> int:
-        """A place in the order of arrival; a retry keeps its call's number, and so goes before later calls."""
+        """Return the next number of the order of arrival."""
         return next(self._order)
 
-    async def admit(
-        self, *, priority: int = 0, number: int | None = None, input_tokens: float = 0.0, output_tokens: float = 0.0
-    ) -> Ticket:
-        """Wait for a place; the tokens are about what the request will take."""
+    async def admit(self, admission: Admission) -> Permit:
+        """Wait until the call may be sent."""
+        now = self._clock()
+        lane = self._lane(admission.lane)
         costs = {
             "requests": 1.0,
-            "input-tokens": input_tokens,
-            "output-tokens": output_tokens,
-            "tokens": input_tokens + output_tokens,
+            "input-tokens": admission.input_tokens,
+            "output-tokens": admission.output_tokens,
+            "tokens": admission.input_tokens + admission.output_tokens,
         }
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), costs, self._clock())
-        number = self.number() if number is None else number
-        heapq.heappush(self._waiting, (-priority, number, waiter))
-        self.queued += 1
+        waiter = _Waiter(admission, costs, asyncio.get_running_loop().create_future(), now)
+        if admission.delay > 0:
+            heapq.heappush(lane.delayed, (now + admission.delay, waiter))
+        else:
+            heapq.heappush(lane.waiting, waiter)
+        self._queued += 1
         self._pump()
         try:
             return await waiter.future
         except asyncio.CancelledError:
             if waiter.future.cancelled():
-                self.queued -= 1
+                self._queued -= 1
             else:
                 self.withdraw(waiter.future.result())
             raise
 
-    def settle(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        *,
-        wait: float | None = None,
-        levels: Mapping[str, Told] | None = None,
-        tokens: float | None = None,
-    ) -> None:
-        """Give the place back and learn; ``tokens`` is what the request really took."""
-        now = self._clock()
-        saturated = self.in_flight >= self.places or self.queued > 0
-        self.in_flight -= 1
-        for family, cost in ticket.costs.items():
-            self._under_way[family] -= cost
-        if tokens is not None and self._tokens is not None:
-            self._tokens.correct(now, tokens - ticket.costs["tokens"])
-        self._hear(levels or {}, now)
-        if outcome is Outcome.SUCCESS:
-            self._note_borne(now, self.in_flight + self.elsewhere + 1)
-            self.concurrency.success(now, saturated=saturated)
-        elif outcome is Outcome.REFUSED:
-            self._refused(ticket, now, wait, levels or {})
+    def settle(self, permit: Permit, report: AttemptReport) -> None:
+        """Return the permit, and learn from what became of the call."""
+        now, lane = self._clock(), self._lanes[permit.lane]
+        self._return(lane, permit)
+        if report.tokens is not None and "tokens" in self._rates:
+            self._rates["tokens"].take(now, report.tokens - permit.costs["tokens"])
+        self._hear(lane, report, now)
+        waiting = bool(lane.waiting)
+        if report.outcome is Outcome.SUCCESS:
+            lane.succeeded_at = now
+            lane.is_overloaded = False
+            lane.adaptive.succeeded(now, permit.sent, waiting=waiting)
+        elif report.outcome is Outcome.NEUTRAL:
+            lane.adaptive.withdrawn(now)
+        else:
+            self._refused += report.outcome is Outcome.REFUSED
+            lane.is_overloaded = report.outcome is Outcome.OVERLOADED
+            lane.adaptive.refused(now, permit.sent, wait=report.wait, waiting=waiting or bool(lane.delayed))
         self._pump()
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """The place was not used: nothing was sent."""
-        now = self._clock()
-        self._learned.forget(ticket.sent)
-        if self._requests is not None:
-            self._requests.correct(now, -1.0)
-        for family, level in self._levels.items():
-            level.take(now, -ticket.costs[family] * self.partners)
-        self.settle(ticket, Outcome.NEUTRAL, tokens=0.0)
+    def withdraw(self, permit: Permit) -> None:
+        """Return the permit of a call that was not sent."""
+        now, lane = self._clock(), self._lanes[permit.lane]
+        self._return(lane, permit)
+        lane.adaptive.withdrawn(now)
+        for family, window in self._rates.items():
+            window.take(now, -permit.costs[family])
+        for family, bucket in lane.buckets.items():
+            bucket.take(now, -permit.costs[family])
+        self._pump()
+
+    def state(self) -> LimiterState:
+        """Return what there is to show."""
+        held_by, seconds, limit = "", 0.0, None
+        for lane in self._lanes.values():
+            if lane.waiting or lane.delayed:
+                held_by, seconds, limit = self._held_by(lane)
+        return LimiterState(
+            in_flight=self._in_flight,
+            queued=self._queued,
+            refused=self._refused,
+            limit=limit,
+            held_by=held_by,
+            seconds=seconds,
+        )
 
     def close(self) -> None:
-        """No alarm stays behind."""
-        self._stop_alarm()
-
-    def _stop_alarm(self) -> None:
+        """Cancel timers."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
-    def _refused(self, ticket: Ticket, now: float, wait: float | None, levels: Mapping[str, Told]) -> None:
-        self.refusals += 1
-        self._learned.forget(ticket.sent)
-        # Of many that were sent together the server refused any; those that are still in flight it bears.
-        level = self.in_flight + self.elsewhere + 1
-        if self._is_about_rate(ticket, level, now, wait, levels):
-            self.concurrency.not_to_blame(now)
-            self._rate_refused(now, ticket.sent, wait)
-        else:
-            self._concurrency_refused(now, ticket.sent, level)
+    def _lane(self, name: str) -> _Lane:
+        if name not in self._lanes:
+            self._lanes[name] = _Lane(AdaptiveLimit(maximum=self._concurrency))
+        return self._lanes[name]
 
-    def _concurrency_refused(self, now: float, sent: float, level: int) -> None:
-        self.concurrency.refused(now, sent=sent, level=level)
+    def _return(self, lane: _Lane, permit: Permit) -> None:
+        self._in_flight -= 1
+        for family, cost in permit.costs.items():
+            lane.under_way[family] -= cost
 
-    def _rate_refused(self, now: float, sent: float, wait: float | None) -> None:
-        self._learned.refuse(now, sent, wait)
-        self._exhaust_levels(now)
-
-    def _exhaust_levels(self, now: float) -> None:
-        for level in self._levels.values():
-            level.exhausted(now)
-
-    def _is_about_rate(
-        self, ticket: Ticket, level: int, now: float, wait: float | None, levels: Mapping[str, Told]
-    ) -> bool:
-        """Whether a 429 is about how often rather than how many at once.
-
-        It is where the server says that nothing remains, where it tells to come back much later, or where it had
-        borne far more at once a moment ago, and does not tell that plenty remains; or where a rate was met
-        before and far fewer are in flight than may be.
-        """
-        if any(told.remaining < 1 for told in levels.values()):
-            return True
-        if wait is not None and wait >= LONG_WAIT:
-            return True
-        together = self.in_flight + self.elsewhere
-        told_enough = self._levels and all(
-            bucket.has(now, together + ticket.costs[family]) for family, bucket in self._levels.items()
-        )
-        if told_enough and level > 1:
-            return False
-        if self._learned.rate is not None and level <= self.concurrency.limit / 2:
-            return True
-        borne = max((borne for at, borne in self._borne if at > now - RECENT), default=0)
-        return level <= max(1.0, 0.6 * borne)
-
-    def _note_borne(self, now: float, level: int) -> None:
-        """The last seconds' highest levels: what an equal or higher later one outlasts is dropped."""
-        while self._borne and self._borne[-1][1] <= level:
-            self._borne.pop()
-        self._borne.append((now, level))
-        while self._borne[0][0] <= now - RECENT:
-            self._borne.popleft()
-
-    def _hear(self, levels: Mapping[str, Told], now: float) -> None:
-        for family, told in levels.items():
-            level = self._levels.setdefault(family, Level(told.limit))
-            level.tell(told, now=now, under_way=self._under_way[family] * self.partners)
+    def _hear(self, lane: _Lane, report: AttemptReport, now: float) -> None:
+        for family, limit in report.limits.items():
+            bucket = lane.buckets.setdefault(family, ServerBucket(limit.limit))
+            bucket.hear(limit, now=now, under_way=lane.under_way[family], accepted=report.outcome is Outcome.SUCCESS)
 
     def _pump(self) -> None:
-        """Let in who may go; set an alarm for when the next one may."""
-        self._stop_alarm()
+        """Let in whoever may go, and set an alarm for the moment at which the next one may."""
+        self.close()
+        now = self._clock()
+        soonest = min((lane.release(now) for lane in self._lanes.values()), default=math.inf)
         admitted = 0
-        while self._waiting:
-            waiter = self._waiting[0][2]
-            if waiter.future.done():
-                heapq.heappop(self._waiting)
-                continue
-            if self.in_flight >= self.places:
-                return
-            now = self._clock()
-            pause = self._pause(now, waiter.costs)
-            if pause > 0 or admitted == AT_ONCE:
-                self._alarm = asyncio.get_running_loop().call_later(max(pause, SHORTEST_PAUSE), self._pump)
-                return
+        while self._concurrency is None or self._in_flight < self._concurrency:
+            waiter, pause = self._next(now)
+            soonest = min(soonest, pause)
+            if waiter is None:
+                break
+            if admitted == AT_ONCE:
+                soonest = 0.0
+                break
             admitted += 1
-            heapq.heappop(self._waiting)
-            self.queued -= 1
-            waiter.future.set_result(self._take(now, waiter))
+            self._let_in(waiter, now)
+        if soonest < math.inf:
+            self._alarm = asyncio.get_running_loop().call_later(max(soonest, SHORTEST_PAUSE), self._pump)
 
-    def _pause(self, now: float, costs: Mapping[str, float]) -> float:
-        waits = [self._learned.wait(now)]
-        if self._requests is not None:
-            waits.append(self._requests.wait(now))
-        if self._tokens is not None:
-            waits.append(self._tokens.wait(now, costs["tokens"]))
-        waits += [level.wait(now, costs[family] * self.partners) for family, level in self._levels.items()]
-        return max(waits)
+    def _next(self, now: float) -> tuple[_Waiter | None, float]:
+        """The call of highest rank that may go now, and the seconds until another one may."""
+        best: _Waiter | None = None
+        soonest = math.inf
+        for lane in self._lanes.values():
+            waiter = lane.first()
+            if waiter is None:
+                continue
+            pause = max(
+                lane.adaptive.pause(now),
+                lane.told_wait(now, waiter.costs),
+                *(window.wait(now, waiter.costs[family]) for family, window in self._rates.items()),
+            )
+            if pause > 0:
+                soonest = min(soonest, pause)
+            elif best is None or waiter < best:
+                best = waiter
+        return best, soonest
 
-    def _take(self, now: float, waiter: _Waiter) -> Ticket:
-        self.in_flight += 1
+    def _let_in(self, waiter: _Waiter, now: float) -> None:
+        lane = self._lanes[waiter.admission.lane]
+        heapq.heappop(lane.waiting)
+        self._queued -= 1
+        self._in_flight += 1
         for family, cost in waiter.costs.items():
-            self._under_way[family] += cost
-        self._learned.take(now)
-        if self._requests is not None:
-            self._requests.take(now)
-        if self._tokens is not None:
-            self._tokens.take(now, waiter.costs["tokens"])
-        for family, level in self._levels.items():
-            level.take(now, waiter.costs[family] * self.partners)
-        return Ticket(sent=now, costs=waiter.costs, queued=now - waiter.since)
+            lane.under_way[family] = lane.under_way.get(family, 0.0) + cost
+        lane.adaptive.sent(now)
+        for family, window in self._rates.items():
+            window.take(now, waiter.costs[family])
+        for family, bucket in lane.buckets.items():
+            bucket.take(now, waiter.costs[family])
+        delayed = min(now - waiter.since, waiter.admission.delay)
+        waiter.future.set_result(
+            Permit(lane=waiter.admission.lane, sent=now, costs=waiter.costs, delayed=delayed)
+        )
 
-
-@dataclass(slots=True)
-class _Waiter:
-    future: asyncio.Future[Ticket]
-    costs: Mapping[str, float]
-    since: float
+    def _held_by(self, lane: _Lane) -> tuple[str, float, int | None]:
+        now, waiter = self._clock(), lane.first()
+        if waiter is None:
+            return "retry-after", max(0.0, lane.delayed[0][0] - now), None
+        told = max(
+            lane.told_wait(now, waiter.costs),
+            *(window.wait(now, waiter.costs[family]) for family, window in self._rates.items()),
+        )
+        if told > 0:
+            return "rate", told, None
+        if lane.adaptive.hold is Hold.PACE:
+            return "pace", lane.adaptive.interval or 0.0, None
+        if lane.adaptive.hold is Hold.REFUSALS:
+            return ("overload" if lane.is_overloaded else "refusals"), max(0.0, lane.adaptive.pause(now)), None
+        cap = lane.adaptive.limit if self._concurrency is None else min(self._concurrency, lane.adaptive.limit)
+        return "limit", 0.0, cap
