@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
+from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import REFUSED_KEY, AnthropicTransport, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
-from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
-from pytest_ragcheck.gateway.rates import told_levels
+from pytest_ragcheck.gateway.rate_limits import read_rate_limits
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_ragcheck.gateway.budget import BudgetControl
-    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.gateway.transport import Message, Transport
 
 __all__ = ["Gateway"]
@@ -136,18 +137,18 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """The state of this moment."""
-        accounts = self._accounts
+        accounts, limiter = self._accounts, self._limiter.state()
         return Snapshot(
-            in_flight=self._limiter.in_flight,
-            limit=self._limiter.places,
-            queued=self._limiter.queued,
+            in_flight=limiter.in_flight,
+            limit=limiter.limit or 0,
+            queued=limiter.queued,
             asked=accounts.asked,
             done=accounts.done,
             cached=accounts.cached,
             failed=accounts.failed,
             attempts=accounts.attempts,
             retries=accounts.retries,
-            refused=self._limiter.refusals,
+            refused=limiter.refused,
             cost=accounts.cost,
             unpriced=accounts.unpriced,
             usage=accounts.usage,
@@ -218,13 +219,13 @@ class Gateway:
             reserved = await self._reserve(trip.request)
             spent = 0.0
             try:
-                ticket = await self._admit(trip, number)
+                permit = await self._admit(trip, number)
                 if not trip.claimed:
-                    kept = self._claim(trip, ticket)
+                    kept = self._claim(trip, permit)
                     if kept is not None:
                         return self._spared(kept, trip.request, trip.asked)
                 if trip.claimed:
-                    verdict, latency = await self._attempt(trip, ticket)
+                    verdict, latency = await self._attempt(trip, permit)
                     spent = self._spent(trip, verdict)
             finally:
                 self._budget.settle(reserved, spent)
@@ -235,7 +236,7 @@ class Gateway:
             else:
                 await self._back_off(trip, verdict)
 
-    def _claim(self, trip: PendingCall, ticket: Ticket) -> StoredReply | None:
+    def _claim(self, trip: PendingCall, permit: Permit) -> StoredReply | None:
         """Make the call ours; the reply, where another process has stored it meanwhile. Without either, it has it."""
         kept = None
         trip.claimed = self._claims.take(trip.key)
@@ -244,24 +245,27 @@ class Gateway:
         if kept is not None:
             self._claims.drop(trip.key)
         if kept is not None or not trip.claimed:
-            self._limiter.withdraw(ticket)
+            self._limiter.withdraw(permit)
         return kept
 
-    async def _admit(self, trip: PendingCall, number: int) -> Ticket:
+    async def _admit(self, trip: PendingCall, number: int) -> Permit:
         request = trip.request
         async with self._stop.ending():
-            ticket = await self._limiter.admit(
-                priority=request.priority - current_question(),
-                number=number,
-                input_tokens=request.input_tokens(),
-                output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
+            permit = await self._limiter.admit(
+                Admission(
+                    lane=request.model,
+                    priority=request.priority - current_question(),
+                    number=number,
+                    input_tokens=request.input_tokens(),
+                    output_tokens=self._output_tokens.get(request.model, request.max_tokens / 4),
+                )
             )
-        if self._stop.has_come:  # in the same moment as the ticket
-            self._limiter.withdraw(ticket)
+        if self._stop.has_come:  # in the same moment as the permit
+            self._limiter.withdraw(permit)
             self._stop.check()
-        return ticket
+        return permit
 
-    async def _attempt(self, trip: PendingCall, ticket: Ticket) -> tuple[AttemptResult, float]:
+    async def _attempt(self, trip: PendingCall, permit: Permit) -> tuple[AttemptResult, float]:
         request = trip.request
         body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
         verdict: AttemptResult | None = None
@@ -283,13 +287,13 @@ class Gateway:
         finally:
             latency = self._clock() - begun
             trip.attempts.spent += latency
-            self._settle(ticket, verdict, headers)
+            self._settle(permit, verdict, headers)
         if verdict.message is not None and (trouble_text := trouble_with(verdict.message, request)) is not None:
             verdict = replace(verdict, effect=RetryAction.RETRY, kind="invalid-reply", cause=trouble_text)
         trip.last = verdict
         return verdict, latency
 
-    def _settle(self, ticket: Ticket, verdict: AttemptResult | None, headers: dict[str, str]) -> None:
+    def _settle(self, permit: Permit, verdict: AttemptResult | None, headers: dict[str, str]) -> None:
         outcome, tokens, wait = Outcome.NEUTRAL, None, None
         if verdict is not None and verdict.effect is RetryAction.LIMITED:
             outcome, wait = Outcome.REFUSED, verdict.wait
@@ -297,7 +301,9 @@ class Gateway:
         elif verdict is not None and verdict.message is not None:
             outcome, tokens = Outcome.SUCCESS, float(_total(verdict.message.usage))
             self._drought.let_in()
-        self._limiter.settle(ticket, outcome, wait=wait, levels=told_levels(headers), tokens=tokens)
+        self._limiter.settle(
+            permit, AttemptReport(outcome=outcome, wait=wait, limits=read_rate_limits(headers), tokens=tokens)
+        )
 
     def _spent(self, trip: PendingCall, verdict: AttemptResult) -> float:
         """What an attempt cost, for the budget; of one that was given up, its input, which the server may bill."""

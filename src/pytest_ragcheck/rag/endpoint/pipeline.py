@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pytest_ragcheck.call_context import current_question
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.gateway.anthropic_transport import Secrets
-from pytest_ragcheck.gateway.limiter import Limiter, Outcome
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, retry_after
 from pytest_ragcheck.rag.endpoint.client import Client, NobodyThereError
@@ -22,7 +22,7 @@ from pytest_ragcheck.rag.endpoint.template import DEFAULT_REQUEST, Address, Head
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_ragcheck.gateway.limiter import AdmissionControl, Ticket
+    from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.model import Answer, Context, Question
 
 __all__ = ["HttpEndpoint"]
@@ -135,11 +135,11 @@ class HttpEndpoint:
         attempts = Attempts(self._retries)
         number = limiter.number()
         while True:
-            ticket = await limiter.admit(priority=-current_question(), number=number)
+            permit = await limiter.admit(Admission(priority=-current_question(), number=number))
             if self._problem is not None:
-                limiter.withdraw(ticket)
+                limiter.withdraw(permit)
                 raise ConfigurationError(str(self._problem))
-            verdict, reply, seconds = await self._attempt(client, ticket, question, attempts)
+            verdict, reply, seconds = await self._attempt(client, permit, question, attempts)
             if reply is not None and verdict.effect is RetryAction.DONE:
                 return self._answer(reply, seconds)
             pause = attempts.pause(verdict)
@@ -168,9 +168,9 @@ class HttpEndpoint:
         return self._client, self._limiter
 
     async def _attempt(
-        self, client: Client, ticket: Ticket, question: Question, attempts: Attempts
+        self, client: Client, permit: Permit, question: Question, attempts: Attempts
     ) -> tuple[AttemptResult, Response | None, float]:
-        assert self._limiter is not None  # noqa: S101 (it gave the ticket)
+        assert self._limiter is not None  # noqa: S101 (it gave the permit)
         attempts.made += 1
         clock = asyncio.get_running_loop().time
         begun = clock()
@@ -192,7 +192,9 @@ class HttpEndpoint:
         finally:
             seconds = clock() - begun
             attempts.spent += seconds
-            self._limiter.settle(ticket, _lesson(verdict), wait=verdict.wait if verdict else None)
+            self._limiter.settle(
+                permit, AttemptReport(outcome=_lesson(verdict), wait=verdict.wait if verdict else None)
+            )
         return verdict, reply, seconds
 
     def _message(self, question: Question) -> dict[str, Any]:
