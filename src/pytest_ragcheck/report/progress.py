@@ -44,7 +44,8 @@ class ProgressState:
         """All of several processes' together; ``total`` is their common one."""
         states = list(states)
         sums = {field.name: sum(getattr(state, field.name) for state in states) for field in fields(cls)}
-        return cls(**sums | {"total": total, "asks_models": any(state.asks_models for state in states)})
+        limit = max((state.limit for state in states), default=0)  # one for all processes
+        return cls(**sums | {"total": total, "limit": limit, "asks_models": any(state.asks_models for state in states)})
 
 
 class Pace:
