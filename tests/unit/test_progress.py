@@ -396,5 +396,7 @@ def test_states_of_several_gateways_and_processes_add_up():
         3, 10, answers=5, scores=9, asks_models=True, in_flight=9, limit=20, cached=2, retries=3, cost=0.5, unpriced=1
     )
     assert not progress_state(3, 10, slots, []).asks_models
-    both = ProgressState.sum_of([own, state(1, 10, answers=1)], total=10)
-    assert (both.questions, both.total, both.answers, both.in_flight, both.asks_models) == (4, 10, 6, 9, True)
+    other = state(1, 10, answers=1, in_flight=2, limit=20)
+    both = ProgressState.sum_of([own, other], total=10)
+    assert (both.questions, both.total, both.answers, both.asks_models) == (4, 10, 6, True)
+    assert (both.in_flight, both.limit) == (own.in_flight + 2, 20), "processes share their limits"

@@ -86,7 +86,7 @@ def progress_state(questions: int, total: int, slots: Slots, snapshots: Sequence
         scores=slots.scores,
         asks_models=bool(snapshots),
         in_flight=sum(snapshot.in_flight for snapshot in snapshots),
-        limit=max((snapshot.limit for snapshot in snapshots), default=0),
+        limit=sum(snapshot.limit for snapshot in snapshots),
         cached=sum(snapshot.cached for snapshot in snapshots),
         retries=sum(snapshot.retries for snapshot in snapshots),
         cost=sum(snapshot.cost for snapshot in snapshots),

@@ -178,8 +178,11 @@ class Crew:
 
     def snapshots(self) -> list[Snapshot]:
         """The last that is known of the gateways of all actors, also of those that were lost."""
-        members = [*self._seats.values(), *self._former]
-        return [snapshot for member in members for snapshot in member.report.snapshots]
+        found = [member.report.snapshots for member in [*self._seats.values(), *self._former]]
+        # The limits are the same ones for all actors, and count once.
+        found.sort(key=lambda snapshots: -sum(snapshot.limit for snapshot in snapshots))
+        others = [replace(snapshot, limit=0) for snapshots in found[1:] for snapshot in snapshots]
+        return [*found[0], *others] if found else []
 
     @property
     def patience(self) -> float | None:
