@@ -30,6 +30,7 @@ UNLIMITED = {"concurrency": None, "requests_per_minute": None}
 TOKENS = 100
 LATENCY = 0.6
 SUCCESS, NEUTRAL = (AttemptReport(outcome=outcome) for outcome in (Outcome.SUCCESS, Outcome.NEUTRAL))
+REFUSED = AttemptReport(outcome=Outcome.REFUSED, wait=1.0)
 
 
 class SimulatedTime(asyncio.SelectorEventLoop):
@@ -98,41 +99,47 @@ class Clients:
 
 
 class ModelServer:
-    """Answers in ``LATENCY`` seconds or so; refuses more than ``per_minute`` in any minute."""
+    """Answers in ``LATENCY`` seconds or so; refuses more than ``per_minute`` in any minute, and ``at_once``."""
 
-    def __init__(self, per_minute=math.inf):
+    def __init__(self, per_minute=math.inf, at_once=math.inf):
         self.per_minute = per_minute
+        self.at_once = at_once
         self.in_flight = self.peak = self.refused = 0
         self.accepted = deque()
 
     async def answer(self):
+        """Return whether it was accepted."""
         now = asyncio.get_running_loop().time()
         while self.accepted and self.accepted[0] <= now - 60:
             self.accepted.popleft()
-        if len(self.accepted) >= self.per_minute:
+        if len(self.accepted) >= self.per_minute or self.in_flight >= self.at_once:
             self.refused += 1
-            return
+            await asyncio.sleep(0.003)
+            return False
         self.accepted.append(now)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         await asyncio.sleep(LATENCY * math.exp(0.25 * random.gauss(0, 1)))
         self.in_flight -= 1
+        return True
 
 
 async def call_all(limiter, server, calls):
     async def call():
-        permit = await limiter.admit(Admission(number=limiter.number(), input_tokens=TOKENS))
-        await server.answer()
-        limiter.settle(permit, AttemptReport(outcome=Outcome.SUCCESS, tokens=TOKENS))
+        number, is_accepted, delay = limiter.number(), False, 0.0
+        while not is_accepted:
+            permit = await limiter.admit(Admission(number=number, input_tokens=TOKENS, delay=delay))
+            is_accepted, delay = await server.answer(), 1.0
+            limiter.settle(permit, AttemptReport(outcome=Outcome.SUCCESS, tokens=TOKENS) if is_accepted else REFUSED)
 
     await asyncio.gather(*(call() for _ in range(calls)))
 
 
-def run_alone(calls, **caps):
+def run_alone(calls, server=None, **caps):
     """The seconds that one process takes."""
 
     async def main():
-        await call_all(Limiter(**caps), ModelServer(), calls)
+        await call_all(Limiter(**caps), server or ModelServer(), calls)
 
     return in_simulated_time(main)[1]
 
@@ -179,6 +186,15 @@ def test_processes_keep_a_rate_together(loads, caps):
     seconds, _ = run_together(server, loads, **caps)
     assert server.refused == 0
     assert seconds < 120 + 6, "what one leaves the others do not have"
+
+
+@pytest.mark.parametrize(("at_once", "loads"), [(8, [150, 150]), (8, [250, 50]), (64, [1800, 200])])
+def test_a_limit_that_only_refusals_show_is_found_by_all_together(at_once, loads):
+    one, several = ModelServer(at_once=at_once), ModelServer(at_once=at_once)
+    alone = run_alone(sum(loads), one)
+    seconds, _ = run_together(several, loads)
+    assert seconds < 1.15 * alone + 1
+    assert several.refused <= 1.25 * one.refused + 10
 
 
 def test_who_arrives_first_has_a_rate_first():
