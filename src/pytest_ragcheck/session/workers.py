@@ -108,7 +108,6 @@ class SharedAnswers:
             finally:
                 for place in share:
                     self._shared.release(_RESULT, place, owner=self._owner)
-                self._connection.flush()
         return True
 
     def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:

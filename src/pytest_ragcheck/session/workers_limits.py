@@ -85,7 +85,7 @@ class _Line(asyncio.Protocol):
         self._lost()
 
     def send(self, line: str) -> None:
-        """Send before the event loop waits."""
+        """Send before the event loop waits or stops."""
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self.flush)
         self._outgoing.append(line)
@@ -229,11 +229,6 @@ class LimitConnection:
         """Call the method without waiting for it."""
         if self._line is not None and not self._is_lost:
             self._line.send(json.dumps([0, method, *arguments]))
-
-    def flush(self) -> None:
-        """Send what is left now: the event loop may be about to stop."""
-        if self._line is not None:
-            self._line.flush()
 
     def close(self) -> None:
         """Send what is left, and close the connection."""
