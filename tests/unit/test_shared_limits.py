@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ragcheck.errors import NotRunError
+from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.gateway.limit_server import LimitServer
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
@@ -521,7 +521,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         await reached(lambda: sum(task.done() for task in waits) == 3)
         with pytest.raises(NotRunError, match=r"budget spent: 0\.6000 of 1\.0000"):
             await others.budget.reserve(0.5)
-        with pytest.raises(NotRunError, match=LOST):
+        with pytest.raises(MeasurementError, match=LOST):
             await lost.admit(Admission())
         other.settle(waits[0].result(), SUCCESS)
         await asyncio.wait_for(waits[3], 5)
@@ -548,7 +548,7 @@ async def test_who_does_not_know_the_token_gets_nothing(said):
 async def test_a_request_that_makes_no_sense_breaks_nothing():
     with listening() as listener:
         connection, limits = connected(listener)
-        with pytest.raises(NotRunError, match="fly"):
+        with pytest.raises(MeasurementError, match="fly"):
             await connection.ask("fly", 1)
         await limits.limiter(HERE, "a model", **UNLIMITED).admit(Admission())
         connection.close()
@@ -644,13 +644,13 @@ async def test_whoever_waits_learns_that_the_process_with_the_limits_was_killed(
         await reached(lambda: limiter.state().held_by == "limit")
         os.kill(holder.pid, signal.SIGKILL)
         problems = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 20)
-        assert [(type(problem), str(problem)) for problem in problems] == 2 * [(NotRunError, LOST)]
+        assert [(type(problem), str(problem)) for problem in problems] == 2 * [(MeasurementError, LOST)]
         limiter.settle(permit, SUCCESS)
         limits.budget.settle(0.9, 0.1)
-        with pytest.raises(NotRunError, match=LOST):
+        with pytest.raises(MeasurementError, match=LOST):
             await asyncio.wait_for(limiter.admit(Admission()), 20)
         later = RemoteLimits(LimitConnection(int(port), token), None).limiter(HERE, "a model", **UNLIMITED)
-        with pytest.raises(NotRunError, match=LOST):
+        with pytest.raises(MeasurementError, match=LOST):
             await asyncio.wait_for(later.admit(Admission()), 20)
         assert (limiter.state().in_flight, limiter.state().queued) == (0, 0)
         connection.close()

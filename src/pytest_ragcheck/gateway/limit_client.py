@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ragcheck.errors import NotRunError
+from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.gateway.limiter import LimiterState, Outcome, Permit
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Channel(Protocol):
     """Leads to the methods of a LimitServer; arguments and results are plain JSON values."""
 
     async def ask(self, method: str, *arguments: Any) -> Any:
-        """Return what the method returns, raise what it raises; NotRunError where nobody is there to answer."""
+        """Return what the method returns; raise what it raises, or MeasurementError where nobody answers."""
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call the method without waiting for it."""
@@ -137,7 +137,7 @@ class RemoteLimiter:
             self._look.cancel()
 
     async def _look_again(self) -> None:
-        with suppress(NotRunError):  # whoever waits for a permit says so
+        with suppress(RagcheckError):  # whoever waits for a permit says so
             state = await self._channel.ask("state", self._name)
             self._shared = LimiterState(**state)
 

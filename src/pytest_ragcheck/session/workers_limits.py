@@ -2,6 +2,7 @@
 
 A connection begins with the token that the controller handed to its workers. Then each line is a JSON value: requests
 are ``[number, method, *arguments]``, with number 0 where no reply is wanted, and replies ``[number, value, problem]``.
+A problem is ``[kind, text]``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_ragcheck.errors import NotRunError
+from pytest_ragcheck.errors import MeasurementError, NotRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ WORKER_INPUT = "ragcheck_limits"
 LOOPBACK = "127.0.0.1"
 LONGEST_LINE = 65536
 """Bytes; messages are far shorter."""
+NOT_RUN = "not-run"
 LOST = (
     "the limits that workers share: the connection to pytest's main process is lost; run again: replies that had "
     "arrived are in the store"
@@ -169,7 +171,7 @@ class LimitListener:
         try:
             value = self._limits().handle(caller, method, *arguments)
         except Exception as problem:  # noqa: BLE001 (who asked gets it)
-            _reply(line, number, problem=str(problem))
+            _reply(line, number, problem=problem)
             return
         if isinstance(value, asyncio.Task):
             value.add_done_callback(lambda task: _reply_with(line, number, task))
@@ -187,14 +189,13 @@ class LimitListener:
 def _reply_with(line: _Line, number: int, task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
-    if (problem := task.exception()) is not None:
-        _reply(line, number, problem=str(problem))
-    else:
-        _reply(line, number, task.result())
+    problem = task.exception()
+    _reply(line, number, None if problem else task.result(), problem)
 
 
-def _reply(line: _Line, number: int, value: Any = None, problem: str | None = None) -> None:
-    line.send(json.dumps([number, value, problem]))
+def _reply(line: _Line, number: int, value: Any = None, problem: BaseException | None = None) -> None:
+    kind = NOT_RUN if isinstance(problem, NotRunError) else "error"
+    line.send(json.dumps([number, value, problem and [kind, str(problem)]]))
 
 
 class LimitConnection:
@@ -213,10 +214,10 @@ class LimitConnection:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
 
     async def ask(self, method: str, *arguments: Any) -> Any:
-        """Return what the method returns; NotRunError where it raises, or where nobody answers."""
+        """Return what the method returns; NotRunError or MeasurementError where it raises, or nobody answers."""
         line = self._line or await self._open()
         if self._is_lost:
-            raise NotRunError(LOST)
+            raise _lost_error()
         number = next(self._numbers)
         reply = self._waiting[number] = asyncio.get_running_loop().create_future()
         line.send(json.dumps([number, method, *arguments]))
@@ -259,10 +260,15 @@ class LimitConnection:
         if problem is None:
             reply.set_result(value)
         else:
-            reply.set_exception(NotRunError(problem))
+            kind, text = problem
+            reply.set_exception(NotRunError(text) if kind == NOT_RUN else MeasurementError(text, kind=kind))
 
     def _lose(self) -> None:
         self._is_lost = True
         for reply in self._waiting.values():
             if not reply.done():
-                reply.set_exception(NotRunError(LOST))
+                reply.set_exception(_lost_error())
+
+
+def _lost_error() -> MeasurementError:
+    return MeasurementError(LOST, kind="connection")
