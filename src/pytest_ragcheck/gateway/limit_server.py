@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.budget import Budget
-from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome, Permit
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, LimiterState, Outcome, Permit
 from pytest_ragcheck.gateway.rate_limits import RateLimit
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class LimitServer:
             limiter.close()
 
     def _state(self, name: str) -> dict[str, Any]:
-        return asdict(self._limiters[name].state())
+        return asdict(self._limiters[name].state() if name in self._limiters else LimiterState())
 
     def _admit(
         self, key: _Key, name: str, caps: Mapping[str, Any], admission: Mapping[str, Any]

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.session.cluster.references import arriving
 
 if TYPE_CHECKING:
@@ -238,13 +239,16 @@ class RpcChannel:
         self._to = caller, target
 
     async def ask(self, method: str, *arguments: Any) -> Any:
-        """Return what the method returns; raise what it raises."""
+        """Return what the method returns; raise what it raises, or MeasurementError where nobody answers."""
         import ray
 
         try:
             return await arriving(self._broker.ask.remote(*self._to, method, arguments, {}))
         except ray.exceptions.RayTaskError as problem:
             raise getattr(problem, "cause", problem) from None
+        except ray.exceptions.RayError as problem:
+            text = f"the Ray cluster: its driver does not answer ({type(problem).__name__})"
+            raise MeasurementError(text, kind="connection") from None
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call the method without waiting for it."""
