@@ -4,13 +4,16 @@
 
 The reference pipeline with Claude as the generator, against a loopback Messages API with latency; an embedder that
 costs nothing. Then a run with two workers again and again, one of them killed (SIGKILL) at a random moment, and the
-same run once more: it must end well and pay at most again for what was in flight.
+same run once more: it must end well and pay at most again for what was in flight. Last the cost of a permit that a
+worker asks the controller for.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import multiprocessing
 import random
 import signal
 import subprocess
@@ -22,6 +25,9 @@ from pathlib import Path
 
 from support import PYTEST, child_environment, print_table
 
+from pytest_ragcheck.gateway.limit_client import RemoteLimits
+from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Outcome
+from pytest_ragcheck.session.workers_limits import LimitConnection, LimitListener
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 from pytest_ragcheck.testing.stats import MESSAGES_PATH
 
@@ -59,6 +65,8 @@ def main():
         print(f"\nat most {CONCURRENCY} calls may be in flight\n")
         heads = ("kill", "after", "killed run", "second run", "calls", "made again", "most in flight")
         print_table(heads, killed(place, options))
+    print("\na permit of the controller's, asked for and returned\n")
+    print_table(("permits", "time", "processor time of the worker"), permits())
 
 
 def divided(place, options):
@@ -103,6 +111,43 @@ def killed(place, options):
             or len(results(folder)) != options.questions
         ):
             sys.exit(f"kill {number}: {row}\n{second.stdout.decode()[-2000:]}")
+
+
+def permits():
+    """Microseconds, in a process of its own that asks this one."""
+    listener = LimitListener(None)
+    processes = multiprocessing.get_context("spawn")
+    mine, theirs = processes.Pipe()
+    worker = processes.Process(target=ask_for_permits, args=(*listener.address, theirs))
+    worker.start()
+    rows = mine.recv()
+    worker.join()
+    listener.close()
+    return rows
+
+
+def ask_for_permits(port, token, pipe):
+    async def ask():
+        connection = LimitConnection(port, token)
+        limits = RemoteLimits(connection, None)
+        limiter = limits.limiter(Path("a/project"), "a model", concurrency=512, requests_per_minute=None)
+
+        async def call():
+            permit = await limiter.admit(Admission(lane="a model", number=limiter.number(), input_tokens=500.0))
+            limiter.settle(permit, AttemptReport(outcome=Outcome.SUCCESS, tokens=500.0))
+
+        rows = []
+        for label, at_once in (("one by one", 1), ("200 at once", 200)):
+            await asyncio.gather(*(call() for _ in range(at_once)))
+            started, processor = time.perf_counter(), time.process_time()
+            for _ in range(4000 // at_once):
+                await asyncio.gather(*(call() for _ in range(at_once)))
+            spans = time.perf_counter() - started, time.process_time() - processor
+            rows.append((label, *(f"{span / 4000 * 1e6:.0f} us" for span in spans)))
+        connection.close()
+        return rows
+
+    pipe.send(asyncio.run(ask()))
 
 
 def run(folder, api, *arguments):

@@ -391,11 +391,12 @@ DEAR = {MODEL: {"input": 0.0, "output": 1000.0}}
 """A tenth of a cent for each token that the model writes."""
 
 
-def test_the_budget_is_kept(model):
+@pytest.mark.parametrize("arguments", [[], pytest.param(["-n", "2"], marks=NEEDS_XDIST)], ids=["serial", "workers"])
+def test_the_budget_is_kept(model, arguments):
     model.configure(generation={"max_tokens": 100}, prices=DEAR, concurrency=4)
     model.ask(30)
 
-    result = model.run("--ragcheck-max-cost", "0.25")
+    result = model.run("--ragcheck-max-cost", "0.25", *arguments)
 
     run = model.last_run()
     outcomes = list(model.project.outcomes().values())

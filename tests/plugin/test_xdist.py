@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 import pytest
 
 from pytest_ragcheck.session.workers import share_of
+from pytest_ragcheck.session.workers_limits import LOST
 
 pytest.importorskip("xdist")
 
@@ -221,6 +222,52 @@ def test_a_worker_that_stands_still_is_replaced(own_system, asked):
     count = Counter(asked())
     assert count.pop("Question number 2?") in {1, 2}
     assert set(count.values()) == {1}, "what had been published was asked again"
+
+
+def test_a_worker_whose_limits_are_gone_makes_no_more_calls_and_says_why(own_system, asked):
+    own_system.configure(documents=None, embedder=None, metrics={"reference_coverage": 1.0}, concurrency=1)
+    own_system.write(
+        "conftest.py",
+        """\
+        import asyncio
+        import threading
+        import time
+        from pathlib import Path
+
+        import pytest
+
+        HERE = Path(__file__).parent
+
+        def pytest_sessionstart(session):
+            if not hasattr(session.config, "workerinput"):
+                threading.Thread(target=take_away, args=(session.config.pluginmanager,), daemon=True).start()
+
+        def take_away(plugins):
+            while not (HERE / "asked.log").exists():
+                time.sleep(0.01)
+            plugins.getplugin("ragcheck-workers-limits").pytest_unconfigure()
+            (HERE / "gone").touch()
+
+        @pytest.fixture(scope="session")
+        def ragcheck_pipeline():
+            async def ask(question):
+                with (HERE / "asked.log").open("a") as log:
+                    log.write(question + "\\n")
+                while not (HERE / "gone").exists():
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
+                return f"The answer is {question[-2]}.", []
+
+            return ask
+        """,
+    )
+
+    result = own_system.run("-n", "2")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1, errors=3)
+    assert len(asked()) == 1
+    assert [LOST in " ".join(message.split()) for message in own_system.messages().values()] == 3 * [True]
 
 
 def test_a_test_that_kills_its_worker(own_system, asked):

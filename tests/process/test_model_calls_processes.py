@@ -112,6 +112,35 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
     assert run["model_calls"]["cost"] == pytest.approx(sum(call["cost"] for call in made))
 
 
+@pytest.mark.parametrize("replies", [1, 14])
+def test_a_killed_worker_leaves_its_share_of_the_limit_to_the_others(model_project, api, replies):
+    pytest.importorskip("xdist")
+    model_project.write(
+        "conftest.py",
+        """\
+        import os
+        from pathlib import Path
+
+        def pytest_configure(config):
+            if hasattr(config, "workerinput"):
+                Path(__file__).with_name(config.workerinput["workerid"]).write_text(str(os.getpid()))
+        """,
+    )
+    results = []
+    running = threading.Thread(target=lambda: results.append(model_project.run("-n", "2")))
+    running.start()
+    while api.stats.by_outcome.get("reply", 0) <= replies and running.is_alive():
+        time.sleep(0.001)
+    os.kill(int((model_project.path / "gw0").read_text()), signal.SIGKILL)
+    running.join()
+
+    results[0].assert_outcomes(passed=QUESTIONS - 1, failed=1)
+    results[0].stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
+    assert api.stats.peak_in_flight <= 6
+    assert len(calls(api)) >= QUESTIONS - 1
+    assert calls(api).total() <= QUESTIONS + 6, "more than was in flight was asked again"
+
+
 def kill_after(replies, project, warm, api):
     """Start pytest, and ``kill -9`` it when the server has sent so many replies."""
     request = {

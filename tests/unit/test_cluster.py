@@ -8,22 +8,21 @@ import shutil
 import socket
 import sqlite3
 import threading
-from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from pytest_ragcheck.errors import NotRunError
-from pytest_ragcheck.gateway.limiter import Outcome
-from pytest_ragcheck.session.cluster.answering import relocated
-from pytest_ragcheck.session.cluster.limits import Caps, LimitClerk
-from pytest_ragcheck.session.cluster.line import LIMITS, RemoteLimits
+from pytest_ragcheck.gateway.limit_client import RemoteLimits
+from pytest_ragcheck.gateway.limit_server import LimitServer
+from pytest_ragcheck.gateway.limiter import Admission
+from pytest_ragcheck.session.cluster.answering import LIMITS, relocated
 from pytest_ragcheck.session.cluster.probe import trouble_at
-from pytest_ragcheck.session.cluster.relay import Desk, Relay
-from pytest_ragcheck.session.cluster.remote_store import RemoteStore, StoreClerk
+from pytest_ragcheck.session.cluster.remote_store import RemoteStore, StoreHandler
+from pytest_ragcheck.session.cluster.rpc import RpcBroker, RpcServer
 from pytest_ragcheck.session.cluster.target import engine_target
 from pytest_ragcheck.session.config import load_settings
 from pytest_ragcheck.store import Store, process_identity
@@ -32,44 +31,44 @@ KEY, OTHER = b"\1" * 32, b"\2" * 32
 
 
 class Wired:
-    """A relay in a loop of its own, and a desk that answers what comes through it."""
+    """A broker in a loop of its own, and a server that answers what comes through it."""
 
-    def __init__(self, clerks):
+    def __init__(self, handlers):
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.relay = None
+        self.broker = None
         self.restart()
-        self.desk = Desk(
-            lambda replies: self._reached(self.relay.trade(replies)),
-            lambda replies: self._started(self.relay.deliver(replies)),
-            clerks,
+        self.server = RpcServer(
+            lambda replies: self._reached(self.broker.trade(replies)),
+            lambda replies: self._started(self.broker.deliver(replies)),
+            handlers,
         )
 
     def restart(self):
         """What Ray does with an actor that has died: a new one, which knows nothing."""
 
         async def made():
-            return Relay()
+            return RpcBroker()
 
-        former, self.relay = self.relay, self.wait(made())
-        if former is not None:  # what the desk waits for of a dead one ends
-            self.wait(former.tell(0, LIMITS, "settle", (0, Outcome.NEUTRAL), {}))
+        former, self.broker = self.broker, self.wait(made())
+        if former is not None:  # what the server waits for of a dead one ends
+            self.wait(former.end())
 
     def wait(self, coroutine):
         return self._started(coroutine).result(20)
 
     def ask(self, caller, target, method, arguments, keywords):
-        return self.wait(self.relay.ask(caller, target, method, arguments, keywords))
+        return self.wait(self.broker.ask(caller, target, method, arguments, keywords))
 
     async def ask_soon(self, caller, target, method, arguments, keywords):
-        return await self._reached(self.relay.ask(caller, target, method, arguments, keywords))
+        return await self._reached(self.broker.ask(caller, target, method, arguments, keywords))
 
     def tell(self, caller, target, method, arguments, keywords):
-        self._started(self.relay.tell(caller, target, method, arguments, keywords))
+        self._started(self.broker.tell(caller, target, method, arguments, keywords))
 
     def close(self):
-        self.desk.close()
+        self.server.close()
         self.wait(self._end_what_is_under_way())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
@@ -94,8 +93,8 @@ class Wired:
 
 
 @contextmanager
-def wired(clerks):
-    made = Wired(clerks)
+def wired(handlers):
+    made = Wired(handlers)
     try:
         yield made
     finally:
@@ -104,13 +103,13 @@ def wired(clerks):
 
 @contextmanager
 def relayed(store):
-    """A function that makes RemoteStores, as callers with a number, and the desk."""
-    with wired({"a store": StoreClerk(store)}) as made:
+    """A function that makes RemoteStores, as callers with a number, and the server."""
+    with wired({"a store": StoreHandler(store)}) as made:
 
         def remote(caller):
             return RemoteStore(path=store.path, ask=partial(made.ask, caller, "a store"))
 
-        yield remote, made.desk
+        yield remote, made.server
 
 
 def test_one_actor_reads_what_another_has_put_and_the_driver_has_both(tmp_path):
@@ -128,7 +127,7 @@ def test_one_actor_reads_what_another_has_put_and_the_driver_has_both(tmp_path):
 
 
 def test_claims_keep_other_actors_out_until_they_are_released_or_their_actor_is_lost(tmp_path):
-    with Store(tmp_path / "store.sqlite") as store, relayed(store) as (remote, desk):
+    with Store(tmp_path / "store.sqlite") as store, relayed(store) as (remote, server):
         one, two = remote(1), remote(2)
         first, second = (f"{process_identity()}|{name}" for name in ("one", "two"))
         assert one.claim("kind", KEY, owner=first, seconds=60.0)
@@ -138,7 +137,7 @@ def test_claims_keep_other_actors_out_until_they_are_released_or_their_actor_is_
         one.release("kind", KEY, owner=first)
         assert take(KEY)
         assert not take(OTHER)
-        desk.forget(1)
+        server.forget(1)
         assert take(OTHER)
         assert not one.claim("kind", b"\3" * 32, owner=first, seconds=60.0)  # it was only thought to be lost
 
@@ -154,62 +153,18 @@ def test_what_the_store_raises_reaches_the_actor(tmp_path):
             remote(1).ask("clear", (), {})
 
 
-class Actors:
-    """Limiters and budgets as several actors have them."""
-
-    def __init__(self, made, clerk):
-        self._made = made
-        self.clerk = clerk
-
-    def limits(self, caller, max_cost=None):
-        return RemoteLimits(Linked(self._made, caller), max_cost)
-
-    def limiter(self, caller, **caps):
-        settings = SimpleNamespace(root="here")
-        caps = {"concurrency": None, "requests_per_minute": None, "tokens_per_minute": None} | caps
-        return self.limits(caller).limiter(settings, "a model", **caps)
-
-
 class Linked:
-    """A Line without Ray."""
+    """An RpcChannel without Ray."""
 
     def __init__(self, made, caller):
         self._made = made
         self._caller = caller
 
-    async def ask_soon(self, target, method, *arguments, **keywords):
-        return await self._made.ask_soon(self._caller, target, method, arguments, keywords)
+    async def ask(self, method, *arguments):
+        return await self._made.ask_soon(self._caller, LIMITS, method, arguments, {})
 
-    def tell(self, target, method, *arguments, **keywords):
-        self._made.tell(self._caller, target, method, arguments, keywords)
-
-
-@contextmanager
-def actors(max_cost=None):
-    clerk = LimitClerk(max_cost)
-    with wired({LIMITS: clerk}) as made:
-        yield made, Actors(made, clerk)
-
-
-class Calls:
-    """Calls of several actors: how many are in flight, of each and together."""
-
-    def __init__(self):
-        self.in_flight = Counter()
-        self.peaks = Counter()
-        self.together = 0
-
-    async def make(self, name, limiter, count, until=None):
-        async def call():
-            ticket = await limiter.admit()
-            self.in_flight[name] += 1
-            self.peaks[name] = max(self.peaks[name], self.in_flight[name])
-            self.together = max(self.together, self.in_flight.total())
-            await (asyncio.sleep(0.002) if until is None else until.wait())
-            self.in_flight[name] -= 1
-            limiter.settle(ticket, Outcome.SUCCESS)
-
-        await asyncio.gather(*(call() for _ in range(count)))
+    def tell(self, method, *arguments):
+        self._made.tell(self._caller, LIMITS, method, arguments, {})
 
 
 async def reached(condition):
@@ -221,123 +176,42 @@ async def reached(condition):
 
 
 @pytest.mark.asyncio
-async def test_actors_have_the_whole_of_a_cap_together_and_what_one_leaves_goes_to_the_others():
-    with actors() as (_, made):
-        one, two = made.limiter(1, concurrency=5), made.limiter(2, concurrency=5)
-        calls, held, released = Calls(), asyncio.Event(), asyncio.Event()
-        first = asyncio.create_task(calls.make(1, one, 5, until=held))
-        await reached(lambda: calls.in_flight[1] == 5)
-        second = asyncio.create_task(calls.make(2, two, 12, until=released))  # joins
-        await reached(lambda: two.queued == 12)
-        assert (calls.in_flight[1], calls.in_flight[2]) == (5, 0)
-        held.set()
-        await first
-        await reached(lambda: calls.in_flight[2] == 5)  # the other has finished: all places
-        released.set()
-        await second
-        assert calls.together == 5
-
-
-@pytest.mark.asyncio
-async def test_a_lost_actor_gives_back_its_places_and_is_given_no_more():
-    with actors() as (made, all_of_them):
-        lost, other = (all_of_them.limiter(caller, concurrency=3) for caller in (1, 2))
+async def test_actors_have_the_whole_of_a_limit_together_and_a_lost_one_gives_back_what_it_held():
+    with wired({LIMITS: LimitServer(1.0)}) as made:
+        one, two = (RemoteLimits(Linked(made, caller), 1.0) for caller in (1, 2))
+        caps = {"concurrency": 3, "requests_per_minute": None}
+        lost, other = (limits.limiter(Path("here"), "a model", **caps) for limits in (one, two))
+        await one.budget.reserve(0.6)
         for _ in range(3):
-            await lost.admit()
-        waits = asyncio.create_task(lost.admit())
-        calls, until = Calls(), asyncio.Event()
-        calling = asyncio.create_task(calls.make(2, other, 6, until=until))
-        await reached(lambda: other.queued == 6)
-        made.desk.forget(1)
-        await reached(lambda: calls.in_flight[2] == 3)
-        with pytest.raises(NotRunError):
-            await lost.admit()
-        until.set()
-        await calling
-        assert calls.together == 3
-        waits.cancel()
-        await asyncio.gather(waits, return_exceptions=True)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(("caps", "takes"), [({"requests_per_minute": 5}, 0.0), ({"tokens_per_minute": 500}, 100.0)])
-async def test_a_rate_is_one_for_all_actors_also_after_one_is_lost(caps, takes):
-    with actors() as (made, all_of_them):
-        limiters = [all_of_them.limiter(caller, **caps) for caller in (1, 2, 3)]
-        asked = [asyncio.create_task(one.admit(input_tokens=takes)) for one in limiters for _ in range(3)]
-        await reached(lambda: sum(task.done() for task in asked) == 5)
-        made.desk.forget(1)
-        await asyncio.sleep(0.1)
-        assert sum(task.done() and not task.cancelled() for task in asked) == 5
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
-
-
-@pytest.mark.asyncio
-async def test_a_call_that_is_given_up_leaves_its_place():
-    with actors() as (_, made):
-        limiter = made.limiter(1, concurrency=1)
-        ticket = await limiter.admit()
-        waits = asyncio.create_task(limiter.admit())
-        await reached(lambda: limiter.queued == 1)
-        await asyncio.sleep(0.05)
-        waits.cancel()
-        await asyncio.gather(waits, return_exceptions=True)
-        limiter.settle(ticket, Outcome.SUCCESS)
-        again = await asyncio.wait_for(limiter.admit(), 5)
-        limiter.withdraw(again)
-        await asyncio.wait_for(limiter.admit(), 5)
-        assert (limiter.in_flight, limiter.queued) == (1, 0)
-
-
-@pytest.mark.asyncio
-async def test_what_a_server_refuses_to_one_actor_all_learn():
-    with actors() as (_, made):
-        one, two = made.limiter(1), made.limiter(2)
-        tickets = [await one.admit() for _ in range(20)]
-        before = made.clerk.places
-        one.settle(tickets.pop(), Outcome.REFUSED)
-        await reached(lambda: made.clerk.places < before)
-        waits = [asyncio.create_task(two.admit()) for _ in range(30)]
-        await asyncio.sleep(0.1)
-        assert sum(task.done() for task in waits) <= made.clerk.places
-        assert one.refusals == 1
+            await lost.admit(Admission())
+        waits = [asyncio.create_task(other.admit(Admission())) for _ in range(4)]
+        await reached(lambda: other.state().held_by == "limit")
+        assert not any(task.done() for task in waits)
+        made.server.forget(1)
+        await reached(lambda: sum(task.done() for task in waits) == 3)
+        for _ in range(2):
+            with pytest.raises(NotRunError, match="another process has taken over"):
+                await lost.admit(Admission())
+        with pytest.raises(NotRunError, match=r"budget spent: 0\.6000 of 1\.0000"):
+            await two.budget.reserve(0.5)
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+        other.close()
 
 
 @pytest.mark.asyncio
-async def test_a_budget_is_one_for_all_actors_and_what_a_lost_one_had_set_aside_counts_as_spent():
-    with actors(max_cost=1.0) as (made, all_of_them):
-        one, two = (all_of_them.limits(caller, max_cost=1.0).budget for caller in (1, 2))
-        await one.reserve(0.6)
-        waits = asyncio.create_task(two.reserve(0.5))
-        await asyncio.sleep(0.05)
-        assert not waits.done()  # the call under way may yet cost less
-        one.settle(0.6, 0.1)
-        await asyncio.wait_for(waits, 5)
-        two.settle(0.5, 0.2)
-        await one.reserve(0.6)
-        made.desk.forget(1)
-        with pytest.raises(NotRunError, match=r"budget spent: 0\.9000 of 1\.0000"):
-            await two.reserve(0.2)
-
-
-@pytest.mark.asyncio
-async def test_what_was_asked_of_a_relay_that_died_is_given_once():
-    with actors() as (made, _):
-        ask = partial(made.ask_soon, 1, LIMITS, "admit", (7, "a model", Caps(concurrency=1)), {"number": 7})
+async def test_what_was_asked_of_a_broker_that_died_is_given_once():
+    with wired({LIMITS: LimitServer(None)}) as made:
+        wanted = ("a model", {"concurrency": 1}, {})
+        ask = partial(made.ask_soon, 1, LIMITS, "admit", (7, *wanted), {})
         await ask()
         made.restart()
         await asyncio.wait_for(ask(), 5)  # Ray asks again, as nobody has seen the reply
-        other = asyncio.create_task(
-            made.ask_soon(2, LIMITS, "admit", (1, "a model", Caps(concurrency=1)), {"number": 1})
-        )
+        other = asyncio.create_task(made.ask_soon(2, LIMITS, "admit", (1, *wanted), {}))
         await asyncio.sleep(0.05)
         assert not other.done()
-        made.tell(1, LIMITS, "settle", (7, Outcome.SUCCESS), {})
+        made.tell(1, LIMITS, "withdraw", (7,), {})
         await asyncio.wait_for(other, 5)
 
 

@@ -13,8 +13,6 @@ from email.utils import formatdate
 import pytest
 
 from pytest_ragcheck.gateway.limiter import Concurrency, Limiter, Outcome
-from pytest_ragcheck.gateway.partner import Partner
-from pytest_ragcheck.gateway.pooled import PooledLimiter
 from pytest_ragcheck.gateway.rates import LearnedRate, Level, Told, Window, told_levels
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import AttemptResult, RetryAction
@@ -166,33 +164,6 @@ def run(server, calls, **settings):
     return in_simulated_time(main)
 
 
-def run_together(server, loads, *, lost=(), **settings):
-    """Wall time of several processes with so many calls each, and when each ended; the ``lost`` ones end unseen."""
-    pool = []
-    gone = set()
-
-    def change(new):
-        pool[:] = [new(pool[0] if pool else None)]
-
-    async def worker(name, calls):
-        clock = asyncio.get_running_loop().time
-        await asyncio.sleep(random.uniform(0, 0.1))
-        partner = Partner(change, name, is_alive=lambda owner: owner not in gone, seconds=60, clock=clock)
-        limiter = PooledLimiter("m", partner, **settings)
-        await call_all(limiter, server, calls)
-        if name in lost:
-            partner._meetings.cancel()
-            gone.add(name)
-        await partner.leave()
-        limiter.close()
-        return clock()
-
-    async def main():
-        return await asyncio.gather(*(worker(str(number), calls) for number, calls in enumerate(loads)))
-
-    return in_simulated_time(main)
-
-
 @pytest.mark.parametrize("per_minute", [30, 60, 120, 600, 1500])
 def test_a_rate_that_headers_tell_is_used_and_not_passed(per_minute):
     server = Server(Bucket(per_minute), headers=True)
@@ -236,58 +207,6 @@ def test_the_servers_concurrency_is_found(at_once, cap):
     assert wall < 1.35 * best + 3
     assert server.refused_after(10) < 0.02
     assert abs(limiter.concurrency.limit - min(at_once, cap or at_once)) <= max(2, 0.2 * at_once)
-
-
-@pytest.mark.parametrize(("cap", "loads"), [(5, [100, 100]), (7, [60, 60, 60, 60]), (5, [180, 20])])
-def test_processes_have_all_places_between_them_and_never_more(cap, loads):
-    server = Server()
-    wall, _ = run_together(server, loads, concurrency=cap)
-    assert server.peak == cap
-    assert wall < 1.1 * run(Server(), sum(loads), concurrency=cap)[0]
-
-
-@pytest.mark.parametrize(
-    ("loads", "settings"),
-    [([90, 90], {"requests_per_minute": 60}), ([150, 15, 15], {"tokens_per_minute": 60 * TOKENS})],
-)
-def test_processes_keep_a_rate_together(loads, settings):
-    server = Server(SlidingWindow(60))
-    wall, _ = run_together(server, loads, **settings)
-    assert server.refused_after(-1) == 0
-    assert wall < 120 + 6, "what one leaves the others do not have"
-
-
-def test_two_that_wait_for_more_than_half_of_a_rate_each_have_it_in_turn():
-    wall, ends = run_together(Server(), [2, 2], tokens_per_minute=1.3 * TOKENS)
-    assert 180 < wall < 184
-    assert min(ends) < 125
-
-
-def test_the_places_of_a_process_that_ended_are_free_and_what_it_held_of_a_rate_is_used_up():
-    server = Server()
-    wall, _ = run_together(server, [100, 5], lost={"1"}, concurrency=4)
-    assert wall < 1.15 * run(Server(), 105, concurrency=4)[0]
-    server = Server(SlidingWindow(60))
-    wall, _ = run_together(server, [100, 5], lost={"1"}, requests_per_minute=60)
-    assert server.refused_after(-1) == 0
-    assert wall < 65
-
-
-@pytest.mark.parametrize(("at_once", "loads"), [(10, [300, 300]), (10, [500, 100]), (100, [1800, 200])])
-def test_what_one_process_finds_of_the_servers_concurrency_all_go_by(at_once, loads):
-    alone, server = Server(at_once=at_once), Server(at_once=at_once)
-    expected, _ = run(alone, sum(loads))
-    wall, _ = run_together(server, loads)
-    assert wall < 1.15 * expected
-    assert server.refused_after(5) <= max(0.005, 1.5 * alone.refused_after(5))
-
-
-@pytest.mark.parametrize(("headers", "loads"), [(True, [1050, 1050]), (False, [1800, 300])])
-def test_what_one_process_finds_of_the_servers_rate_all_go_by(headers, loads):
-    server = Server(Bucket(600), headers=headers)
-    run_together(server, loads)
-    assert server.used(600, 600) >= 0.97
-    assert server.refused_after(10) < 0.03
 
 
 def test_without_limits_the_search_soon_reaches_all():

@@ -12,6 +12,7 @@ from _pytest._io import TerminalWriter
 
 from pytest_ragcheck.engine import Slots
 from pytest_ragcheck.gateway import Snapshot
+from pytest_ragcheck.gateway.limiter import LimiterState
 from pytest_ragcheck.model import Usage
 from pytest_ragcheck.report.progress import Pace, ProgressState, progress_line
 from pytest_ragcheck.session import progress, progress_displays, workers_progress
@@ -334,16 +335,49 @@ def test_without_a_terminal_workers_keep_no_files(stream):
 
 def test_the_line():
     assert progress_line(state(3), seconds=2.4) == "ragcheck: 3/4 questions, 2 s"
-    busy = state(12, 40, answers=30, scores=61, asks_models=True, in_flight=8, limit=16, retries=3, cost=0.0123)
+    busy = state(
+        12, 40, answers=30, scores=61, asks_models=True, in_flight=8, limit=16, held_by="limit", retries=3, cost=0.0123
+    )
     assert progress_line(busy, seconds=65, left=130) == (
-        "ragcheck: 12/40 questions, 1 min 05 s, about 2 min 10 s left, 8 calls in flight (limit 16), 3 retries, $0.01, "
+        "ragcheck: 12/40 questions, 1 min 05 s, about 2 min 10 s left, 8 of 16 calls in flight, 3 retries, $0.01, "
         "30 answers, 61 scores"
     )
-    odd = state(0, 1, asks_models=True, in_flight=1, limit=1, cached=2, retries=1, unpriced=1, answers=1, scores=1)
+    odd = state(
+        0,
+        1,
+        asks_models=True,
+        in_flight=1,
+        limit=1,
+        held_by="limit",
+        cached=2,
+        retries=1,
+        unpriced=1,
+        answers=1,
+        scores=1,
+    )
     assert progress_line(odd, seconds=0, left=0.2) == (
-        "ragcheck: 0/1 questions, 0 s, about 1 s left, 1 call in flight (limit 1), 1 retry, "
+        "ragcheck: 0/1 questions, 0 s, about 1 s left, 1 of 1 call in flight, 1 retry, "
         "$0.00 and calls of unknown price, 1 answer, 1 score, 2 from the cache"
     )
+
+
+@pytest.mark.parametrize(
+    ("held_by", "seconds", "text"),
+    [
+        ("", 0.0, "3 calls in flight"),
+        ("limit", 0.0, "3 of 8 calls in flight"),
+        ("rate", 0.2, "3 calls in flight, at the rate limit"),
+        ("retry-after", 20.4, "3 calls in flight, the server asks to wait 20 s"),
+        ("refusals", 0.3, "3 calls in flight, refused by the server, next try in a moment"),
+        ("overload", 4.0, "3 calls in flight, the server is overloaded, next try in 4 s"),
+        ("pace", 1 / 12, "3 calls in flight, paced by 429s: 12 a second"),
+        ("pace", 6.0, "3 calls in flight, paced by 429s: 10 a minute"),
+    ],
+)
+def test_the_line_says_what_holds_calls_back_and_no_limit_that_does_not(held_by, seconds, text):
+    limit = 8 if held_by == "limit" else None
+    held = state(1, asks_models=True, in_flight=3, limit=limit, held_by=held_by, held_seconds=seconds)
+    assert progress_line(held, seconds=1).endswith(f", {text}")
 
 
 @pytest.mark.parametrize(
@@ -356,7 +390,7 @@ def test_the_bar(questions, bar):
 
 @pytest.mark.parametrize("width", [10, 40, 60, 79, 200])
 def test_what_does_not_fit_is_left_out_from_the_end(width):
-    busy = state(12, 40, answers=30, asks_models=True, in_flight=8, limit=16, retries=3, cost=0.0123)
+    busy = state(12, 40, answers=30, asks_models=True, in_flight=8, limit=16, held_by="limit", retries=3, cost=0.0123)
     whole = progress_line(busy, seconds=5, left=12, width=1000)
     line = progress_line(busy, seconds=5, left=12, width=width)
     assert len(line) <= width
@@ -381,20 +415,36 @@ def test_the_pace_of_a_run_that_stands_still_is_not_known():
 
 
 def test_states_of_several_gateways_and_processes_add_up():
-    counts = dict.fromkeys(
-        ("in_flight", "limit", "queued", "asked", "done", "cached", "failed", "attempts", "retries", "refused"), 0
-    )
+    counts = dict.fromkeys(("asked", "done", "cached", "failed", "attempts", "retries"), 0)
     money = {"cost": 0.0, "unpriced": 0, "saved": 0.0, "usage": Usage(), "saved_usage": Usage()}
-    one = Snapshot(**counts | money | {"in_flight": 8, "limit": 16, "retries": 3, "cost": 0.5})
-    other = Snapshot(**counts | money | {"in_flight": 1, "limit": 4, "cached": 2, "unpriced": 1})
+    one = Snapshot(
+        **counts | money | {"limiter": LimiterState(in_flight=8, limit=16, held_by="limit"), "retries": 3, "cost": 0.5}
+    )
+    other = Snapshot(
+        **counts | money | {"limiter": LimiterState(in_flight=1, limit=4, held_by="limit"), "cached": 2, "unpriced": 1}
+    )
     slots = Slots(sequential=False)
     slots.answers, slots.scores = 5, 9
 
     own = progress_state(3, 10, slots, [one, other])
 
     assert own == state(
-        3, 10, answers=5, scores=9, asks_models=True, in_flight=9, limit=20, cached=2, retries=3, cost=0.5, unpriced=1
+        3,
+        10,
+        answers=5,
+        scores=9,
+        asks_models=True,
+        in_flight=9,
+        limit=20,
+        held_by="limit",
+        cached=2,
+        retries=3,
+        cost=0.5,
+        unpriced=1,
     )
     assert not progress_state(3, 10, slots, []).asks_models
-    both = ProgressState.sum_of([own, state(1, 10, answers=1)], total=10)
-    assert (both.questions, both.total, both.answers, both.in_flight, both.asks_models) == (4, 10, 6, 9, True)
+    other = state(1, 10, answers=1, in_flight=2, limit=20, held_by="overload", held_seconds=3.0)
+    both = ProgressState.sum_of([own, other], total=10)
+    assert (both.questions, both.total, both.answers, both.asks_models) == (4, 10, 6, True)
+    assert (both.in_flight, both.limit) == (own.in_flight + 2, 20), "processes share their limits"
+    assert (both.held_by, both.held_seconds) == ("overload", 3.0), "what holds calls back longest"

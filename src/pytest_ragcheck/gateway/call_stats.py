@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pytest_ragcheck.gateway.limiter import LimiterState
 from pytest_ragcheck.model import Usage
+
+if TYPE_CHECKING:
+    from pytest_ragcheck.gateway.limiter import LimiterState
 
 __all__ = ["CallStats", "Snapshot"]
 

@@ -16,6 +16,7 @@ __all__ = ["Pace", "ProgressState", "progress_line"]
 
 _BAR = 20
 _MINUTE = 60
+_NOT_SUMMED = {"total", "asks_models", "limit", "held_by", "held_seconds"}
 _PACE_SECONDS = 30.0
 """How far back the pace looks: what came from the cache at the start must not promise too much."""
 
@@ -32,7 +33,11 @@ class ProgressState:
     asks_models: bool = False
     """Whether a gateway is open; without one all that follows is 0."""
     in_flight: int = 0
-    limit: int = 0
+    limit: int | None = None
+    """Calls that may be in flight, where that is what holds calls back."""
+    held_by: str = ""
+    """What holds calls back, as :class:`~pytest_ragcheck.gateway.limiter.LimiterState` names it."""
+    held_seconds: float = 0.0
     cached: int = 0
     retries: int = 0
     cost: float = 0.0
@@ -43,8 +48,18 @@ class ProgressState:
     def sum_of(cls, states: Iterable[ProgressState], *, total: int) -> Self:
         """All of several processes' together; ``total`` is their common one."""
         states = list(states)
-        sums = {field.name: sum(getattr(state, field.name) for state in states) for field in fields(cls)}
-        return cls(**sums | {"total": total, "asks_models": any(state.asks_models for state in states)})
+        summed = {field.name for field in fields(cls)} - _NOT_SUMMED
+        sums = {name: sum(getattr(state, name) for state in states) for name in summed}
+        held = max(states, key=lambda one: (one.held_by not in {"", "limit"}, one.held_seconds), default=None)
+        limits = [state.limit for state in states if state.limit is not None]
+        return cls(
+            **sums,
+            total=total,
+            asks_models=any(state.asks_models for state in states),
+            limit=max(limits, default=None),  # one for all processes
+            held_by=held.held_by if held is not None else "",
+            held_seconds=held.held_seconds if held is not None else 0.0,
+        )
 
 
 class Pace:
@@ -65,7 +80,7 @@ class Pace:
 
 
 def progress_line(state: ProgressState, *, seconds: float, left: float | None = None, width: int | None = None) -> str:
-    """``ragcheck: 12/40 questions, 5 s, about 12 s left, 8 calls in flight (limit 16), 3 retries, $0.01, 30 answers``.
+    """``ragcheck: 12/40 questions, 5 s, about 12 s left, 8 of 16 calls in flight, 3 retries, $0.01, 30 answers``.
 
     With ``width`` columns a bar stands before it, and what does not fit is left out from the end.
     """
@@ -73,7 +88,7 @@ def progress_line(state: ProgressState, *, seconds: float, left: float | None = 
     if left is not None:
         parts.append(f"about {_whole(max(1.0, left))} left")
     if state.asks_models:
-        parts.append(f"{figures.plural(state.in_flight, 'call')} in flight (limit {state.limit:,})")
+        parts.append(_calls(state))
     if state.retries:
         parts.append(figures.plural(state.retries, "retry", "retries"))
     if state.cost or state.unpriced:
@@ -87,6 +102,26 @@ def progress_line(state: ProgressState, *, seconds: float, left: float | None = 
     if width is None:
         return f"ragcheck: {', '.join(parts)}"
     return _fitting(f"ragcheck {_bar(state)} ", parts, width)
+
+
+def _calls(state: ProgressState) -> str:
+    """The calls in flight, and what keeps more from being sent."""
+    flying = f"{figures.plural(state.in_flight, 'call')} in flight"
+    soon = f"{max(state.held_seconds, 0.1):.0f} s" if state.held_seconds >= 1 else "a moment"
+    if state.held_by == "limit" and state.limit is not None:
+        return f"{state.in_flight:,} of {figures.plural(state.limit, 'call')} in flight"
+    reasons = {
+        "rate": "at the rate limit",
+        "retry-after": f"the server asks to wait {soon}",
+        "refusals": f"refused by the server, next try in {soon}",
+        "overload": f"the server is overloaded, next try in {soon}",
+        "pace": f"paced by 429s: {_pace(state.held_seconds)}",
+    }
+    return f"{flying}, {reasons[state.held_by]}" if state.held_by in reasons else flying
+
+
+def _pace(interval: float) -> str:
+    return f"{1 / interval:.0f} a second" if 0 < interval < 1 else f"{_MINUTE / max(interval, 1.0):.0f} a minute"
 
 
 def _whole(seconds: float) -> str:

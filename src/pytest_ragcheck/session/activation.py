@@ -50,6 +50,9 @@ def activate(config: pytest.Config) -> None:
         plugins.register(TerminalFacts(config), "ragcheck-terminal-facts")
         plugins.register(ShownFailures(), "ragcheck-shown-failures")
         if config.getoption("dist", "no") != "no":
+            from pytest_ragcheck.session.workers_limits import WorkersLimits
+
+            plugins.register(WorkersLimits(options.max_cost), "ragcheck-workers-limits")
             plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
             plugins.register(WorkersWatch(config), "ragcheck-workers-watch")
         if is_on_github():

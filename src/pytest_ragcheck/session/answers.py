@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_ragcheck.engine import Job
+    from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.report.progress import ProgressState
     from pytest_ragcheck.session.cluster.crew import Crew
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
-    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.session.suites import Suite
 
 __all__ = ["LiveAnswers"]
@@ -59,7 +59,7 @@ class LiveAnswers:
         *,
         origin: float | None = None,
         on_result: Callable[[str, Entry, Result], None] = lambda _batch, _entry, _result: None,
-        limits: SharedLimits | None = None,
+        limits: RemoteLimits | None = None,
     ) -> None:
         self._session = session
         self._options = options

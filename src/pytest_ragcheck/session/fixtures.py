@@ -185,11 +185,12 @@ def new_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnswers:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.recorder import RECORDER
     from pytest_ragcheck.session.roles import is_worker
-    from pytest_ragcheck.session.workers import SharedAnswers
-    from pytest_ragcheck.session.workers_watch import SHARED_FOLDER
 
     options = Options.read(request.config)
     if is_worker(request.config):
+        from pytest_ragcheck.session.workers import SharedAnswers
+        from pytest_ragcheck.session.workers_watch import SHARED_FOLDER
+
         factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
         # The parent of a worker's folder is shared by the workers of this run, and by them alone.
         shared = SharedAnswers(request.session, options, factory.getbasetemp().parent / SHARED_FOLDER)

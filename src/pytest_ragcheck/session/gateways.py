@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
     from pytest_ragcheck.gateway.budget import Budget
     from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
+    from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
-    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.store import Store
 
 __all__ = ["Gateways", "model_calls"]
@@ -36,7 +36,7 @@ class Gateways:
         self._wires: dict[str, DeepEvalTransport] = {}
         self.sharing = Sharing()
         """Among how many processes the questions are divided."""
-        self.limits: SharedLimits | None = None
+        self.limits: RemoteLimits | None = None
         """Limits and a budget that are shared with other processes of this run."""
         self._budget: Budget | None = None
         self.run_started = time.time()
@@ -122,7 +122,7 @@ class Gateways:
             return {"budget": self._budget}
         _, name = _place(settings, wire)
         limiter = self.limits.limiter(
-            settings,
+            settings.root,
             name,
             concurrency=cap,
             requests_per_minute=settings.requests_per_minute,
@@ -143,7 +143,7 @@ def model_calls(snapshots: Iterable[Snapshot]) -> list[ModelCalls]:
             cached=snapshot.cached,
             failed=snapshot.failed,
             retries=snapshot.retries,
-            refused=snapshot.refused,
+            refused=snapshot.limiter.refused,
             cost=snapshot.cost,
             unpriced=snapshot.unpriced,
             usage=snapshot.usage,

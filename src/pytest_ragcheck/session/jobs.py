@@ -9,18 +9,18 @@ from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, repeats_itself
 from pytest_ragcheck.session.depth import looking_deeper
 from pytest_ragcheck.session.planning import PlannedPipeline
-from pytest_ragcheck.session.shared_limits import Turns
 from pytest_ragcheck.session.systems import keeping_answers, own_system
+from pytest_ragcheck.session.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
-    from pytest_ragcheck.session.shared_limits import SharedLimits
     from pytest_ragcheck.session.sharing import Sharing
     from pytest_ragcheck.session.suites import Suite
 
@@ -38,7 +38,7 @@ class JobMaker:
         self._options = options
         self.sharing = sharing
         """Among how many processes the questions are divided."""
-        self.limits: SharedLimits | None = None
+        self.limits: RemoteLimits | None = None
         """Limits that are shared with other processes."""
         self.before_set_up: Callable[[Suite], None] | None = None
         """Is told of a suite before its documents are embedded."""
@@ -115,7 +115,7 @@ class JobMaker:
         limiter = None
         if self.limits is not None:
             name = f"{suite.name} answered by {system}"
-            limiter = self.limits.limiter(suite.settings, name, concurrency=cap, requests_per_minute=rate)
+            limiter = self.limits.limiter(suite.settings.root, name, concurrency=cap, requests_per_minute=rate)
         turns = None if limiter is None or cap is None else Turns(limiter)
         if not is_configured:
             return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=cap, turns=turns)

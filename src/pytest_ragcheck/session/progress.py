@@ -78,15 +78,23 @@ def _display(config: pytest.Config) -> Display | None:
 
 
 def progress_state(questions: int, total: int, slots: Slots, snapshots: Sequence[Snapshot]) -> ProgressState:
-    """What one process has done of its questions."""
+    """Return what one process has done of its questions."""
+    limiters = [snapshot.limiter for snapshot in snapshots]
+    # What holds calls back longest comes first; the limits of several gateways add up.
+    held = max(
+        (one for one in limiters if one.held_by), key=lambda one: (one.held_by != "limit", one.seconds), default=None
+    )
+    limits = [one.limit for one in limiters if one.limit is not None]
     return ProgressState(
         questions=questions,
         total=total,
         answers=slots.answers,
         scores=slots.scores,
         asks_models=bool(snapshots),
-        in_flight=sum(snapshot.in_flight for snapshot in snapshots),
-        limit=sum(snapshot.limit for snapshot in snapshots),
+        in_flight=sum(one.in_flight for one in limiters),
+        limit=sum(limits) if limits else None,
+        held_by=held.held_by if held is not None else "",
+        held_seconds=held.seconds if held is not None else 0.0,
         cached=sum(snapshot.cached for snapshot in snapshots),
         retries=sum(snapshot.retries for snapshot in snapshots),
         cost=sum(snapshot.cost for snapshot in snapshots),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_ragcheck.rag.recorded import RecordedAnswers
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
-    from pytest_ragcheck.session.shared_limits import Turns
     from pytest_ragcheck.session.suites import Suite
+    from pytest_ragcheck.session.turns import Turns
 
 __all__ = [
     "ANTHROPIC",

@@ -10,10 +10,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
-from pytest_ragcheck.session.pooled_limits import PooledLimits
+from pytest_ragcheck.session.workers_limits import WORKER_INPUT, LimitConnection
 from pytest_ragcheck.session.workers_watch import ANSWERING, RESULTS
 from pytest_ragcheck.store import Store, digest, process_identity
 
@@ -56,10 +57,11 @@ class SharedAnswers:
         folder.mkdir(exist_ok=True)
         self._shared = Store(folder / RESULTS)
         self._owner = f"{process_identity()}|ragcheck"
-        self._limits = PooledLimits(self._shared, self._owner, max_cost=options.max_cost, seconds=CLAIM_SECONDS)
+        self._connection = LimitConnection(*session.config.workerinput[WORKER_INPUT])  # type: ignore[attr-defined]
+        limits = RemoteLimits(self._connection, options.max_cost)
         origin = self._shared.put_if_new(_ORIGIN, _THE_ONE, str(time.perf_counter()).encode())
         # The clock counts from the same moment in every process of a machine.
-        self.live = LiveAnswers(session, options, origin=float(origin), on_result=self._publish, limits=self._limits)
+        self.live = LiveAnswers(session, options, origin=float(origin), on_result=self._publish, limits=limits)
 
     def obtain(self, request: pytest.FixtureRequest, entry: Entry) -> Result:
         """The result of the requesting item's question, as soon as any worker has it."""
@@ -90,7 +92,7 @@ class SharedAnswers:
     async def close(self) -> None:
         """Cancel what is in flight."""
         await self.live.close()
-        await self._limits.partner.leave()
+        self._connection.close()
         self._shared.close()
 
     async def _answer_share(self, batch: str, wanted: Entry) -> bool:
@@ -106,7 +108,6 @@ class SharedAnswers:
             finally:
                 for place in share:
                     self._shared.release(_RESULT, place, owner=self._owner)
-                await self._limits.partner.leave()
         return True
 
     def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:
@@ -148,7 +149,6 @@ class SharedAnswers:
         def renew() -> None:
             while not ended.wait(RENEW_SECONDS):
                 self._shared.renew(owner=self._owner, seconds=CLAIM_SECONDS)
-                self._limits.partner.renew()
 
         thread = threading.Thread(target=renew, name="ragcheck-claims", daemon=True)
         thread.start()

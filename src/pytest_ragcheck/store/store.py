@@ -125,19 +125,6 @@ class Store:
 
         return self._guarded(write)
 
-    def change(self, kind: str, key: bytes, new: Callable[[bytes | None], bytes]) -> None:
-        """Put what ``new`` makes of the value (None: there is none) in its place, with nobody else in between."""
-
-        def write() -> None:
-            with self._transaction():
-                query = "SELECT value FROM entries WHERE kind = ? AND key = ?"
-                row = self._connection.execute(query, (kind, key)).fetchone()
-                now = time.time()
-                values = (kind, key, new(None if row is None else row[0]), now, now)
-                self._connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", values)
-
-        self._guarded(write)
-
     def unclaimed(self, kind: str, keys: Sequence[bytes], *, owner: str) -> list[bytes]:
         """Those of ``keys`` on which nobody else has a living claim."""
 

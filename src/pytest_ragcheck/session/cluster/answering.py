@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ragcheck.engine import Engine, Slots
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
+from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.metrics import registry
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.run_file import dump
-from pytest_ragcheck.session.cluster.line import Line, RemoteLimits
 from pytest_ragcheck.session.cluster.messages import Report, fingerprint_of
 from pytest_ragcheck.session.cluster.remote_store import RemoteStore
+from pytest_ragcheck.session.cluster.rpc import RpcClient
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.gateways import Gateways
 from pytest_ragcheck.session.jobs import JobMaker
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.store import Store
 
-__all__ = ["Answering", "relocated"]
+__all__ = ["LIMITS", "Answering", "relocated"]
+
+LIMITS = "limits"
+"""The name of the limits among what the driver keeps; stores have paths."""
 
 OTHER_FILES = (
     "its questions or documents are not those of the machine that pytest runs on; bring them up to date there, or "
@@ -47,11 +51,11 @@ OTHER_FILES = (
 class Answering:
     """Runs as an async Ray actor: answers what it is given, and hands out results as they come.
 
-    ``relay`` is the actor that leads to the driver, ``caller`` this one's number there.
+    ``broker`` is the actor that leads to the driver, ``caller`` this one's number there.
     """
 
-    def __init__(self, relay: Any, caller: int) -> None:
-        self._line = Line(relay, caller)
+    def __init__(self, broker: Any, caller: int) -> None:
+        self._client = RpcClient(broker, caller)
         self._post: _Post | None = None
         self._batches: dict[int, _Batch] = {}
         self._embedding = asyncio.Lock()
@@ -100,23 +104,23 @@ class Answering:
 
     def _greeted(self, greeting: Greeting) -> _Post:
         if self._post is None:
-            self._post = _Post(greeting, self._line)
+            self._post = _Post(greeting, self._client)
         return self._post
 
 
 class _Post:
     """What the batches of one actor share."""
 
-    def __init__(self, greeting: Greeting, line: Line) -> None:
+    def __init__(self, greeting: Greeting, client: RpcClient) -> None:
         own = version("pytest-ragcheck")
         if own != greeting.version:
             raise ConfigurationError(f"pytest-ragcheck {own} is installed there, and {greeting.version} here")
         sys.path += [entry for entry in greeting.path if entry not in sys.path and Path(entry).exists()]
         os.environ.update(greeting.environment)
-        self._line = line
+        self._client = client
         self._options = greeting.options
         self._slots = Slots(sequential=greeting.options.sequential, origin=time.perf_counter() - greeting.elapsed)
-        self._limits = RemoteLimits(line, greeting.options.max_cost)
+        self._limits = RemoteLimits(client.channel(LIMITS), greeting.options.max_cost)
         self._gateways = Gateways(greeting.options)
         self._gateways.limits = self._limits
         self._gateways.run_started = greeting.run_started
@@ -175,7 +179,7 @@ class _Post:
 
     def _suite(self, told: SuiteBrief, invocation: Path) -> Suite:
         settings = relocated(told.settings, invocation)
-        self._limits.known_as[settings.root] = told.settings.root
+        self._limits.folders[settings.root] = told.settings.root
         suite = Suite(
             settings,
             options=self._options,
@@ -192,7 +196,7 @@ class _Post:
 
     def _store(self, told: SuiteBrief) -> Store:
         if told.store not in self._stores:
-            ask = partial(self._line.ask, told.store)
+            ask = partial(self._client.call, told.store)
             self._stores[told.store] = cast("Store", RemoteStore(path=told.store_path, ask=ask))
         return self._stores[told.store]
 

@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.gateway.limit_server import LimitServer
+from pytest_ragcheck.gateway.limiter import LimiterState
 from pytest_ragcheck.metrics import registry
 from pytest_ragcheck.rag.importing import is_import_path
-from pytest_ragcheck.session.cluster.answering import Answering
+from pytest_ragcheck.session.cluster.answering import LIMITS, Answering
 from pytest_ragcheck.session.cluster.embedding import ClusterEmbedder
-from pytest_ragcheck.session.cluster.limits import LimitClerk
-from pytest_ragcheck.session.cluster.line import LIMITS
 from pytest_ragcheck.session.cluster.member import Batch, Member, MemberLostError
 from pytest_ragcheck.session.cluster.messages import (
     Brief,
@@ -33,8 +33,8 @@ from pytest_ragcheck.session.cluster.messages import (
 )
 from pytest_ragcheck.session.cluster.ray_cluster import RayCluster
 from pytest_ragcheck.session.cluster.references import arriving
-from pytest_ragcheck.session.cluster.relay import Desk, Relay
-from pytest_ragcheck.session.cluster.remote_store import StoreClerk
+from pytest_ragcheck.session.cluster.remote_store import StoreHandler
+from pytest_ragcheck.session.cluster.rpc import RpcBroker, RpcServer
 from pytest_ragcheck.session.sharing import Sharing
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway import Snapshot
     from pytest_ragcheck.metrics.registry import MetricSpec
     from pytest_ragcheck.model import Result
-    from pytest_ragcheck.session.cluster.relay import Clerk
+    from pytest_ragcheck.session.cluster.rpc import RpcHandler
     from pytest_ragcheck.session.jobs import JobMaker
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
@@ -88,13 +88,14 @@ class Crew:
         self._former: list[Member] = []
         self._failed_starts = 0
         self._started = asyncio.Event()
-        self._limits = LimitClerk(options.max_cost)
-        self._clerks: dict[str, Clerk] = {LIMITS: self._limits}
+        self._handlers: dict[str, RpcHandler] = {LIMITS: LimitServer(options.max_cost)}
         beside = {"num_cpus": 0, "max_concurrency": CALLS_AT_ONCE, **self._cluster.beside_the_driver()}
         # What was asked while it was away is asked again.
         beside |= {"max_restarts": -1, "max_task_retries": -1}
-        relay = self._relay = self.ray.remote(Relay).options(**beside).remote()
-        self._desk = Desk(lambda replies: arriving(relay.trade.remote(replies)), relay.deliver.remote, self._clerks)
+        broker = self._broker = self.ray.remote(RpcBroker).options(**beside).remote()
+        self._server = RpcServer(
+            lambda replies: arriving(broker.trade.remote(replies)), broker.deliver.remote, self._handlers
+        )
         self._answering = self.ray.remote(Answering).options(
             num_cpus=1, max_concurrency=CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
         )
@@ -154,7 +155,7 @@ class Crew:
         suites = list(dict.fromkeys(entry.suite for entry in entries))
         suites[0].gateways.elsewhere = self.snapshots
         for suite in suites:
-            self._clerks.setdefault(_store_name(suite), StoreClerk(suite.store))
+            self._handlers.setdefault(_store_name(suite), StoreHandler(suite.store))
         brief = Brief(
             suites=[
                 SuiteBrief(
@@ -178,9 +179,15 @@ class Crew:
 
     def snapshots(self) -> list[Snapshot]:
         """The last that is known of the gateways of all actors, also of those that were lost."""
-        members = [*self._seats.values(), *self._former]
-        found = [snapshot for member in members for snapshot in member.report.snapshots]
-        return [replace(found[0], limit=self._limits.places), *found[1:]] if found else []
+        found = [member.report.snapshots for member in [*self._seats.values(), *self._former]]
+        # The limits are the same ones for all actors, and count once.
+        found.sort(key=lambda snapshots: -sum(snapshot.limiter.limit or 0 for snapshot in snapshots))
+        others = [
+            replace(snapshot, limiter=replace(snapshot.limiter, limit=None, held_by=""))
+            for snapshots in found[1:]
+            for snapshot in snapshots
+        ]
+        return [*found[0], *others] if found else []
 
     @property
     def patience(self) -> float | None:
@@ -210,7 +217,7 @@ class Crew:
         with self._seating:
             if seat not in self._seats:
                 number = next(self._numbers)
-                actor = self._answering.remote(self._relay, number)
+                actor = self._answering.remote(self._broker, number)
                 errors = self.ray.exceptions
                 self._seats[seat] = Member(number, actor, errors.RayError, errors.RayTaskError)
             return self._seats[seat]
@@ -258,17 +265,17 @@ class Crew:
             self._former.append(member)
             self.ray.kill(member.actor)
             member.dismissed()
-            self._desk.forget(member.number)
+            self._server.forget(member.number)
 
     async def close(self) -> None:
         """End the actors, and the cluster where it was started here."""
         if self._cluster.is_joined:
             with suppress(Exception):  # the connection may be lost only now
                 await self._end_actors()
-        self._desk.close()
+        self._server.close()
         if self._cluster.is_joined:
             with suppress(Exception):
-                await self._end_relay()
+                await self._end_broker()
         self._cluster.close()
 
     async def _end_actors(self) -> None:
@@ -279,10 +286,10 @@ class Crew:
             member.dismissed()
             self.ray.kill(member.actor)
 
-    async def _end_relay(self) -> None:
+    async def _end_broker(self) -> None:
         # Ray complains where it is killed while something is asked of it.
-        await asyncio.wait_for(_quietly(self._relay.end.remote()), CLOSING)
-        self.ray.kill(self._relay)
+        await asyncio.wait_for(_quietly(self._broker.end.remote()), CLOSING)
+        self.ray.kill(self._broker)
 
     def told(self, problem: Exception) -> Exception:
         """An error of a call of Ray's as the user should read it."""
@@ -358,7 +365,7 @@ class Crew:
 def _of_the_past(report: Report) -> Report:
     """Without the calls that had no outcome yet: whoever takes over asks for them."""
     ended = [
-        replace(snapshot, in_flight=0, limit=0, queued=0, asked=snapshot.done + snapshot.failed)
+        replace(snapshot, limiter=LimiterState(refused=snapshot.limiter.refused), asked=snapshot.done + snapshot.failed)
         for snapshot in report.snapshots
     ]
     return replace(report, snapshots=ended)

@@ -91,14 +91,16 @@ class Member:
         """
         while True:
             asked = asyncio.ensure_future(self._told(self.actor.ping.remote()))
-            for _ in range(LOOKS_IN_VAIN):
-                await asyncio.wait({asked}, timeout=LOOK_EVERY)
-                if asked.done():
-                    break
-            else:
-                asked.cancel()
-                raise MemberLostError(f"it has stood still for {LOOKS_IN_VAIN * LOOK_EVERY:g} s")
-            await asked
+            try:
+                for _ in range(LOOKS_IN_VAIN):
+                    await asyncio.wait({asked}, timeout=LOOK_EVERY)
+                    if asked.done():
+                        break
+                else:
+                    raise MemberLostError(f"it has stood still for {LOOKS_IN_VAIN * LOOK_EVERY:g} s")
+                await asked
+            finally:
+                asked.cancel()  # an actor that is dismissed meanwhile is of no interest
             await asyncio.sleep(LOOK_EVERY)
 
     def dismissed(self) -> None:

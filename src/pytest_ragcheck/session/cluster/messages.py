@@ -33,7 +33,7 @@ class SuiteBrief:
     settings: Settings
     metrics: Mapping[str, float | None] | None
     store: str
-    """The store's name at the driver's desk."""
+    """The store's name among what the driver keeps."""
     store_path: Path | None
     fingerprint: tuple[str, ...]
     """Of questions and documents, so that a node with other files is found out."""

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_ragcheck.session.cluster.relay import Request
     from pytest_ragcheck.store import Store
 
-__all__ = ["RemoteStore", "StoreClerk"]
+__all__ = ["RemoteStore", "StoreHandler"]
 
 
 @dataclass(kw_only=True)
@@ -47,7 +46,7 @@ class RemoteStore:
 METHODS = frozenset(name for name, member in vars(RemoteStore).items() if isinstance(member, partialmethod))
 
 
-class StoreClerk:
+class StoreHandler:
     """Answers from a store of the driver's."""
 
     def __init__(self, store: Store) -> None:
@@ -55,15 +54,15 @@ class StoreClerk:
         self._owners: defaultdict[int, set[str]] = defaultdict(set)
         self._gone: set[int] = set()
 
-    def answered(self, request: Request) -> Any:
-        """What the store's method returns; AttributeError for one that actors have no use for."""
-        if request.method not in METHODS:
-            raise AttributeError(request.method)
-        if request.method in {"claim", "claim_many"}:
-            if request.caller in self._gone:
-                return False if request.method == "claim" else []
-            self._owners[request.caller].add(request.keywords["owner"])
-        return getattr(self._store, request.method)(*request.arguments, **request.keywords)
+    def handle(self, caller: int, method: str, *arguments: Any, **keywords: Any) -> Any:
+        """Return what the store's method returns; AttributeError for one that actors have no use for."""
+        if method not in METHODS:
+            raise AttributeError(method)
+        if method in {"claim", "claim_many"}:
+            if caller in self._gone:
+                return False if method == "claim" else []
+            self._owners[caller].add(keywords["owner"])
+        return getattr(self._store, method)(*arguments, **keywords)
 
     def forget(self, caller: int) -> None:
         """End all claims of an actor."""

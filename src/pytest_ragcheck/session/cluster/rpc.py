@@ -1,7 +1,7 @@
-"""The way between actors and driver: an actor asks the :class:`Relay`, the driver's :class:`Desk` fetches and answers.
+"""Calls from actors to the driver: an :class:`RpcClient` asks the :class:`RpcBroker`, the :class:`RpcServer` answers.
 
 What all actors share is kept by the driver: the stores and the limits. So a store has one process that writes it,
-wherever its file is, a limit is one limit, and both outlive any node. The relay itself keeps nothing that is lost with
+wherever its file is, a limit is one limit, and both outlive any node. The broker itself keeps nothing that is lost with
 it: it is started again, and what was asked and not answered is asked again.
 """
 
@@ -14,10 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.session.cluster.references import arriving
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-__all__ = ["Clerk", "Desk", "Relay", "Reply", "Request"]
+__all__ = ["RpcBroker", "RpcClient", "RpcHandler", "RpcServer"]
 
 IDLE = 5.0
 """Seconds that a request for requests may take."""
@@ -47,7 +50,7 @@ class Reply:
     problem: Exception | None = None
 
 
-class Relay:
+class RpcBroker:
     """Runs as a Ray actor: takes requests from all nodes, hands them to the driver, and its replies back."""
 
     def __init__(self) -> None:
@@ -62,7 +65,7 @@ class Relay:
     ) -> Any:
         """What the method of ``target`` returns; raises what it raises."""
         self._count += 1
-        number = f"{self._life} {self._count}"  # a reply to a former relay is none to this one
+        number = f"{self._life} {self._count}"  # a former broker may have given the same count
         future = self._replies[number] = asyncio.get_running_loop().create_future()
         self._take(
             Request(number=number, caller=caller, target=target, method=method, arguments=arguments, keywords=keywords)
@@ -87,7 +90,7 @@ class Relay:
         return requests
 
     async def end(self) -> None:
-        """Let the desk's request for requests come back."""
+        """Let the server's request for requests come back."""
         self._arrived.set()
 
     async def deliver(self, replies: Sequence[Reply]) -> None:
@@ -106,44 +109,44 @@ class Relay:
         self._arrived.set()
 
 
-class Clerk(Protocol):
-    """Answers the requests to one target, in the desk's event loop."""
+class RpcHandler(Protocol):
+    """Answers the requests to one target, in the server's event loop."""
 
-    def answered(self, request: Request) -> Any:
-        """What the method returns, or an awaitable of it; raises what it raises."""
+    def handle(self, caller: int, method: str, *arguments: Any, **keywords: Any) -> Any:
+        """Return what the method returns, or a future of it; raise what it raises."""
 
     def forget(self, caller: int) -> None:
         """An actor is lost: give back what it held, and give it nothing more."""
 
 
-class Desk:
-    """Answers the relay's requests in a thread of the driver, each by the clerk of its target.
+class RpcServer:
+    """Answers the broker's requests in a thread of the driver, each by the handler of its target.
 
-    ``trade`` and ``deliver`` are the relay's. ``clerks`` may grow.
+    ``trade`` and ``deliver`` are the broker's. ``handlers`` may grow.
     """
 
     def __init__(
         self,
         trade: Callable[[Sequence[Reply]], Awaitable[Sequence[Request]]],
         deliver: Callable[[Sequence[Reply]], Any],
-        clerks: Mapping[str, Clerk],
+        handlers: Mapping[str, RpcHandler],
     ) -> None:
         self._trade = trade
         self._deliver = deliver
-        self._clerks = clerks
+        self._handlers = handlers
         self._late: list[Reply] = []
         self._under_way: set[asyncio.Future[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="ragcheck-desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ragcheck-rpc", daemon=True)
         self._thread.start()
 
     def forget(self, caller: int) -> None:
         """End all claims of an actor that is lost: its machine may be lost with it, and cannot be asked."""
 
         async def forget() -> None:
-            for clerk in list(self._clerks.values()):
-                clerk.forget(caller)
+            for handler in list(self._handlers.values()):
+                handler.forget(caller)
 
         if self._thread.is_alive():
             with suppress(RuntimeError):  # it ended just now
@@ -170,14 +173,16 @@ class Desk:
         while True:
             try:
                 requests = await self._trade(replies)
-            except Exception:  # noqa: BLE001 (the relay is gone: whoever waits for a result learns it from there)
+            except Exception:  # noqa: BLE001 (the broker is gone: whoever waits for a result learns it from there)
                 return
             replies = [reply for request in requests if (reply := self._reply(request)) is not None]
 
     def _reply(self, request: Request) -> Reply | None:
         """The reply; None where it comes later, or is not waited for."""
         try:
-            value = self._clerks[request.target].answered(request)
+            value = self._handlers[request.target].handle(
+                request.caller, request.method, *request.arguments, **request.keywords
+            )
         except Exception as problem:  # noqa: BLE001 (who asked gets it)
             return Reply(request.number, problem=problem) if request.number else None
         if asyncio.isfuture(value):
@@ -200,5 +205,51 @@ class Desk:
 
     def _deliver_late(self) -> None:
         late, self._late = self._late, []
-        with suppress(Exception):  # the relay is gone
+        with suppress(Exception):  # the broker is gone
             self._deliver(late)
+
+
+class RpcClient:
+    """An actor's way to the driver: ``broker`` is the actor that leads there, ``caller`` this one's number."""
+
+    def __init__(self, broker: Any, caller: int) -> None:
+        self._broker = broker
+        self._caller = caller
+
+    def call(self, target: str, method: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        """Return what the method of the driver's ``target`` returns; raise what it raises."""
+        import ray
+
+        try:
+            # A store's interface is a synchronous one, and what it says must be durable on return.
+            return ray.get(self._broker.ask.remote(self._caller, target, method, arguments, keywords))
+        except ray.exceptions.RayTaskError as problem:
+            raise getattr(problem, "cause", problem) from None
+
+    def channel(self, target: str) -> RpcChannel:
+        """Return a :class:`~pytest_ragcheck.gateway.limit_client.Channel` to a target."""
+        return RpcChannel(self._broker, self._caller, target)
+
+
+class RpcChannel:
+    """Asks one target of the driver's while other work goes on."""
+
+    def __init__(self, broker: Any, caller: int, target: str) -> None:
+        self._broker = broker
+        self._to = caller, target
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """Return what the method returns; raise what it raises, or MeasurementError where nobody answers."""
+        import ray
+
+        try:
+            return await arriving(self._broker.ask.remote(*self._to, method, arguments, {}))
+        except ray.exceptions.RayTaskError as problem:
+            raise getattr(problem, "cause", problem) from None
+        except ray.exceptions.RayError as problem:
+            text = f"the Ray cluster: its driver does not answer ({type(problem).__name__})"
+            raise MeasurementError(text, kind="connection") from None
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call the method without waiting for it."""
+        self._broker.tell.remote(*self._to, method, arguments, {})

@@ -1,0 +1,169 @@
+"""Limits that the processes of a run keep together: what a client has in place of a limiter and a budget.
+
+Each permit and each amount is one round trip to the :class:`~pytest_ragcheck.gateway.limit_server.LimitServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_ragcheck.errors import RagcheckError
+from pytest_ragcheck.gateway.limiter import LimiterState, Outcome, Permit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_ragcheck.gateway.limiter import Admission, AttemptReport
+
+__all__ = ["Channel", "RemoteBudget", "RemoteLimiter", "RemoteLimits"]
+
+
+class Channel(Protocol):
+    """Leads to the methods of a LimitServer; arguments and results are plain JSON values."""
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """Return what the method returns; raise what it raises, or MeasurementError where nobody answers."""
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call the method without waiting for it."""
+
+
+class _Numbers:
+    """Numbers that rise from call to call, also over the processes of a machine."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self) -> int:
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last
+
+
+class RemoteLimits:
+    """Leads to the limiters and the budget of all processes.
+
+    ``max_cost`` is the run's, in US dollars.
+    """
+
+    def __init__(self, channel: Channel, max_cost: float | None) -> None:
+        self._channel = channel
+        self._numbers = _Numbers()
+        self.budget = None if max_cost is None else RemoteBudget(max_cost, channel, self._numbers)
+        """The run's budget; None where it has none."""
+        self.folders: dict[Path, Path] = {}
+        """For a configuration's folder here its folder where the limits are kept: a limiter has one name everywhere."""
+
+    def limiter(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        concurrency: int | None,
+        requests_per_minute: float | None,
+        tokens_per_minute: float | None = None,
+    ) -> RemoteLimiter:
+        """Return the one limiter of this name under the configuration of a folder."""
+        caps = {
+            "concurrency": concurrency,
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+        }
+        return RemoteLimiter(f"{self.folders.get(folder, folder)}|{name}", caps, self._channel, self._numbers)
+
+
+class RemoteLimiter:
+    """A limiter that another process keeps; see :class:`~pytest_ragcheck.gateway.limiter.AdmissionControl`.
+
+    ``caps`` are the arguments of :class:`~pytest_ragcheck.gateway.limiter.Limiter`, in all processes the same.
+    """
+
+    def __init__(self, name: str, caps: Mapping[str, float | None], channel: Channel, numbers: _Numbers) -> None:
+        self._name = name
+        self._caps = caps
+        self._channel = channel
+        self._numbers = numbers
+        self._in_flight = self._queued = self._refused = 0
+        """Calls of this process."""
+        self._shared = LimiterState()
+        """The limiter at the last look."""
+        self._look: asyncio.Task[None] | None = None
+
+    def number(self) -> int:
+        """Return the next number of the order of arrival."""
+        return self._numbers()
+
+    async def admit(self, admission: Admission) -> Permit:
+        """Wait until the call may be sent, among the calls of all processes."""
+        key = self._numbers()
+        self._queued += 1
+        try:
+            delayed = await self._channel.ask("admit", key, self._name, self._caps, asdict(admission))
+        except BaseException:
+            self._channel.tell("withdraw", key)
+            raise
+        finally:
+            self._queued -= 1
+        self._in_flight += 1
+        now = asyncio.get_running_loop().time()
+        return Permit(lane=admission.lane, sent=now, costs={}, delayed=delayed, key=key)
+
+    def settle(self, permit: Permit, report: AttemptReport) -> None:
+        """Return the permit, and pass on what became of the call."""
+        self._in_flight -= 1
+        self._refused += report.outcome is Outcome.REFUSED
+        self._channel.tell("settle", permit.key, asdict(report))
+
+    def withdraw(self, permit: Permit) -> None:
+        """Return the permit of a call that was not sent."""
+        self._in_flight -= 1
+        self._channel.tell("withdraw", permit.key)
+
+    def state(self) -> LimiterState:
+        """Return the counts of this process, with what held calls back at the last look; look again."""
+        if not self._queued:
+            return LimiterState(in_flight=self._in_flight, refused=self._refused)
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().create_task(self._look_again())
+        return replace(self._shared, in_flight=self._in_flight, queued=self._queued, refused=self._refused)
+
+    def close(self) -> None:
+        """Look no more. What is held is returned with each call, or with the process."""
+        if self._look is not None:
+            self._look.cancel()
+
+    async def _look_again(self) -> None:
+        with suppress(RagcheckError):  # whoever waits for a permit says so
+            state = await self._channel.ask("state", self._name)
+            self._shared = LimiterState(**state)
+
+
+class RemoteBudget:
+    """The run's one budget, kept by another process; see :class:`~pytest_ragcheck.gateway.budget.BudgetControl`."""
+
+    def __init__(self, limit: float, channel: Channel, numbers: _Numbers) -> None:
+        self.limit: float | None = limit
+        self._channel = channel
+        self._numbers = numbers
+        self._reserved: dict[float, list[int]] = {}
+
+    async def reserve(self, amount: float) -> None:
+        """Set ``amount`` aside; see :meth:`~pytest_ragcheck.gateway.budget.Budget.reserve`."""
+        key = self._numbers()
+        try:
+            await self._channel.ask("reserve", key, amount)
+        except BaseException:
+            self._channel.tell("spend", key, 0.0)
+            raise
+        self._reserved.setdefault(amount, []).append(key)
+
+    def settle(self, reserved: float, spent: float) -> None:
+        """End a call: what was set aside is free, what it cost is spent."""
+        keys = self._reserved[reserved]
+        self._channel.tell("spend", keys.pop(), spent)
+        if not keys:
+            del self._reserved[reserved]
