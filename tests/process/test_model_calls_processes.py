@@ -102,10 +102,10 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
     result.assert_outcomes(passed=2 * QUESTIONS)
     assert calls(api).total() == len(calls(api)) == QUESTIONS
     assert api.stats.peak_in_flight == 5, "all places are used, and never more"
-    told = [line for line in result.outlines if " in flight " in line]
+    told = [line for line in result.outlines if " in flight" in line]
     assert told
     assert all(f"/{2 * QUESTIONS} questions" in line or f"/{QUESTIONS} questions" in line for line in told)
-    assert " in flight " not in result.stderr.str()
+    assert " in flight" not in result.stderr.str()
     run = run_file(model_project)
     assert run["model_calls"]["asked"] == QUESTIONS
     made = [call for one in run["results"] for call in one["calls"]]

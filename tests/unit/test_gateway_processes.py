@@ -38,7 +38,7 @@ def request(number):
     return ModelRequest(model="claude-haiku-5-5", messages=[{"role": "user", "content": f"question {number}"}])
 async def main():
     with Store(path) as store:
-        async with Gateway(base_url=url, store=store, concurrency=8, wire=PlainTransport()) as gateway:
+        async with Gateway(base_url=url, store=store, concurrency=8, transport=PlainTransport()) as gateway:
             print("ready", flush=True)
             replies = await asyncio.gather(*(gateway.complete(request(number)) for number in range(count)))
             print(len(replies), sum(reply.cached for reply in replies), store.notices, flush=True)

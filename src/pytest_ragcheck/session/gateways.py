@@ -33,7 +33,7 @@ class Gateways:
         self._options = options
         self._gateways: dict[tuple[Path, str], CheckedGateway] = {}
         self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
-        self._wires: dict[str, DeepEvalTransport] = {}
+        self._transports: dict[str, DeepEvalTransport] = {}
         self.sharing = Sharing()
         """Among how many processes the questions are divided."""
         self.limits: RemoteLimits | None = None
@@ -47,28 +47,28 @@ class Gateways:
         self.run_clock: Callable[[], float] = lambda: time.perf_counter() - made
         """Seconds since the run's start, in which calls are told; who keeps the run's time sets its own."""
 
-    def of(self, settings: Settings, store: Store, wire: DeepEvalTransport | None = None) -> CheckedGateway:
+    def of(self, settings: Settings, store: Store, transport: DeepEvalTransport | None = None) -> CheckedGateway:
         """The gateway under a configuration, to Anthropic or to a model of the user's.
 
         Raises ConfigurationError for prices that are none.
         """
-        place = _place(settings, wire)
+        place = _place(settings, transport)
         if place not in self._gateways:
-            self._gateways[place] = self._made(settings, store, wire)
+            self._gateways[place] = self._made(settings, store, transport)
         return self._gateways[place]
 
-    def wire_to(self, model: Any) -> DeepEvalTransport:
-        """The one wire to a model of the user's."""
+    def transport_to(self, model: Any) -> DeepEvalTransport:
+        """The one transport to a model of the user's."""
         from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport, fingerprint
 
         mark = fingerprint(model)
-        if mark not in self._wires:
-            self._wires[mark] = DeepEvalTransport(model)
-        return self._wires[mark]
+        if mark not in self._transports:
+            self._transports[mark] = DeepEvalTransport(model)
+        return self._transports[mark]
 
-    def planned(self, settings: Settings, wire: DeepEvalTransport | None = None) -> list[ModelRequest]:
+    def planned(self, settings: Settings, transport: DeepEvalTransport | None = None) -> list[ModelRequest]:
         """What ``--ragcheck-plan`` did not ask under a configuration."""
-        return self._planned.setdefault(_place(settings, wire), [])
+        return self._planned.setdefault(_place(settings, transport), [])
 
     async def plans(self) -> list[Planned]:
         """What each gateway would have called."""
@@ -87,7 +87,7 @@ class Gateways:
         for gateway in self._gateways.values():
             await gateway.close()
 
-    def _made(self, settings: Settings, store: Store, wire: DeepEvalTransport | None) -> CheckedGateway:
+    def _made(self, settings: Settings, store: Store, transport: DeepEvalTransport | None) -> CheckedGateway:
         from pytest_ragcheck.gateway import CacheMode, PriceList
         from pytest_ragcheck.session.access import CheckedGateway
 
@@ -96,7 +96,7 @@ class Gateways:
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
         cap = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
-        own: dict[str, Any] = {} if wire is None else {"wire": wire, "base_url": wire.endpoint}
+        own: dict[str, Any] = {} if transport is None else {"transport": transport, "base_url": transport.endpoint}
         return CheckedGateway(
             **own,
             prices=prices,
@@ -108,19 +108,19 @@ class Gateways:
             run_deadline=settings.run_deadline,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
-            shared=lambda: self._shared(settings, wire, cap),
+            shared=lambda: self._shared(settings, transport, cap),
             run_started=self.run_started,
             run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
 
-    def _shared(self, settings: Settings, wire: DeepEvalTransport | None, cap: int | None) -> dict[str, Any]:
+    def _shared(self, settings: Settings, transport: DeepEvalTransport | None, cap: int | None) -> dict[str, Any]:
         """What a gateway shares with the others here, and with those of other processes."""
         from pytest_ragcheck.gateway.budget import Budget
 
         if self.limits is None:
             self._budget = self._budget or Budget(self._options.max_cost)
             return {"budget": self._budget}
-        _, name = _place(settings, wire)
+        _, name = _place(settings, transport)
         limiter = self.limits.limiter(
             settings.root,
             name,
@@ -131,8 +131,8 @@ class Gateways:
         return {"limiter": limiter, "budget": self.limits.budget}
 
 
-def _place(settings: Settings, wire: DeepEvalTransport | None) -> tuple[Path, str]:
-    return settings.root, "" if wire is None else wire.endpoint
+def _place(settings: Settings, transport: DeepEvalTransport | None) -> tuple[Path, str]:
+    return settings.root, "" if transport is None else transport.endpoint
 
 
 def model_calls(snapshots: Iterable[Snapshot]) -> list[ModelCalls]:

@@ -60,26 +60,26 @@ class Judges:
 
         if self.own_model is not None:
             return self.by(self.own_model)
-        return self._judging(model=self.settings.judge or "", endpoint=endpoint(), wire=None)
+        return self._judging(model=self.settings.judge or "", endpoint=endpoint(), transport=None)
 
     @property
     def planned(self) -> list[ModelRequest]:
         """What ``--ragcheck-plan`` did not ask of the configured judge."""
-        wire = None if self.own_model is None else self.gateways.wire_to(self.own_model)
-        return self.gateways.planned(self.settings, wire)
+        transport = None if self.own_model is None else self.gateways.transport_to(self.own_model)
+        return self.gateways.planned(self.settings, transport)
 
     def by(self, model: Any) -> Judging:
         """What judges with a model of the user's, behind a gateway of its own."""
-        wire = self.gateways.wire_to(model)
-        return self._judging(model=str(model.get_model_name()), endpoint=wire.endpoint, wire=wire)
+        transport = self.gateways.transport_to(model)
+        return self._judging(model=str(model.get_model_name()), endpoint=transport.endpoint, transport=transport)
 
-    def _judging(self, *, model: str, endpoint: str, wire: DeepEvalTransport | None) -> Judging:
+    def _judging(self, *, model: str, endpoint: str, transport: DeepEvalTransport | None) -> Judging:
         from pytest_ragcheck.metrics.judged.metric import Judging
         from pytest_ragcheck.session.planning import PlannedGateway
 
-        gateway: Completer = self.gateways.of(self.settings, self.store, wire)
+        gateway: Completer = self.gateways.of(self.settings, self.store, transport)
         if self.options.plan:
-            gateway = PlannedGateway(self.gateways.planned(self.settings, wire))
+            gateway = PlannedGateway(self.gateways.planned(self.settings, transport))
         return Judging(
             gateway=gateway,
             model=model,
@@ -90,7 +90,7 @@ class Judges:
             every_reason=self.options.verbose,
             strict_evidence=self.options.strict_evidence,
             since=self.gateways.run_started if self.options.cache == "refresh" else None,
-            schema_of=None if wire is None else wire.schema_of,
+            schema_of=None if transport is None else transport.schema_of,
         )
 
 
