@@ -193,8 +193,8 @@ def ask_for_permits(port, token, pipe):
 
 
 def run(folder, api, *arguments, **variables):
-    told = environment(folder, api) | variables
-    return subprocess.run(command(*arguments), cwd=folder, env=told, capture_output=True, check=False)
+    variables = environment(folder, api) | variables
+    return subprocess.run(command(*arguments), cwd=folder, env=variables, capture_output=True, check=False)
 
 
 def run_and_kill_one(folder, api, wait, draw):
