@@ -4,7 +4,8 @@
 
 The reference pipeline with Claude as the generator, against a loopback Messages API with latency, and an embedder that
 costs nothing: in one process; on the cluster; and on the cluster with one of its nodes killed after a third of the
-calls. Every node listens on 127.0.0.1 and gives one CPU.
+calls. Then a server whose limit nobody knows, and which fails some calls. Every node listens on 127.0.0.1 and gives
+one CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 from support import print_table
-from workers import CONCURRENCY, command, environment, project, results
+from workers import CONCURRENCY, WEATHER_HEADS, command, environment, project, results, weather_row
 
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 from pytest_ragcheck.testing.stats import MESSAGES_PATH
@@ -29,6 +30,8 @@ RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
+WEATHERED = 300
+"""Questions."""
 HEADS = ("run", "questions", "calls", "made twice", "in flight at most", "results as in one process", "wall")
 
 
@@ -57,9 +60,15 @@ def main():
 
             label = f"{options.nodes} nodes, one killed"
             rows.append(measured(label, place / "lost", options.questions, reference, *to_cluster, kill=kill, **there))
+            cluster.add_node(**NODE)
+            here, *found = weather_row("one process", place / "weather", WEATHERED, None)
+            folder, variables = place / "weather-ray", RAY | there
+            there_too, *_ = weather_row(f"{options.nodes} nodes", folder, WEATHERED, found, *to_cluster, **variables)
         finally:
             cluster.shutdown()
     print_table(HEADS, rows)
+    print(f"\na server that refuses more than {CONCURRENCY} calls at once, and fails 7 % of them\n")
+    print_table(WEATHER_HEADS, [here, there_too])
 
 
 def measured(label, folder, questions, reference, *arguments, kill=None, **variables):

@@ -1,11 +1,12 @@
 """Questions divided between workers of pytest-xdist: the same results, each call once, and nothing lost by a kill.
 
-``python benchmarks/workers.py [--questions 60] [--kills 20]``
+``python benchmarks/workers.py [--questions 60] [--kills 20] [--weather 300]``
 
 The reference pipeline with Claude as the generator, against a loopback Messages API with latency; an embedder that
 costs nothing. Then a run with two workers again and again, one of them killed (SIGKILL) at a random moment, and the
-same run once more: it must end well and pay at most again for what was in flight. Last the cost of a permit that a
-worker asks the controller for.
+same run once more: it must end well and pay at most again for what was in flight. Then ``--weather`` questions for a
+server whose limit nobody knows, in one process and in several. Last the cost of a permit that a worker asks the
+controller for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,20 @@ from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
 from pytest_ragcheck.testing.stats import MESSAGES_PATH
 
 CONCURRENCY = 8
+WEATHER = Behaviour(
+    latency=0.3, max_in_flight=CONCURRENCY, faults={"overloaded": 0.05, "server_error": 0.02}, ratelimit_headers=False
+)
+"""No limit is configured for it either."""
+WEATHER_HEADS = (
+    "run",
+    "calls",
+    "requests",
+    "refused",
+    "most in flight",
+    "same results",
+    "first to last call",
+    "of one process",
+)
 EMBEDDER = '''
 import zlib
 import numpy as np
@@ -55,6 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--weather", type=int, default=300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -65,6 +81,8 @@ def main():
         print(f"\nat most {CONCURRENCY} calls may be in flight\n")
         heads = ("kill", "after", "killed run", "second run", "calls", "made again", "most in flight")
         print_table(heads, killed(place, options))
+        print(f"\na server that refuses more than {CONCURRENCY} calls at once, and fails 7 % of them\n")
+        print_table(WEATHER_HEADS, in_bad_weather(place, options.weather))
     print("\na permit of the controller's, asked for and returned\n")
     print_table(("permits", "time", "processor time of the worker"), permits())
 
@@ -113,6 +131,30 @@ def killed(place, options):
             sys.exit(f"kill {number}: {row}\n{second.stdout.decode()[-2000:]}")
 
 
+def in_bad_weather(place, questions):
+    first = None
+    for label, arguments in (("serial", []), ("-n 2", ["-n", "2"]), ("-n 4", ["-n", "4"])):
+        row, *found = weather_row(label, place / f"weather{label.replace(' ', '')}", questions, first, *arguments)
+        first = first or found
+        yield row
+
+
+def weather_row(label, folder, questions, first, *arguments, **variables):
+    """A row of the table with ``WEATHER_HEADS``, results and seconds; ``first``: those of the run to compare with."""
+    with MessagesApi(WEATHER) as api:
+        project(folder, questions, concurrency=None)
+        done = run(folder, api, *arguments, **variables)
+        stats = api.stats
+    if done.returncode:
+        sys.exit(done.stdout.decode())
+    asked = [line for line in stats.log if line.path == MESSAGES_PATH]
+    found, seconds = results(folder), max(line.finish for line in asked) - asked[0].arrival
+    before, serial = first or (found, seconds)
+    counts = (stats.replies, len(asked), stats.by_status.get(429, 0), stats.peak_in_flight)
+    row = (label, *counts, found == before, f"{seconds:.1f} s", f"{seconds / serial:.2f}")
+    return row, found, seconds
+
+
 def permits():
     """Microseconds, in a process of its own that asks this one."""
     listener = LimitListener(None)
@@ -150,10 +192,9 @@ def ask_for_permits(port, token, pipe):
     pipe.send(asyncio.run(ask()))
 
 
-def run(folder, api, *arguments):
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(folder, api), capture_output=True, check=False
-    )
+def run(folder, api, *arguments, **variables):
+    variables = environment(folder, api) | variables
+    return subprocess.run(command(*arguments), cwd=folder, env=variables, capture_output=True, check=False)
 
 
 def run_and_kill_one(folder, api, wait, draw):
@@ -178,7 +219,7 @@ def children(pid):
         return []
 
 
-def project(folder, questions):
+def project(folder, questions, *, concurrency=CONCURRENCY):
     folder.mkdir(parents=True)
     (folder / "docs").mkdir()
     for number in range(12):
@@ -187,7 +228,9 @@ def project(folder, questions):
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\npythonpath = .\n")
     (folder / "ragcheck.toml").write_text(
         'questions = "questions.json"\ndocuments = ["docs"]\nembedder = "words:Embedder"\n'
-        f'generator = "anthropic:claude-haiku-5-5"\nconcurrency = {CONCURRENCY}\n[metrics]\nhit_rate = "report"\n'
+        'generator = "anthropic:claude-haiku-5-5"\n'
+        + ("" if concurrency is None else f"concurrency = {concurrency}\n")
+        + '[metrics]\nhit_rate = "report"\n'
         'reference_coverage = "report"\n'
     )
     (folder / "questions.json").write_text(
