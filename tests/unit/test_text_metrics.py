@@ -9,6 +9,7 @@ import random
 import pytest
 
 from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.lexical import states
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.text import (
     AnswerSimilarity,
@@ -16,7 +17,6 @@ from pytest_ragcheck.metrics.text import (
     MustContain,
     ReferenceCoverage,
     Refusal,
-    states,
 )
 from pytest_ragcheck.model import Answer, Context, Question
 

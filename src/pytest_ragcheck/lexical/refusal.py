@@ -19,7 +19,8 @@ from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from pytest_ragcheck.lexical.words import content_words, fold, normalized
+from pytest_ragcheck.lexical.folding import fold, normalized
+from pytest_ragcheck.lexical.words import content_words
 from pytest_ragcheck.sentences import sentence_spans
 
 __all__ = ["is_refusal"]

@@ -69,7 +69,7 @@ def _retrieval_spec(name: str) -> MetricSpec:
     def make(parts: MetricParts) -> Metric:
         return RetrievalMetric(name, parts.top_k)
 
-    return MetricSpec(name=name, make=make, needs=frozenset({"gold", "contexts"}))
+    return MetricSpec(name=name, make=make, needs=frozenset({"gold", "contexts"}), version=2)
 
 
 def _answer_similarity(parts: MetricParts) -> Metric:
@@ -96,10 +96,17 @@ def judging_of(parts: MetricParts, name: str) -> Judging:
 
 _BUILT_IN: tuple[MetricSpec, ...] = (
     *(_retrieval_spec(name) for name in RETRIEVAL_MEASURES),
-    MetricSpec(name="groundedness", make=lambda _: Groundedness(), needs=frozenset({"answer", "contexts"})),
+    MetricSpec(name="groundedness", make=lambda _: Groundedness(), needs=frozenset({"answer", "contexts"}), version=2),
     MetricSpec(name="answer_similarity", make=_answer_similarity, needs=frozenset({"answer", "reference", "embedder"})),
-    MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"answer", "reference"})),
-    MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"answer", "must_contain"})),
+    MetricSpec(
+        name="reference_coverage",
+        make=lambda _: ReferenceCoverage(),
+        needs=frozenset({"answer", "reference"}),
+        version=2,
+    ),
+    MetricSpec(
+        name="must_contain", make=lambda _: MustContain(), needs=frozenset({"answer", "must_contain"}), version=2
+    ),
     MetricSpec(name="refusal", make=lambda _: Refusal(), needs=frozenset({"answer"})),
     *(_judged_spec(kind) for kind in KINDS.values()),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNKING_VERSION", "chunk_document", "chunk_documents", "count_words"]
 
-CHUNKING_VERSION = 1
+CHUNKING_VERSION = 2
 """Part of what fingerprints an index; it rises whenever the same document gives other chunks."""
 
 _UNSPACED = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.lexical import WordKind, content_keys, content_words, fold, stem
+from pytest_ragcheck.lexical import WordKind, content_keys, content_words, fold, stem, without_marks
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.sentences import BlockKind, block_sentences, text_blocks
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTIVE_VERSION", "REFUSAL_TEXT", "ExtractiveGenerator"]
 
-EXTRACTIVE_VERSION = 1
+EXTRACTIVE_VERSION = 2
 """Part of the key under which answers are stored: to be raised when the same input gives another answer."""
 REFUSAL_TEXT = "The documents do not answer this question."
 _NAME = "extractive"
@@ -251,14 +251,12 @@ def _offers(text: str) -> frozenset[str]:
     return frozenset(offers)
 
 
-_LINK = re.compile(r"!?\[([^\]\[]{0,300})\]\([^)(\s]{0,2000}\)")
-_MARKS = re.compile(r"\*\*|__|`|^[>\s]*(?:#{1,6}\s+|[-*+•]\s+)|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", re.MULTILINE)
-_CELL_BORDER = re.compile(r"\s*\|\s*")
+_CELL_BORDER = re.compile(r" ?\| ?")
 
 
 def _cleaned(text: str) -> str:
     """The text without Markdown marks, each list item on its own line."""
-    lines = _MARKS.sub("", _LINK.sub(r"\1", text)).splitlines()
+    lines = without_marks(text).splitlines()
     cells = (", ".join(filter(None, _CELL_BORDER.split(line))) if "|" in line else line for line in lines)
     return "\n".join(" ".join(line.split()) for line in cells if line.strip())
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.lint.findings import Finding, warning_at
-from pytest_ragcheck.lexical import WordKind, content_keys, content_words
+from pytest_ragcheck.lexical import WordKind, content_keys, content_words, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +39,6 @@ def check_references(material: Material) -> Iterator[Finding]:
 
 def check_facts(material: Material) -> Iterator[Finding]:
     """Facts of ``must_contain`` that do not stand in the sections of the gold."""
-    from pytest_ragcheck.metrics.text import states
-
     for question in material.resolved:
         if not question.gold:
             continue
