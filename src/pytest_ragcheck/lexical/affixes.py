@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_ragcheck.lexical.folding import COMBINING
+
 __all__ = ["continues_word", "without_affixes"]
 
 _HANGUL = "\uac00-\ud7a3"
@@ -51,7 +53,7 @@ def continues_word(text: str, start: int, end: int) -> bool:
 
 
 def _continues_before(text: str, start: int, end: int) -> bool:
-    if not text[start].isalnum() or not _is_of_a_word(text[max(0, start - 1) : start]):
+    if not _is_of_any_word(text[start]) or not _is_of_a_word(text[max(0, start - 1) : start]):
         return False
     prefix = _ARABIC_PREFIX if _ARABIC.match(text[start]) else _HEBREW_PREFIX if _HEBREW.match(text[start]) else None
     if prefix is None or end - start < _SHORTEST_BASE:
@@ -64,7 +66,7 @@ def _continues_before(text: str, start: int, end: int) -> bool:
 
 def _continues_after(text: str, end: int) -> bool:
     last, after = text[end - 1], text[end : end + 1]
-    if not last.isalnum() or not _is_of_a_word(after):
+    if not _is_of_any_word(last) or not _is_of_a_word(after):
         return False
     if not "\uac00" <= after <= "\ud7a3":
         return True
@@ -72,13 +74,18 @@ def _continues_after(text: str, end: int) -> bool:
     return not last.isdecimal() and not _PARTICLES.match(text, end)
 
 
+def _is_of_any_word(character: str) -> bool:
+    return character.isalnum() or character in _COMBINING
+
+
 def _is_of_a_word(character: str) -> bool:
     """Whether it would go on with a word; not so next to the letters of scripts without spaces."""
     if character.isascii():
         return character.isalnum() or character == "_"
-    return character.isalnum() and not any(first <= character <= last for first, last in _SPACELESS)
+    return _is_of_any_word(character) and not any(first <= character <= last for first, last in _SPACELESS)
 
 
+_COMBINING = frozenset(COMBINING)
 # Thai to Burmese, Khmer, Japanese and Chinese letters stand next to each other without a word ending.
 _SPACELESS = (
     ("\u0e00", "\u0eff"),

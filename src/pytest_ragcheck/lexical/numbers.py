@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from typing import NamedTuple
 
 from pytest_ragcheck.lexical.folding import normalized, unescaped
+from pytest_ragcheck.lexical.sized_cache import SizedCache
 
 __all__ = [
     "MOST_WORDS",
@@ -92,14 +92,16 @@ _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])[1-9]\d{0,2}(?: \d{3})* 0\d\d(?! ?
 _BULLET = re.compile(r"^[ \t]*+-[^\W\d_]", re.MULTILINE)
 
 
-@lru_cache(maxsize=256)
-def style_of(text: str) -> Style:
-    """How ``text`` writes its numbers; best asked of a whole document, not of a sentence."""
+def _find_style(text: str) -> Style:
     text = numbered(text)
     comma = 2 if _SURELY_COMMA.search(text) else int(_MAYBE_COMMA.search(text) is not None)
     point = _SURELY_POINT.search(text) or (not comma and _MAYBE_POINT.search(text))
     spaces = _SPACED.search(text) or re.search(r"\d'\d{3}(?!\d)", text)
     return Style(comma, bool(point), spaces is not None, _BULLET.search(text) is not None)
+
+
+style_of = SizedCache(_find_style, 2_000_000)
+"""Return how a text writes its numbers; best asked of a whole document, not of a sentence."""
 
 
 # ---- Digits ----------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.lexical import numbers
 from pytest_ragcheck.lexical.affixes import continues_word
 from pytest_ragcheck.lexical.folding import unescaped, without_marks
+from pytest_ragcheck.lexical.sized_cache import SizedCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +25,25 @@ def states(text: str, spelling: str) -> bool:
     Numbers are compared by their digits and signs, whatever marks group them: 5 is not found within 5'000 or -5, and
     1,000 is found in 1000. Korean particles and the prefixes of Arabic and Hebrew may stand next to a word.
     """
-    wanted = _forms(spelling)
-    return any(_stands_in(said, form) for said in _forms(text) for form in wanted)
+    bare = without_marks(unescaped(spelling))
+    if _is_stated(_bare_forms(text), _forms(bare)):
+        return True
+    return bare != spelling and _is_stated(_forms(text), _forms(spelling))
 
 
-@lru_cache(maxsize=256)
-def _forms(text: str) -> tuple[str, ...]:
-    """``text`` as it is compared: with and without Markdown, in both readings of ambiguous numbers."""
-    style = numbers.style_of(text)
-    texts = dict.fromkeys((text, without_marks(unescaped(text))))
-    return tuple(dict.fromkeys(form for one in texts for form in _with_plain_numbers(one, style)))
+def _is_stated(texts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    return any(_stands_in(text, form) for text in texts for form in wanted)
+
+
+def _make_forms(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_with_plain_numbers(text, numbers.style_of(text))))
+
+
+_CACHED = 2_000_000
+"""Characters of texts whose forms are held."""
+_forms = SizedCache(_make_forms, _CACHED)
+"""A text as it is compared, in both readings of ambiguous numbers."""
+_bare_forms = SizedCache(lambda text: _make_forms(without_marks(unescaped(text))), _CACHED)
 
 
 def _with_plain_numbers(text: str, style: numbers.Style) -> Iterator[str]:

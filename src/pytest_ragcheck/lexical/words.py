@@ -56,7 +56,11 @@ def word_readings(text: str, style: Style | None = None) -> tuple[tuple[Word, ..
 
     ``style`` says how the document that ``text`` is part of writes its numbers; without it ``text`` shows it.
     """
-    return _word_readings(text, style or numbers.style_of(text))
+    make = _word_readings if len(text) <= _LONGEST_CACHED_TEXT else _word_readings.__wrapped__
+    return make(text, style or numbers.style_of(text))
+
+
+_LONGEST_CACHED_TEXT = 2000
 
 
 @lru_cache(maxsize=2048)
