@@ -246,7 +246,7 @@ def public_fixtures() -> Iterator[tuple[str, str, str]]:
 
 def metrics_page() -> str:
     """Every metric with what it needs and its docstring."""
-    from pytest_ragcheck.metrics import registry, retrieval, text
+    from pytest_ragcheck.metrics import matching, registry, retrieval, text
     from pytest_ragcheck.metrics.judged.kinds import KINDS
 
     rows = []
@@ -269,7 +269,7 @@ def metrics_page() -> str:
         "## Retrieval",
         _markdown(_section(_doc(retrieval), "The relevant items", until="A *hit*")),
         "Whether a context matches a gold passage:",
-        _markdown(_section(_doc(retrieval.matches), "- Of different sources")),
+        _markdown(_section(_doc(matching.matches), "- Of different sources")),
         RETRIEVAL_RULES,
         *sections["retrieval"],
         "## Text",

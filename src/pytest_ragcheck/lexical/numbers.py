@@ -14,6 +14,7 @@ from pytest_ragcheck.lexical.folding import normalized, unescaped
 from pytest_ragcheck.lexical.sized_cache import SizedCache
 
 __all__ = [
+    "FIRST_WORDS",
     "MOST_WORDS",
     "NUMBER",
     "NUMBER_WORDS",
@@ -284,6 +285,8 @@ _SCALES = {
     }.items()
     for word in words.split()
 }
+FIRST_WORDS = frozenset(NUMBER_WORDS) | {"zero", "half", "a", "an"}
+"""Words that a number may begin with."""
 MOST_WORDS = 16
 _TENS_START = 20
 _HUNDRED = 100
@@ -301,7 +304,7 @@ def scaled(plain: str, word: str) -> str:
 
 def spelled(words: list[str]) -> tuple[str, int]:
     """The number that the first of some lower-case words spell, and how many they are; 0 where they spell none."""
-    if words[:1] == ["zero"]:
+    if words[0] == "zero":
         return "0", 1
     if words[:2] == ["half", "a"] and len(words) > 2 and words[2] in _SCALES:  # noqa: PLR2004 (half, a, million)
         return scaled("0.5", words[2]), 3

@@ -161,7 +161,11 @@ def _numbers_at(tokens: list[_Token], index: int, style: Style, *, joined: bool)
     """The numbers that start at ``index``, and of how many tokens they consist; 0 where none starts there."""
     token = tokens[index]
     if token.kind == "word":
+        if token.text.casefold() not in numbers.FIRST_WORDS:
+            return [], 0
         value, used = numbers.spelled(_lower(tokens, index, numbers.MOST_WORDS))
+        if not used:
+            return [], 0
         pieces = [value]
     elif token.kind == "number":
         pieces, used = list(numbers.read(token.text, style, joined=joined)), 1
@@ -227,6 +231,7 @@ _SYMBOLS = {symbol: (stem(name),) for symbol, name in _CURRENCIES.items()} | {
     "°F": (stem("degree"), stem("fahrenheit")),
 }
 _PER_CENT = frozenset({("per", "cent"), ("pour", "cent"), ("por", "ciento"), ("por", "cento"), ("per", "cento")})
+_PER = frozenset(first for first, _ in _PER_CENT)
 
 
 def _word_set(text: str) -> frozenset[str]:
@@ -260,7 +265,7 @@ def _words_at(tokens: list[_Token], index: int) -> tuple[list[Word], int]:
         return [Word(pair, pair.casefold(), WordKind.WORD) for pair in _neighbours(token.text)], 1
     if _is_suffix_of_number(tokens, index):
         return [], 1
-    if tuple(_lower(tokens, index, 2)) in _PER_CENT:
+    if token.text.casefold() in _PER and tuple(_lower(tokens, index, 2)) in _PER_CENT:
         return [Word(f"{token.text} {tokens[index + 1].text}", "percent", WordKind.WORD)], 2
     make = _word if len(token.text) <= _LONGEST_CACHED else _word.__wrapped__
     word = make(token.text, opens_sentence=token.opens_sentence)

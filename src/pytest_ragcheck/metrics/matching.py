@@ -105,7 +105,7 @@ def _matches_any(context: Context, group: GoldGroup, documents: KnownDocuments |
 def matches(context: Context, passage: Passage, documents: KnownDocuments | None = None) -> bool | None:
     """Whether a context holds a gold passage; None where they have nothing in common to compare.
 
-    - Of different sources: no, by a context with offsets, and by any whose source is one of ``documents``. A source
+    - Of different sources: no, by a context with offsets, and by one whose source is a configured document. A source
       means the document whose path ends in it, where only one does (``leave.md``, ``docs/leave.md``).
     - A whole document: every context from it. A context without a known source is from it where its text stands in it
       and in no other document.
