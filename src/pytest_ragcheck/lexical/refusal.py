@@ -69,7 +69,7 @@ def _act(clause: str) -> _Act:
 
 # ---- Clauses ---------------------------------------------------------------------------------
 
-_MARKS = re.compile(r"[*_`#>|]+|\[\^?\d+\]|^\s*[-•]\s+", re.MULTILINE)
+_MARKS = re.compile(r"[*_`#>|]+|\[\^?\d+\]|^[ \t]*+[-•]\s+", re.MULTILINE)
 _CLAUSE_BORDER = re.compile(
     r"(?:[,.]? (?:but(?! (?:do|does|did|is|are|was|were|can|could)(?: |n't))|however|though|nevertheless)\b,?|"
     r";| -+ |: |, so |"
