@@ -130,5 +130,4 @@ def test_patterns(search):
 
 @pytest.mark.parametrize("reader", list(READERS))
 def test_readers_of_texts(reader):
-    # The extractive generator reads texts several times, of which shorter ones are cached.
-    assert_grows_with_length(READERS[reader], 2_500 if reader == "extractive" else 500)
+    assert_grows_with_length(READERS[reader], 500)

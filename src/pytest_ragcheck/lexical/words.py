@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_ragcheck.lexical import numbers
 from pytest_ragcheck.lexical.affixes import without_affixes
 from pytest_ragcheck.lexical.folding import COMBINING
+from pytest_ragcheck.lexical.sized_cache import SizedCache
 from pytest_ragcheck.lexical.stemming import stem
 
 if TYPE_CHECKING:
@@ -56,14 +57,9 @@ def word_readings(text: str, style: Style | None = None) -> tuple[tuple[Word, ..
 
     ``style`` says how the document that ``text`` is part of writes its numbers; without it ``text`` shows it.
     """
-    make = _word_readings if len(text) <= _LONGEST_CACHED_TEXT else _word_readings.__wrapped__
-    return make(text, style or numbers.style_of(text))
+    return _cached_readings(text, style or numbers.style_of(text))
 
 
-_LONGEST_CACHED_TEXT = 2000
-
-
-@lru_cache(maxsize=2048)
 def _word_readings(text: str, style: Style) -> tuple[tuple[Word, ...], ...]:
     text = numbers.numbered(text)
     tokens = list(_tokens(text, style))
@@ -71,6 +67,9 @@ def _word_readings(text: str, style: Style) -> tuple[tuple[Word, ...], ...]:
     if not any(token.kind == "number" and _is_ambiguous(token, style) for token in tokens):
         return (joined,)
     return joined, tuple(_words(tokens, style, joined=False))
+
+
+_cached_readings = SizedCache(_word_readings, 300_000)  # about 10 MB
 
 
 def _is_ambiguous(token: _Token, style: Style) -> bool:
