@@ -49,7 +49,7 @@ EXTRACTION_VERSION = 1
 LARGEST_DOCUMENT = 100 * 1024 * 1024
 """Bytes."""
 LARGEST_TEXT = 20_000_000
-"""Characters of a document's text, some 10,000 pages; the worst of them take half a minute and 2 GB to cut into chunks."""
+"""Characters of a document's text, some 10,000 pages; the worst take half a minute and 2 GB to cut into chunks."""
 PDF_SECONDS = 300
 """Time to read one PDF: its pages may be programs that run for hours."""
 
