@@ -49,7 +49,10 @@ def numbered(text: str) -> str:
     No-break spaces that group digits become ``'``, fractions stand apart from the whole number before them, powers of
     ten are written ``10^6``, and raised digits that belong to footnotes are left out.
     """
-    text = _NO_BREAK_GROUP.sub("'", unescaped(text)).translate(_ARABIC)
+    text = unescaped(text)
+    if text.isascii():
+        return normalized(text)
+    text = _NO_BREAK_GROUP.sub("'", text).translate(_ARABIC)
     text = _RAISED.sub(_lowered, _FRACTION.sub(" ", text))
     return normalized(_DASH.sub("— ", text))
 
@@ -81,6 +84,7 @@ class Style(NamedTuple):
     """A hyphen that opens a line is a list's mark, also without a space after it."""
 
 
+_NO_STYLE = Style()
 _SURELY_COMMA = re.compile(
     r"(?<![\d.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d{1,3}(?:\.\d{3}){2,}(?![\d.])|0,\d|\d+,\d{1,2} ?[%€])"
 )
@@ -101,8 +105,13 @@ def _find_style(text: str) -> Style:
     return Style(comma, bool(point), spaces is not None, _BULLET.search(text) is not None)
 
 
-style_of = SizedCache(_find_style, 2_000_000)
-"""Return how a text writes its numbers; best asked of a whole document, not of a sentence."""
+_cached_style = SizedCache(_find_style, 2_000_000)
+_DIGIT = re.compile(r"\d")
+
+
+def style_of(text: str) -> Style:
+    """How ``text`` writes its numbers; best asked of a whole document, not of a sentence."""
+    return _cached_style(text) if _DIGIT.search(text) else _NO_STYLE
 
 
 # ---- Digits ----------------------------------------------------------------------------------
