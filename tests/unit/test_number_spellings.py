@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -10,6 +11,7 @@ from pytest_ragcheck.lexical import content_keys, states
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.text import Groundedness, ReferenceCoverage
 from pytest_ragcheck.model import Answer, Context, Question
+from pytest_ragcheck.rag.extractive import ExtractiveGenerator
 
 THIN = "\u202f"
 WRONG = [
@@ -92,6 +94,14 @@ RIGHT = [
     ("25 days", "25 days²"),
     ("25 days", "25② days"),
     ("3 to 5 days", "3–5 days"),
+    ("25 days", "25<sup>1</sup> days"),
+    ("25<sup>1</sup> days", "25 days"),
+    ("10<sup>6</sup> cells", "1,000,000 cells"),
+    ("US$20 fee", "$20 fee"),
+    ("CHF 20 fee", "20 Franken fee"),
+    ("Rs. 500 fee", "₹500 fee"),
+    ("٢٥٪ فائدة", "25% فائدة"),
+    ("<b>25</b> days", "25 days"),
 ]
 
 
@@ -140,6 +150,12 @@ def test_the_document_shows_how_it_groups(document, right, wrong):
     assert grounded(wrong, document) < 1
 
 
+def test_extracted_answers_find_numbers_in_other_spellings():
+    text = "Ab 500 Euro zahlt die Leitung.\n\nAb 1.000 Euro zahlt der Vorstand.\n\nAb 5.000 Euro zahlt der Beirat."
+    contexts = [Context(text=text, rank=1, score=0.9)]
+    assert ExtractiveGenerator().answer("Ab 1000 Euro?", contexts).text == "Ab 1.000 Euro zahlt der Vorstand."
+
+
 def test_an_ambiguous_number_matches_either_reading():
     assert content_keys("1.500") == {"1500", "1.5"}
     assert content_keys("1 500") == {"1500", "1", "500"}
@@ -169,7 +185,10 @@ def test_an_ambiguous_number_matches_either_reading():
         ("24/7", {"24", "7"}),
         ("in 2024 100 people", {"2024", "100", "peopl"}),
         ("9" * 5000, {"9" * 5000}),
-        ("10^99999", {"10^99999"}),
+        ("10^99999", {"10", "99999"}),
+        ("2^10", {"2", "10"}),
+        ("0^6", {"0", "6"}),
+        ("1.000百", {"100"}),
     ],
 )
 def test_signs_dates_and_sequences(text, keys):
@@ -216,3 +235,20 @@ def test_a_number_is_not_stated_within_another(text, spelling):
 )
 def test_a_number_is_stated_in_another_spelling(text, spelling):
     assert states(text, spelling)
+
+
+PARTS = [
+    *"0123456789" * 3,
+    *".,' _-/^⁄½¼²³¹⁶⁻①–−—%$€₹¥°CFkKmMb万億千百\u202f\u00a0\u2009 \n\t<>&;#*_`[]()|~\\’\"!?।۔٣٬٫漢ไx",
+    *["1.000", "2,5", "1,00,000", "minus ", "one ", "hundred ", "thousand ", "million", "and ", "a ", "half ", "dozen"],
+    *["per cent", "EUR", "<sup>1</sup>", "서울에", "بال", "हिं", "Paris", "401"],
+]
+
+
+def test_any_text_with_numbers_supports_covers_and_states_itself():
+    rng = random.Random(21)
+    for _ in range(1_500):
+        text = "".join(rng.choices(PARTS, k=rng.randint(1, 25))) + "x"
+        assert grounded(text, text) in (None, 1), text
+        assert covered(text, text) in (None, 1), text
+        assert states(text, text), text

@@ -93,6 +93,13 @@ def test_danda_and_arabic_marks_part_the_evidence_of_numbers():
         ("# 25 days", "25 days"),
         ("**Non**profit", "nonprofit"),
         ("5 \\* 3", "5 * 3"),
+        ("<b>25</b> days", "25 days"),
+        ('<span class="x">25</span> days', "25 days"),
+        ("25<br>days", "25 days"),
+        ("25 days[^1] a year", "25 days a year"),
+        ("25 [1] days", "25 days"),
+        ("see [1]", "[1]"),
+        ("25\\% of it", "25% of it"),
         ("__init__ runs", "__init__"),
         ("2**3", "2**3"),
         # Korean particles

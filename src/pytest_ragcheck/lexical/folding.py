@@ -6,7 +6,7 @@ import html
 import re
 import unicodedata
 
-__all__ = ["COMBINING", "fold", "normalized", "without_marks"]
+__all__ = ["COMBINING", "fold", "normalized", "unescaped", "without_marks", "without_tags"]
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -54,13 +54,27 @@ def fold(text: str) -> str:
     return " ".join(normalized(text).casefold().split())
 
 
+_TAG = re.compile(
+    r"</?(?:b|strong|i|em|u|s|del|ins|code|kbd|mark|small|span|font|a|sub|sup)(?:\s[^<>]{0,300})?>", re.IGNORECASE
+)
+_BREAK = re.compile(r"<br\s?/?>", re.IGNORECASE)
+
+
+def without_tags(text: str) -> str:
+    """``text`` without inline tags of HTML."""
+    return _BREAK.sub("\n", _TAG.sub("", text)) if "<" in text else text
+
+
 _LINK = re.compile(r"!?\[([^\]\[]{0,300})\]\([^)(\s]{0,2000}\)")
 _MARK = re.compile(
     r"\*\*|__|~~|`|(?<![^\n])[ \t>]*+(?:#{1,6}[ \t]++|[-*+•][ \t]++)?"
-    r"|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|\\(?=[*_`~#\[\]])"
+    r"|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|\\(?=[!-/:-@\[-`{-~])| ?\[\^?\d{1,3}\](?![(:])"
 )
 
 
 def without_marks(text: str) -> str:
-    """``text`` without the marks of Markdown: emphasis, code, headings, list items, quotes; links are their texts."""
+    """``text`` without the marks of Markdown: emphasis, code, headings, list items, quotes, escapes, footnotes.
+
+    Links are their texts.
+    """
     return _MARK.sub("", _LINK.sub(r"\1", text))

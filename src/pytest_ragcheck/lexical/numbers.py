@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from typing import NamedTuple
 
-from pytest_ragcheck.lexical.folding import normalized, unescaped
+from pytest_ragcheck.lexical.folding import normalized, unescaped, without_tags
 from pytest_ragcheck.lexical.sized_cache import SizedCache
 
 __all__ = [
@@ -35,10 +36,12 @@ _NO_BREAK_GROUP = re.compile("(?<=[0-9])[\u00a0\u2007\u2008\u2009\u200a\u202f](?
 _RAISED_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _RAISED = re.compile(rf"⁻?[{_RAISED_DIGITS}]++(?:,[{_RAISED_DIGITS}]++)*+|(?<=\d)[ªº]|[①-⑳❶-❿➀-➓™℠]")
 _PLAIN_DIGITS = str.maketrans(_RAISED_DIGITS + "⁻", "0123456789-")
+_RAISING = str.maketrans("0123456789", _RAISED_DIGITS)
 _UNIT = re.compile(r"(?:(?<![^\W\d_])[^\W\d_]|(?<![^\W\d_])(?:[kcdmhn]m|ft|in|yd|mi))\Z")
 _FRACTION = re.compile("(?<=[0-9])(?=[¼-¾⅐-⅞↉])")
 _DASH = re.compile(r"(?<!\w)[—―](?=\d)")
-_ARABIC = str.maketrans({"\u066b": ".", "\u066c": "'"})
+_ARABIC = str.maketrans({"\u066a": "%", "\u066b": ".", "\u066c": "'"})
+_RAISED_TAG = re.compile(r"<sup>\W{0,3}([0-9,]{1,8})\W{0,3}</sup>", re.IGNORECASE)
 _HIGHEST_NOTE = 3
 """Up to this one a raised digit after 10 may be the number of a footnote."""
 
@@ -46,9 +49,11 @@ _HIGHEST_NOTE = 3
 def numbered(text: str) -> str:
     """``text`` as :func:`~pytest_ragcheck.lexical.folding.normalized` gives it, but with what NFKC hides of numbers.
 
-    No-break spaces that group digits become ``'``, fractions stand apart from the whole number before them, powers of
-    ten are written ``10^6``, and raised digits that belong to footnotes are left out.
+    Inline tags of HTML are left out. No-break spaces that group digits become ``'``, fractions stand apart from the
+    whole number before them, powers of ten are written ``10^6``, and raised digits of footnotes are left out.
     """
+    if "<" in text:
+        text = without_tags(_RAISED_TAG.sub(lambda tag: tag[1].translate(_RAISING), text))
     text = unescaped(text)
     if text.isascii():
         return normalized(text)
@@ -129,12 +134,12 @@ _POINTS = re.compile(r"([1-9]\d{0,2}(?:\.\d{3})+)(?:,(\d+))?")
 _CLEAR_MARKS = re.compile(r"(\d{1,3}(?:['_]\d{3})+)(?:[.,](\d+))?")
 _SPACES = re.compile(r"([1-9]\d{0,2}(?: \d{3})+)(?:[.,](\d+))?")
 _DECIMAL = re.compile(r"(\d+)([.,])(\d+)")
-_POWER = re.compile(r"(\d+)([\^↑])(-?\d+)")
+_POWER_OF_TEN = re.compile(r"10([\^↑])(-?\d{1,2})")
 _SLASHED = re.compile(r"(?:(\d{1,4}) )?(\d{1,4})([/⁄])(\d{1,4})")
 _APART = re.compile(r"[,'_/⁄↑^ ]+")
 _GROUP = 3
 _LONGEST_WHOLE = 4
-_GREATEST_EXPONENT = 30
+_MOST_DIGITS = 28  # what Decimal adds exactly
 
 
 def read(written: str, style: Style, *, joined: bool) -> tuple[str, ...]:
@@ -144,12 +149,13 @@ def read(written: str, style: Style, *, joined: bool) -> tuple[str, ...]:
     makes one number of it, of the greatest value.
     """
     written = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in written)
-    found = _fraction(written, joined=joined) or _grouped(written, style, joined=joined) or _east_asian(written)
-    if found:
-        return (found,)
-    if power := _POWER.fullmatch(written):
-        return (_power(*power.groups(), joined=joined),)
-    return tuple(filter(None, _APART.split(written)))
+    found = (
+        _fraction(written, joined=joined)
+        or _grouped(written, style, joined=joined)
+        or _power(written, joined=joined)
+        or _east_asian(written)
+    )
+    return (found,) if found else tuple(filter(None, _APART.split(written)))
 
 
 def _grouped(written: str, style: Style, *, joined: bool) -> str | None:
@@ -209,11 +215,11 @@ def _fraction(written: str, *, joined: bool) -> str | None:
     return f"{above}⁄{below}"
 
 
-def _power(base: str, mark: str, exponent: str, *, joined: bool) -> str:
-    places = int(exponent[:4])
-    if base != "10" or abs(places) > _GREATEST_EXPONENT:
-        return f"{base}^{exponent}"
-    return base if mark == "↑" and not joined else _shifted("1", places)
+def _power(written: str, *, joined: bool) -> str | None:
+    match = _POWER_OF_TEN.fullmatch(written)
+    if match is None:
+        return None
+    return "10" if match[1] == "↑" and not joined else _shifted("1", int(match[2]))
 
 
 def _east_asian(written: str) -> str | None:
@@ -226,11 +232,9 @@ def _east_asian(written: str) -> str | None:
 
 
 def _sum(values: list[str]) -> str:
-    if len(values) > _GREATEST_EXPONENT or not all(
-        value.isdecimal() and len(value) < _GREATEST_EXPONENT for value in values
-    ):
-        return " ".join(values)
-    return str(sum(map(int, values)))
+    if sum(map(len, values)) > _MOST_DIGITS:
+        return ",".join(values)
+    return format(sum(map(Decimal, values)), "f")
 
 
 def _shifted(number: str, places: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.lexical import numbers
 from pytest_ragcheck.lexical.affixes import continues_word
-from pytest_ragcheck.lexical.folding import unescaped, without_marks
+from pytest_ragcheck.lexical.folding import fold, unescaped, without_marks
 from pytest_ragcheck.lexical.sized_cache import SizedCache
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def states(text: str, spelling: str) -> bool:
     1,000 is found in 1000. Korean particles and the prefixes of Arabic and Hebrew may stand next to a word.
     """
     bare = without_marks(unescaped(spelling))
+    if not any(_forms(spelling)):  # nothing but marks of footnotes
+        return bool(fold(spelling)) and fold(spelling) in fold(text)
     if _is_stated(_bare_forms(text), _forms(bare)):
         return True
     return bare != spelling and _is_stated(_forms(text), _forms(spelling))

@@ -100,9 +100,9 @@ _TOKEN = re.compile(
     rf"""
       (?P<number>{numbers.NUMBER.replace(" ", "[ ]")})
     | (?P<spaceless>(?:(?!\d)[{_SPACELESS}])++)
+    | (?P<symbol>US\$|[%‰{"".join(_CURRENCIES)}]|°(?:[CF](?![^\W_]))?)
     | (?P<word>(?:[A-Za-z]++|(?![{_SPACELESS}])[^\W\d_])
         (?:[A-Za-z0-9]++|(?![{_SPACELESS}])[^\W_]|[{COMBINING}]|'(?=[^\W\d_]))*+)
-    | (?P<symbol>[%‰{"".join(_CURRENCIES)}]|°(?:[CF](?![^\W_]))?)
     """,
     re.VERBOSE,
 )
@@ -217,12 +217,16 @@ _CONTRACTIONS = tuple(
     form for one in ("n't", "'s", "'re", "'ll", "'ve", "'d", "'m", "'") for form in dict.fromkeys((one, one.upper()))
 )
 _LONGEST_CACHED = 64
-_SAME = _pairs_in("pct percent prozent percent procent percent процент percent процентов percent half 0.5 one 1")
+_SAME = _pairs_in("pct percent prozent percent procent percent процент percent процентов percent half 0.5 one 1") | {
+    "rs": stem("rupee"),
+    "franken": stem("franc"),
+}
 _CODES = _pairs_in(
-    "EUR euro USD dollar GBP pound JPY yen INR rupee RUB rouble KRW krw TRY lira UAH hryvnia ILS shekel THB baht VND "
-    "dong NGN naira KZT tenge"
+    "EUR euro USD dollar GBP pound JPY yen CHF franc CNY yuan RMB yuan INR rupee RUB rouble KRW krw TRY lira UAH "
+    "hryvnia ILS shekel THB baht VND dong NGN naira KZT tenge"
 )
 _SYMBOLS = {symbol: (stem(name),) for symbol, name in _CURRENCIES.items()} | {
+    "US$": (stem("dollar"),),
     "%": ("percent",),
     "‰": ("‰",),
     "°": (stem("degree"),),

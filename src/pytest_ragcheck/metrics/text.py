@@ -190,7 +190,7 @@ class _Evidence:
         self._with_number: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
         for keys in sentences:
             for key in keys:
-                if key[-1].isdecimal():
+                if key.lstrip("-")[0].isdecimal():
                     self._with_number[key].append(keys)
 
     def locates(self, number: str, beside: frozenset[str]) -> bool:
