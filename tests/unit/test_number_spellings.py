@@ -142,6 +142,9 @@ def test_another_spelling_of_a_number_is_supported(answer, document):
         ("Das Gewicht ist 1,500 kg, der Anteil 0,3.", "1.5 kg", "1500 kg"),
         ("The weight is 1.500 kg, the limit 12,000,000 kg.", "1.5 kg", "1500 kg"),
         ("The weight is 1.500 kg, the share 0.3.", "1.5 kg", "1500 kg"),
+        ("The server 192.168.100.200 takes 1,500 requests.", "1500 requests", "1.5 requests"),
+        ("The flag is in {0,1}, the limit 1,500 hours.", "1500 hours", "1.5 hours"),
+        ("As said in [1,2], the limit is 1,500 hours.", "1500 hours", "1.5 hours"),
         ("Il costo è 12 500 euro, al massimo 20 000 euro.", "12500 euro", "12 euro"),
     ],
 )
@@ -175,6 +178,8 @@ def test_an_ambiguous_number_matches_either_reading():
         ("(-5)", {"-5"}),
         ("**-5**", {"-5"}),
         ("-0", {"0"}),
+        ("negative five", {"-5"}),
+        ("a negative one", {"negativ", "1"}),
         ("8 minus 5", {"8", "minus", "5"}),
         ("-Rent\n-5 days", {"rent", "5", "dai"}),
         ("1.2.3", {"1.2.3"}),

@@ -91,9 +91,10 @@ class Style(NamedTuple):
 
 _NO_STYLE = Style()
 _SURELY_COMMA = re.compile(
-    r"(?<![\d.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d{1,3}(?:\.\d{3}){2,}(?![\d.])|0,\d|\d+,\d{1,2} ?[%€])"
+    r"(?<![\d.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d{1,3}(?:\.\d{3}){2}(?![\d.])|\d+,\d{1,2} ?[%€]"
+    r"|(?<![\[({])0,\d+(?![\d,\])}]))"
 )
-_MAYBE_COMMA = re.compile(r"(?<![\d.,\[])\d+,\d{1,2}(?![\d,])")
+_MAYBE_COMMA = re.compile(r"(?<![\d.,\[({])\d+,\d{1,2}(?![\d,])")
 _SURELY_POINT = re.compile(
     r"(?<![\d.,])(?:\d{1,3}(?:,\d{3})+\.\d|\d{1,3}(?:,\d{3}){2,}(?![\d,])|0\.\d|\d+\.\d{1,2} ?%|[$£] ?\d+\.\d\d(?!\d))"
 )
@@ -344,8 +345,8 @@ def _begins_number(words: list[str]) -> bool:
 
 def _spelled_whole(words: list[str]) -> tuple[int, int]:
     total, group, used = 0, 1, 1
+    # The next word of the group must be less than room, the next power of ten less than scale.
     room, scale = 1, 10**15
-    """The next word of the group must be less than ``room``, the next power of ten less than ``scale``."""
     if words[0] in NUMBER_WORDS:
         group = NUMBER_WORDS[words[0]]
         room = 10 if group >= _TENS_START else 1

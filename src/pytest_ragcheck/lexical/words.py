@@ -111,7 +111,10 @@ _LOOK_BEHIND = 12
 """Characters before a word in which the end of the sentence before it is looked for."""
 
 
-_MINUS = re.compile(rf"(?<!\d )(?:minus|negative)[ ](?=\d|(?:{'|'.join(numbers.NUMBER_WORDS)})\b)", re.IGNORECASE)
+_MINUS = re.compile(
+    rf"(?<!\d )(?:minus|negative)[ ](?=\d|(?:{'|'.join(sorted(numbers.NUMBER_WORDS.keys() - {'one'}))})\b)",
+    re.IGNORECASE,
+)
 
 
 class _Token(NamedTuple):
