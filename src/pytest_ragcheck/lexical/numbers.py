@@ -122,10 +122,11 @@ def style_of(text: str) -> Style:
 
 # ---- Digits ----------------------------------------------------------------------------------
 
-_TEN_THOUSANDS = {"百": 2, "千": 3, "万": 4, "萬": 4, "億": 8, "亿": 8, "兆": 12}
-_EAST_ASIAN = re.compile(r"(?<![\d.,])(\d++(?:[.,]\d++)*+)([百千]?[万萬億亿兆]|[百千])")
+_EAST_ASIAN_SCALES = dict(zip("百千万萬億亿兆백천만억", (2, 3, 4, 4, 8, 8, 12, 2, 3, 4, 8), strict=True))
+_EAST_ASIAN_SCALE = "(?:[百千백천]?+[万萬億亿兆만억]|[百千백천])"
+_EAST_ASIAN = re.compile(rf"(?<![\d.,])(\d++(?:[.,]\d++)*+)({_EAST_ASIAN_SCALE})")
 NUMBER = (
-    r"(?:\d++(?:[.,]\d++)*+(?:[百千]?+[万萬億亿兆]|[百千]))++(?:\d++(?![百千万萬億亿兆]))?+"
+    rf"(?:\d++(?:[.,]\d++)*+{_EAST_ASIAN_SCALE})++(?:\d++(?!{_EAST_ASIAN_SCALE}))?+"
     r"|\d++(?:(?:[.,'_/⁄↑]|\^-?| (?=\d{3}(?!\d))| (?=\d++[/⁄]\d))\d++)*+"
 )
 """Pattern of the longest run of digits and marks that may be one number, in what :func:`numbered` gives."""
@@ -224,11 +225,13 @@ def _power(written: str, *, joined: bool) -> str | None:
 
 
 def _east_asian(written: str) -> str | None:
-    if not _TEN_THOUSANDS.keys() & set(written):
+    if not _EAST_ASIAN_SCALES.keys() & set(written):
         return None
     parts = _EAST_ASIAN.findall(written)
     rest = _EAST_ASIAN.sub("", written)
-    values = [_shifted(digits.replace(",", ""), sum(map(_TEN_THOUSANDS.__getitem__, unit))) for digits, unit in parts]
+    values = [
+        _shifted(digits.replace(",", ""), sum(map(_EAST_ASIAN_SCALES.__getitem__, unit))) for digits, unit in parts
+    ]
     return _sum([*values, rest or "0"])
 
 

@@ -107,7 +107,7 @@ class Groundedness:
 
     The mean over the answer's sentences, weighted by their content words, of a sentence's support:
     the share of its content words that stand in any context (names count twice), times the share of its
-    numbers that stand in a *sentence* of the contexts beside another of the sentence's words. So a
+    numbers that stand in a *sentence* of the contexts next to another of the sentence's words. So a
     sentence is worth no more than its numbers, and a number from an unrelated place supports nothing.
 
     Precision of tokens against the source is the usual lexical evidence of attribution (for example N. Dziri et
@@ -193,10 +193,10 @@ class _Evidence:
                 if key.lstrip("-")[0].isdecimal():
                     self._with_number[key].append(keys)
 
-    def locates(self, number: str, beside: frozenset[str]) -> bool:
-        """Whether a sentence holds the number and, if there are any, one of the words beside it."""
+    def locates(self, number: str, others: frozenset[str]) -> bool:
+        """Whether a sentence holds the number and, if there are any, one of the other words."""
         sentences = self._with_number.get(number, ())
-        return bool(sentences) and (not beside or any(not beside.isdisjoint(keys) for keys in sentences))
+        return bool(sentences) and (not others or any(not others.isdisjoint(keys) for keys in sentences))
 
 
 def _supports(text: str, contexts: Iterable[str]) -> list[_Support]:
@@ -213,8 +213,8 @@ def _supports(text: str, contexts: Iterable[str]) -> list[_Support]:
 
 def _support(sentence: str, words: Sequence[Word], evidence: _Evidence) -> _Support:
     numbers = [word.key for word in words if word.kind is WordKind.NUMBER]
-    beside = frozenset(word.key for word in words if word.kind is not WordKind.NUMBER)
-    wrong_numbers = {key for key in set(numbers) if not evidence.locates(key, beside)}
+    others = frozenset(word.key for word in words if word.kind is not WordKind.NUMBER)
+    wrong_numbers = {key for key in set(numbers) if not evidence.locates(key, others)}
     absent = [word for word in words if word.key not in evidence.keys]
     weight = _weight(words)
     value = 1 - _weight(absent) / weight
