@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import copy
 import inspect
 import json
 import re
@@ -246,7 +247,7 @@ def public_fixtures() -> Iterator[tuple[str, str, str]]:
 
 def metrics_page() -> str:
     """Every metric with what it needs and its docstring."""
-    from pytest_ragcheck.metrics import registry, retrieval, text
+    from pytest_ragcheck.metrics import matching, registry, retrieval, text
     from pytest_ragcheck.metrics.judged.kinds import KINDS
 
     rows = []
@@ -269,7 +270,7 @@ def metrics_page() -> str:
         "## Retrieval",
         _markdown(_section(_doc(retrieval), "The relevant items", until="A *hit*")),
         "Whether a context matches a gold passage:",
-        _markdown(_section(_doc(retrieval.matches), "- Of different sources")),
+        _markdown(_section(_doc(matching.matches), "- Of different sources")),
         RETRIEVAL_RULES,
         *sections["retrieval"],
         "## Text",
@@ -343,9 +344,38 @@ def run_schema() -> str:
         "title": "A run of pytest-ragcheck",
         **run,
         "required": [*run["required"], "schema_version"],
-        "$defs": {name: _described(definitions[name], told.get(name, {})) for name in sorted(definitions)},
+        "$defs": _with_trials({name: _described(definitions[name], told.get(name, {})) for name in definitions}),
     }
     return json.dumps(schema, indent=2) + "\n"
+
+
+TRIAL = "A repetition of the question of the result that holds it."
+TRIAL_CONTEXTS = (
+    "A number stands for a context that the same result holds before: counted from 0 over its different contexts."
+)
+TRIAL_QUESTION = "Left out where it is that of the result."
+
+
+def _with_trials(definitions: dict[str, Any]) -> dict[str, Any]:
+    """The definitions with those of trials, of which the file holds what their result does not (run_file.py)."""
+    made = copy.deepcopy(definitions)
+    for name in ("trials", "confirmations"):
+        made["Result"]["properties"][name]["items"] = {"$ref": "#/$defs/Trial"}
+    trial = copy.deepcopy(definitions["Result"]) | {"description": TRIAL}
+    trial["required"].remove("question")
+    question = trial["properties"]["question"]
+    trial["properties"]["question"] = {"$ref": question["$ref"], "description": TRIAL_QUESTION}
+    trial["properties"]["answer"] = json.loads(
+        json.dumps(trial["properties"]["answer"]).replace("#/$defs/Answer", "#/$defs/TrialAnswer")
+    )
+    answer = copy.deepcopy(definitions["Answer"])
+    contexts = answer["properties"]["contexts"]
+    contexts |= {
+        "items": {"anyOf": [contexts["items"], {"minimum": 0, "type": "integer"}]},
+        "description": TRIAL_CONTEXTS,
+    }
+    made |= {"Trial": trial, "TrialAnswer": answer}
+    return {name: made[name] for name in sorted(made)}
 
 
 def _told(source: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -365,7 +365,7 @@ class Result:
 class Run:
     """Everything that one pytest session measured."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     started_at: str
     """ISO 8601, UTC."""
     mode: str

@@ -186,9 +186,38 @@ def _parts(run: Run) -> Iterator[str]:
 
 def _encoded_result(result: Result) -> str:
     try:
-        return _encoded(result)
+        return _encoded(_with_contexts_once(result) if result.trials or result.confirmations else result)
     except (TypeError, ValueError):  # something that JSON lacks, such as NaN
         return json.dumps(dump(result), allow_nan=False)
+
+
+def _with_contexts_once(result: Result) -> dict[str, Any]:
+    """The fields of a result whose trials leave out what it holds already.
+
+    The question, and contexts that were written before: a number stands for them, counted from 0 over the different
+    contexts of the result.
+    """
+    numbers: dict[str, int] = {}
+    for context in result.answer.contexts if result.answer else ():
+        numbers.setdefault(_encoded(context), len(numbers))
+    repeated = {
+        name: [_short_trial(trial, result, numbers) for trial in getattr(result, name)] for name in _REPETITIONS
+    }
+    return {**_shallow(result), **repeated}
+
+
+def _short_trial(trial: Result, result: Result, numbers: dict[str, int]) -> dict[str, Any]:
+    plain = _shallow(trial)
+    if trial.question == result.question:
+        del plain["question"]
+    if trial.answer is not None:
+        contexts: list[Context | int] = []
+        for context in trial.answer.contexts:
+            encoded = _encoded(context)
+            contexts.append(numbers.get(encoded, context))
+            numbers.setdefault(encoded, len(numbers))
+        plain["answer"] = {**_shallow(trial.answer), "contexts": contexts}
+    return plain
 
 
 def _encoded(value: Any) -> str:
@@ -202,6 +231,9 @@ def _shallow(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
+_REPETITIONS = ("trials", "confirmations")
+_OLDEST_VERSION = 1
+"""Its trials hold their questions and contexts whole."""
 _RUNS = "runs are the files of .ragcheck/runs, and JSON reports"
 
 
@@ -210,7 +242,9 @@ def load_run(path: Path) -> Run:
     try:
         plain = json.loads(path.read_bytes())
         _check_version(plain)
-        return load(Run, plain)
+        for result in plain["results"] if isinstance(plain.get("results"), list) else ():
+            _complete_trials(result)
+        return load(Run, {**plain, "schema_version": Run.schema_version})
     except OSError as problem:
         raise RunFileError(f"{path}: {problem.strerror}; {_RUNS}") from None
     except (ValueError, RecursionError) as problem:
@@ -219,8 +253,36 @@ def load_run(path: Path) -> Run:
 
 def _check_version(plain: Any) -> None:
     version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if version != Run.schema_version:
-        raise ValueError(f"schema_version is {version!r}, this version reads {Run.schema_version}")
+    if type(version) is not int or not _OLDEST_VERSION <= version <= Run.schema_version:
+        raise ValueError(f"schema_version is {version!r}, this version reads {_OLDEST_VERSION} to {Run.schema_version}")
+
+
+def _complete_trials(result: Any) -> None:
+    """Give the trials of a result in JSON what :func:`_with_contexts_once` left out; other shapes stay as they are."""
+    if not isinstance(result, dict):
+        return
+    numbered = list({json.dumps(context): context for context in _contexts_of(result)}.values())
+    for name in _REPETITIONS:
+        for trial in result[name] if isinstance(result.get(name), list) else ():
+            if isinstance(trial, dict):
+                trial.setdefault("question", result.get("question"))
+                contexts = _contexts_of(trial)
+                contexts[:] = [_numbered_context(context, numbered) for context in contexts]
+
+
+def _contexts_of(result: dict[str, Any]) -> list[Any]:
+    answer = result.get("answer")
+    contexts = answer.get("contexts") if isinstance(answer, dict) else None
+    return contexts if isinstance(contexts, list) else []
+
+
+def _numbered_context(context: Any, numbered: list[Any]) -> Any:
+    if type(context) is not int:
+        numbered.append(context)
+        return context
+    if not 0 <= context < len(numbered):
+        raise ValueError(f"a trial names the context {context}, but {len(numbered)} stand before it")
+    return numbered[context]
 
 
 def _first_problem(problem: Exception) -> str:

@@ -201,10 +201,11 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 # ---- Sentences of a block --------------------------------------------------------------------
 
-_CJK_MARKS = "。！？｡"
+_CLEAR_MARKS = "。！？｡।॥؟۔։።፧။។៕᱾᱿"
+"""Marks that end a sentence whatever follows: East Asian, Indic, Arabic, Armenian, Ethiopic, Burmese and Khmer ones."""
 # The closing marks and the reference marks ("[1]", "[^note]") after a full stop belong to its sentence.
 _END = re.compile(
-    rf"(?P<marks>[.!?…{_CJK_MARKS}]++)"
+    rf"(?P<marks>[.!?…{_CLEAR_MARKS}]++)"
     r"""(?P<closers>["'”’»)\]}*_`~」』）]*+)"""
     r"(?:[ \t]?+\[(?:\^\w{1,24}|[A-Za-z]?\d{1,4}(?:[,;–-] ?[A-Za-z]?\d{1,4}){0,9})\](?![(:]))*+",
 )
@@ -270,7 +271,7 @@ def _ends_sentence(text: str, start: int, end: re.Match[str], block_end: int) ->
     if end.end() == block_end:
         return True
     marks = end["marks"]
-    if marks[-1] in _CJK_MARKS:
+    if marks[-1] in _CLEAR_MARKS:
         return True
     if not text[end.end()].isspace():
         return False

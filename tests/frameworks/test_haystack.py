@@ -78,6 +78,25 @@ def test_pipelines_that_generate(answered, question, make):
     assert context.score > 0
 
 
+def test_what_the_prompt_got_goes_before_the_documents_of_the_answer(answered, question):
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", InMemoryBM25Retriever(store(), top_k=2))
+    pipeline.add_component("joiner", DocumentJoiner(top_k=1))
+    pipeline.add_component("prompt", PromptBuilder(TEMPLATE, required_variables="*"))
+    pipeline.add_component("generator", Extractive())
+    pipeline.add_component("answers", AnswerBuilder())
+    pipeline.connect("retriever.documents", "joiner.documents")
+    pipeline.connect("joiner.documents", "prompt.documents")
+    pipeline.connect("prompt.prompt", "generator.prompt")
+    pipeline.connect("generator.replies", "answers.replies")
+    pipeline.connect("retriever.documents", "answers.documents")
+
+    [answer] = answered(pipeline, question)
+
+    assert answer.text == "Staff have 25 days of leave"
+    assert [context.source for context in answer.contexts] == ["docs/leave.md"]
+
+
 def test_a_pipeline_that_retrieves(answered, question):
     pipeline = Pipeline()
     pipeline.add_component("retriever", retriever())

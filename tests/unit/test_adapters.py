@@ -442,6 +442,42 @@ def test_outputs_of_haystack_pipelines(returned, text, contexts):
 
 
 @pytest.mark.parametrize(
+    ("edges", "contexts"),
+    [
+        ([("retriever", "answers"), ("retriever", "ranker"), ("ranker", "prompt")], ["ranked"]),
+        ([("retriever", "prompt"), ("retriever", "ranker"), ("ranker", "answers")], ["retrieved"]),
+        ([("retriever", "ranker"), ("ranker", "adapter"), ("adapter", "prompt"), ("ranker", "answers")], ["ranked"]),
+        ([("retriever", "ranker"), ("ranker", "answers")], ["referenced"]),
+    ],
+)
+def test_what_a_haystack_prompt_builder_gets_goes_before_the_documents_of_the_answer(edges, contexts):
+    retrieved, ranked, referenced = (
+        SimpleNamespace(content=name, meta={}, score=0.5, id=name) for name in ("retrieved", "ranked", "referenced")
+    )
+    pipeline = HaystackPipeline(
+        {"retriever": {"query": None}},
+        {
+            "retriever": {"documents": {}},
+            "ranker": {"documents": {}},
+            "adapter": {"output": {}},
+            "prompt": {"prompt": {}},
+            "answers": {"answers": {}},
+        },
+        {
+            "retriever": {"documents": [retrieved]},
+            "ranker": {"documents": [ranked]},
+            "answers": {"answers": [SimpleNamespace(data="25.", documents=[referenced])]},
+        },
+        edges=[*edges, ("prompt", "llm"), ("llm", "answers")],
+    )
+
+    answer = answered(pipeline)
+
+    assert answer.text == "25."
+    assert [context.text for context in answer.contexts] == contexts
+
+
+@pytest.mark.parametrize(
     ("inputs", "told"),
     [
         ({"r": {"query": None, "query_embedding": None}}, "needs r.query_embedding, which is no question; wrap"),

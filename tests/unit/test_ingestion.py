@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,13 @@ def test_too_large_a_file_is_refused_and_the_largest_is_read(tmp_path: Path, mon
     assert len(read(tmp_path, "a.txt", b"x" * 2**20)) == 2**20
 
 
+def test_too_long_a_text_is_refused_and_the_longest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion, "LARGEST_TEXT", 1_000)
+    assert len(read(tmp_path, "a.txt", b"x" * 1_000)) == 1_000
+    for name, content in (("a.txt", b"x" * 1_001), ("a.html", b"<p>" + b"x" * 1_001)):
+        assert "holds more than 1,000 characters of text; split it, or leave it out" in refusal(tmp_path, name, content)
+
+
 # ---- Reading HTML
 
 
@@ -340,6 +348,21 @@ def test_pdf_text_comes_page_by_page(tmp_path: Path) -> None:
     document = read_document(tmp_path / "a.PDF", tmp_path)
     (chunk,) = chunk_document(document, size=50, overlap=0)
     assert chunk.text == text
+
+
+def test_a_pdf_with_too_much_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pypdf")
+    monkeypatch.setattr(ingestion, "LARGEST_TEXT", 20)
+    assert "holds more than 20 characters of text" in refusal(tmp_path, "a.pdf", pdf("First page.", "Second page."))
+
+
+def test_a_pdf_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pypdf")
+    monkeypatch.setattr(ingestion, "PDF_SECONDS", 0)
+    monkeypatch.setattr(ingestion, "_pages", lambda *_: threading.Event().wait(5))
+    assert refusal(tmp_path, "a.pdf", pdf("Text.")).startswith(
+        "a.pdf: reading it took longer than 0 s; split it, or leave it out"
+    )
 
 
 def test_a_pdf_of_pictures_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.metrics.base import Case
-from pytest_ragcheck.metrics.retrieval import RETRIEVAL_MEASURES, RetrievalMetric, judge, matches
+from pytest_ragcheck.metrics.matching import KnownDocuments, judge, matches
+from pytest_ragcheck.metrics.retrieval import RETRIEVAL_MEASURES, RetrievalMetric
 from pytest_ragcheck.model import Answer, Context, Passage, Question
 
 QUOTE = "You can carry over a maximum of 240 annual leave hours."
@@ -240,3 +241,89 @@ def test_without_offsets_the_text_tells_where_sources_are_named_otherwise():
     other = Context(text="Meals are paid up to 40 euros a day.", rank=2, source="https://intranet/meals")
     assert matches(page, gold) is True
     assert matches(other, gold) is False
+
+
+# ---- With the documents that gold was resolved against ---------------------------------------
+
+NOTICE = "Questions about this page go to the people team in the main office."
+DOCUMENTS = {
+    "uk/leave.md": f"Staff have 25 days of annual leave a year. {NOTICE}",
+    "fr/leave.md": f"Staff have 30 days of annual leave a year. {NOTICE}",
+    "docs/pay.md": f"Pay day is the last working day of each month. {NOTICE}",
+    "pay.md": "An old page about pay that nobody reads.",
+}
+UK = Passage(source="uk/leave.md", text=DOCUMENTS["uk/leave.md"])
+
+
+def hit(source, text, gold=UK):
+    question = Question(id="q", question="?", gold=((gold,),))
+    contexts = (Context(text=text, rank=1, source=source),)
+    metric = RetrievalMetric("hit_rate", 5, documents=KnownDocuments(DOCUMENTS))
+    return asyncio.run(metric.measure(Case(question=question, contexts=contexts))).value
+
+
+def test_a_paragraph_that_documents_share_makes_no_hit_of_the_wrong_document():
+    for source in (
+        "fr/leave.md",
+        "/srv/handbook/fr/leave.md",
+        "docs/pay.md",
+        "./fr/leave.md",
+        "handbook\\fr\\leave.md",
+    ):
+        assert hit(source, NOTICE) == 0
+    assert hit("uk/leave.md", NOTICE) == 1
+
+
+@pytest.mark.parametrize("source", [None, "node-17", "leave.md", "", "https://intranet/17"])
+def test_a_context_without_a_known_source_is_told_by_text_that_is_only_there(source):
+    assert hit(source, "Staff have 25 days of annual leave a year.") == 1
+    assert hit(source, "Staff have 30 days of annual leave a year.") == 0
+    with pytest.raises(MeasurementError, match=r"cannot be compared with uk/leave\.md") as caught:
+        hit(source, NOTICE)
+    assert caught.value.kind == "unmatchable-gold"
+
+
+def test_a_known_source_outweighs_the_quote():
+    quote = Passage(source="uk/leave.md", start=43, end=43 + len(NOTICE), text=NOTICE)
+    assert hit("fr/leave.md", NOTICE, quote) == 0
+    assert hit("uk/leave.md", NOTICE, quote) == 1
+    assert hit("node-17", NOTICE, quote) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "source"),
+    [
+        ("docs/pay.md", "docs/pay.md"),
+        ("pay.md", "pay.md"),
+        ("/srv/docs/pay.md", "docs/pay.md"),
+        ("/srv/other/pay.md", "pay.md"),
+        ("leave.md", None),
+        ("uk/leave.md", "uk/leave.md"),
+        ("C:\\handbook\\uk\\leave.md", "uk/leave.md"),
+        ("file:///srv/uk/leave.md", "uk/leave.md"),
+        ("eave.md", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_sources_are_resolved_by_unique_ends_of_paths(written, source):
+    assert KnownDocuments(DOCUMENTS).source(written) == source
+
+
+def test_all_measures_judge_once():
+    class Counting(dict):
+        read = 0
+
+        def items(self):
+            self.read += 1
+            return super().items()
+
+    documents = Counting(DOCUMENTS)
+    known = KnownDocuments(documents)
+    case = Case(
+        question=Question(id="q", question="?", gold=((UK,),)),
+        contexts=(Context(text="Staff have 25 days of annual leave a year.", rank=1),),
+    )
+    for name in RETRIEVAL_MEASURES:
+        assert asyncio.run(RetrievalMetric(name, 5, documents=known).measure(case)).value > 0
+    assert documents.read == 1

@@ -213,6 +213,76 @@ def test_numbers_that_json_lacks_do_not_spoil_the_file(tmp_path):
     assert load_run(tmp_path / "run.json").results[0].answer.metadata == {"odd": None, "high": None}
 
 
+# ---- Trials say what they share once
+
+
+def context(number, score=0.5):
+    return Context(text=f"context {number} " + "word " * 200, rank=number, score=score, source="a.md")
+
+
+def repeated(*trials, confirmations=()):
+    def result(contexts):
+        return Result(question=QUESTION, answer=Answer(text="x", contexts=contexts))
+
+    first, *_ = trials
+    return dataclasses.replace(
+        result(first),
+        trials=tuple(map(result, trials)),
+        confirmations=tuple(map(result, confirmations)),
+    )
+
+
+CONTEXTS = tuple(map(context, range(1, 6)))
+
+
+def test_twenty_trials_take_little_more_than_one(tmp_path):
+    sizes = []
+    for count in (1, 20):
+        run = dataclasses.replace(RUN, results=tuple(repeated(*[CONTEXTS] * count) for _ in range(20)))
+        save_run(run, tmp_path / "run.json")
+        sizes.append((tmp_path / "run.json").stat().st_size)
+        assert load_run(tmp_path / "run.json") == run
+    assert sizes[1] < 3 * sizes[0]
+    assert (tmp_path / "run.json").read_text().count(CONTEXTS[0].text) == 20
+
+
+def test_trials_that_differ_come_back_as_they_were(tmp_path):
+    one, other, third = CONTEXTS[:3], (CONTEXTS[1], context(7), CONTEXTS[1], context(1, 0.25)), (context(7), context(8))
+    results = [
+        repeated(one, other, third, confirmations=(third, one, (), (context(9), context(9)))),
+        repeated((), one),
+        dataclasses.replace(repeated(one), answer=None, error=Failure(message="503")),
+        dataclasses.replace(
+            repeated(one),
+            trials=(
+                Result(question=dataclasses.replace(QUESTION, id="other"), error=Failure(message="503")),
+                Result(question=QUESTION, answer=Answer(text="x", contexts=(context(1, 1), context(1, 1.0)))),
+            ),
+        ),
+    ]
+    run = dataclasses.replace(RUN, results=tuple(results))
+    save_run(run, tmp_path / "run.json")
+    assert load_run(tmp_path / "run.json") == run
+
+
+def test_files_of_the_version_before_can_be_read(tmp_path):
+    run = dataclasses.replace(RUN, results=(repeated(CONTEXTS, CONTEXTS[:2], confirmations=(CONTEXTS,)),))
+    (tmp_path / "run.json").write_text(json.dumps(dump(run) | {"schema_version": 1}))
+    assert load_run(tmp_path / "run.json") == run
+
+
+@pytest.mark.parametrize("number", [-1, 5, 10**30, True, 1.0, None, "0"])
+def test_a_context_that_is_not_there_is_no_run(tmp_path, number):
+    path = tmp_path / "run.json"
+    save_run(dataclasses.replace(RUN, results=(repeated(CONTEXTS, CONTEXTS),)), path)
+    plain = json.loads(path.read_bytes())
+    assert plain["results"][0]["trials"][1]["answer"]["contexts"] == [0, 1, 2, 3, 4]
+    plain["results"][0]["trials"][1]["answer"]["contexts"][2] = number
+    path.write_text(json.dumps(plain))
+    with pytest.raises(RunFileError, match=r"run\.json: not a run of pytest-ragcheck"):
+        load_run(path)
+
+
 # ---- Damaged and foreign files
 
 
@@ -227,11 +297,11 @@ def rest(**changes):
         (rest()[:-40], "Unterminated string"),
         (b"\xff\xfe\x00", "codec can't decode"),
         (b"[" * 100_000, "recursion"),
-        (b"[]", "schema_version is None, this version reads 1"),
-        (b"null", "schema_version is None, this version reads 1"),
-        (b'{"a": 1}', "schema_version is None, this version reads 1"),
-        (rest(schema_version=2), "schema_version is 2, this version reads 1"),
-        (rest(schema_version="1"), "schema_version is '1', this version reads 1"),
+        (b"[]", "schema_version is None, this version reads 1 to 2"),
+        (b"null", "schema_version is None, this version reads 1 to 2"),
+        (b'{"a": 1}', "schema_version is None, this version reads 1 to 2"),
+        (rest(schema_version=3), "schema_version is 3, this version reads 1 to 2"),
+        (rest(schema_version="1"), "schema_version is '1', this version reads 1 to 2"),
         (b'{"schema_version": 1}', "started_at: "),
         (rest(wall="soon"), "wall: "),
         (rest(results=[{"question": 5}]), "results.0.question: "),

@@ -90,7 +90,7 @@ def test_a_run_with_everything_in_it_is_valid(validator, written):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (["schema_version"], 2),
+        (["schema_version"], 1),
         (["mode"], None),
         (["results", 0, "question", "id"], 3),
         (["results", 0, "scores", "recall", "value"], "1.0"),

@@ -7,7 +7,7 @@ from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.metrics.text import Groundedness
 from pytest_ragcheck.model import Answer, Context, Question
-from pytest_ragcheck.store import Store
+from pytest_ragcheck.store import Store, digest
 
 pytestmark = pytest.mark.asyncio
 
@@ -75,3 +75,13 @@ async def test_an_error_is_not_kept(metric, counted):
         with pytest.raises(MeasurementError):
             await metric.measure(case(answer=" "))
     assert counted.measured == 2
+
+
+async def test_scores_of_an_older_version_of_the_metric_are_not_used(metric, counted):
+    older = digest("1", "groundedness", "None", case().answer.text, case().contexts[0].text)
+    metric.store.put("score", older, b'{"value": 0.25, "reason": "", "details": {}}')
+
+    score = await metric.measure(case())
+
+    assert counted.measured == 1
+    assert score.value == 1

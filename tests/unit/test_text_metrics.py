@@ -9,6 +9,7 @@ import random
 import pytest
 
 from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.lexical import states
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.text import (
     AnswerSimilarity,
@@ -16,7 +17,6 @@ from pytest_ragcheck.metrics.text import (
     MustContain,
     ReferenceCoverage,
     Refusal,
-    states,
 )
 from pytest_ragcheck.model import Answer, Context, Question
 
@@ -344,3 +344,47 @@ def test_any_text_gives_a_value_in_range_and_plain_details(metric):
         assert score.threshold is None
         assert score.value is None or 0 <= score.value <= 1
         json.dumps(dict(score.details))
+
+
+# ---- Long texts ------------------------------------------------------------------------------
+
+
+async def beats_while(metric, case):
+    """How often the event loop ran something else while the metric was measured."""
+    beats = 0
+
+    async def beat():
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(beat())
+    await metric.measure(case)
+    task.cancel()
+    return beats
+
+
+@pytest.mark.parametrize("metric", [Groundedness(), ReferenceCoverage(), MustContain()], ids=lambda metric: metric.name)
+def test_long_texts_do_not_hold_up_the_event_loop(metric):
+    def case(length):
+        text = "Staff have 25 days of leave. " * (length // 29)
+        question = Question(id="q", question="?", reference="25 days", must_contain=(("25 days",),))
+        return Case(question=question, contexts=contexts_of(text), answer=Answer(text=text, refused=False))
+
+    assert asyncio.run(beats_while(metric, case(3_000))) == 0
+    assert asyncio.run(beats_while(metric, case(60_000))) > 0
+
+
+def test_what_is_not_read_is_reported():
+    filler = "word " * 200_000
+    score = grounded("Bananas ripen.", (filler, "Bananas ripen."))
+    assert score.value == 0
+    assert score.details["unread_characters"] == 14
+    assert "; 14 characters of the contexts were not read, which is limited to 1,000,000" in score.reason
+    score = measure(MustContain(), filler + "25 days", must_contain=(("25 days",),))
+    assert score.value == 0
+    assert "; 7 characters of the answer were not read" in score.reason
+    score = measure(ReferenceCoverage(), filler + "bananas", reference="bananas")
+    assert score.value == 0
+    assert "; 7 characters of the answer were not read" in score.reason

@@ -8,8 +8,26 @@ other languages work without them: their function words count as content. Script
 
 from __future__ import annotations
 
+from pytest_ragcheck.lexical.folding import fold, normalized, without_marks
+from pytest_ragcheck.lexical.numbers import style_of
 from pytest_ragcheck.lexical.refusal import is_refusal
+from pytest_ragcheck.lexical.sized_cache import SizedCache
+from pytest_ragcheck.lexical.stating import states
 from pytest_ragcheck.lexical.stemming import stem
-from pytest_ragcheck.lexical.words import Word, WordKind, content_keys, content_words, fold, normalized
+from pytest_ragcheck.lexical.words import Word, WordKind, content_keys, content_words, word_readings
 
-__all__ = ["Word", "WordKind", "content_keys", "content_words", "fold", "is_refusal", "normalized", "stem"]
+__all__ = [
+    "SizedCache",
+    "Word",
+    "WordKind",
+    "content_keys",
+    "content_words",
+    "fold",
+    "is_refusal",
+    "normalized",
+    "states",
+    "stem",
+    "style_of",
+    "without_marks",
+    "word_readings",
+]

@@ -19,7 +19,8 @@ from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from pytest_ragcheck.lexical.words import content_words, fold, normalized
+from pytest_ragcheck.lexical.folding import fold, normalized
+from pytest_ragcheck.lexical.words import content_words
 from pytest_ragcheck.sentences import sentence_spans
 
 __all__ = ["is_refusal"]
@@ -68,7 +69,7 @@ def _act(clause: str) -> _Act:
 
 # ---- Clauses ---------------------------------------------------------------------------------
 
-_MARKS = re.compile(r"[*_`#>|]+|\[\^?\d+\]|^\s*[-•]\s+", re.MULTILINE)
+_MARKS = re.compile(r"[*_`#>|]+|\[\^?\d+\]|^[ \t]*+[-•]\s+", re.MULTILINE)
 _CLAUSE_BORDER = re.compile(
     r"(?:[,.]? (?:but(?! (?:do|does|did|is|are|was|were|can|could)(?: |n't))|however|though|nevertheless)\b,?|"
     r";| -+ |: |, so |"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["stem"]
 
@@ -112,29 +116,23 @@ def _without_silent_end(word: str) -> str:
     return word[:-1] if word.endswith("ll") and _measure(word[:-1]) > 1 else word
 
 
-def _is_vowel(word: str, index: int) -> bool:
-    if word[index] == "y":
-        return index > 0 and not _is_vowel(word, index - 1)
-    return word[index] in _VOWELS
+def _vowels(word: str) -> Iterator[bool]:
+    """Of each letter whether it is a vowel; y is one after a consonant."""
+    is_vowel = True
+    for letter in word:
+        is_vowel = letter in _VOWELS or (letter == "y" and not is_vowel)
+        yield is_vowel
 
 
 def _has_vowel(word: str) -> bool:
-    return any(_is_vowel(word, index) for index in range(len(word)))
+    return any(_vowels(word))
 
 
 def _measure(word: str) -> int:
     """Porter's m: how often a vowel is followed by a consonant."""
-    kinds = [_is_vowel(word, index) for index in range(len(word))]
-    return sum(left and not right for left, right in pairwise(kinds))
+    return sum(left and not right for left, right in pairwise(_vowels(word)))
 
 
 def _ends_short(word: str) -> bool:
     """Porter's *o: the word ends consonant, vowel, consonant, the last not w, x or y."""
-    last = len(word) - 1
-    return (
-        last >= 2  # noqa: PLR2004 (three letters)
-        and not _is_vowel(word, last)
-        and _is_vowel(word, last - 1)
-        and not _is_vowel(word, last - 2)
-        and word[-1] not in "wxy"
-    )
+    return [*_vowels(word)][-3:] == [False, True, False] and word[-1] not in "wxy"

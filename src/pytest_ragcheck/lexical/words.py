@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_ragcheck.lexical import numbers
+from pytest_ragcheck.lexical.affixes import without_affixes
+from pytest_ragcheck.lexical.folding import COMBINING
+from pytest_ragcheck.lexical.sized_cache import SizedCache
 from pytest_ragcheck.lexical.stemming import stem
 
-__all__ = ["Word", "WordKind", "content_keys", "content_words", "fold", "normalized"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_ragcheck.lexical.numbers import Style
+
+__all__ = ["Word", "WordKind", "content_keys", "content_words", "word_readings"]
 
 
 class WordKind(StrEnum):
@@ -30,102 +38,211 @@ class Word(NamedTuple):
     kind: WordKind
 
 
-def normalized(text: str) -> str:
-    """``text`` in Unicode form NFKC with ASCII apostrophes, quotation marks and hyphens."""
-    return unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
+def content_keys(text: str, style: Style | None = None) -> frozenset[str]:
+    """The keys of the content words of ``text``, of all its readings."""
+    return frozenset(word.key for words in word_readings(text, style) for word in words)
 
 
-def fold(text: str) -> str:
-    """``text`` as it is compared literally: normalised, case folded, white space runs as one space."""
-    return " ".join(normalized(text).casefold().split())
-
-
-def content_keys(text: str) -> frozenset[str]:
-    """The keys of the content words of ``text``."""
-    return frozenset(word.key for word in content_words(text))
-
-
-@lru_cache(maxsize=2048)
 def content_words(text: str) -> tuple[Word, ...]:
     """The content words of ``text`` in order: words that are no function words, numbers, symbols of units.
 
     Keys are case folded and stripped of inflection (:func:`stem`); numbers have one form
     (``1,000`` = ``1000`` = ``one thousand``, ``2.50`` = ``2.5``); ``%`` is ``percent``, ``$`` is ``dollar``.
     """
-    tokens = _tokens(normalized(text))
-    words: list[Word] = []
-    index = 0
-    while index < len(tokens):
-        number, used = _number_at(tokens, index)
-        words.extend(_words_of(tokens, index) if number is None else (number,))
-        index += used
-    return tuple(words)
+    return word_readings(text)[0]
 
 
-# ---- Words -----------------------------------------------------------------------------------
+def word_readings(text: str, style: Style | None = None) -> tuple[tuple[Word, ...], ...]:
+    """The content words of ``text``: once, or twice where a number in it can be read in two ways (``1.500``).
 
-_TYPOGRAPHY = str.maketrans(
-    {
-        **dict.fromkeys("‘’‛ʼ′`´", "'"),
-        **dict.fromkeys("“”„«»″", '"'),
-        **dict.fromkeys("‐‑‒–—―−", "-"),
-        "\u00ad": None,
-        "\u200b": None,
-        "\ufeff": None,
-    }
-)
+    ``style`` says how the document that ``text`` is part of writes its numbers; without it ``text`` shows it.
+    """
+    return _cached_readings(text, style or numbers.style_of(text))
+
+
+def _word_readings(text: str, style: Style) -> tuple[tuple[Word, ...], ...]:
+    text = numbers.numbered(text)
+    tokens = list(_tokens(text, style))
+    joined = tuple(_words(tokens, style, joined=True))
+    if not any(token.kind == "number" and _is_ambiguous(token, style) for token in tokens):
+        return (joined,)
+    return joined, tuple(_words(tokens, style, joined=False))
+
+
+_cached_readings = SizedCache(_word_readings, 300_000)  # about 10 MB
+
+
+def _is_ambiguous(token: _Token, style: Style) -> bool:
+    return not token.text.isdecimal() and (
+        numbers.read(token.text, style, joined=True) != numbers.read(token.text, style, joined=False)
+    )
+
+
+# ---- Tokens ----------------------------------------------------------------------------------
 
 _SPACELESS = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005"
+    "\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17da\u17dc-\u17ff\u3005"
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+
+
+def _pairs_in(text: str) -> dict[str, str]:
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+_CURRENCIES = _pairs_in(
+    "$ dollar € euro £ pound ¥ yen ₹ rupee ₽ rouble ₩ krw ₺ lira ₴ hryvnia ₪ shekel ฿ baht ₫ dong ₦ naira ₱ peso "
+    "₿ bitcoin ¢ cent ₸ tenge ₵ cedi ₡ colon ₲ guarani ៛ riel ৳ taka"
+)
 _TOKEN = re.compile(
     rf"""
-      (?P<number>\d{{1,3}}(?:,\d{{3}})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)*)
-    | (?P<spaceless>[{_SPACELESS}]+)
-    | (?P<word>(?:[A-Za-z]++|(?![{_SPACELESS}])[^\W\d_])(?:[A-Za-z0-9]++|(?![{_SPACELESS}])[^\W_]|'(?=[^\W\d_]))*+)
-    | (?P<symbol>[%$€£¥])
+      (?P<number>{numbers.NUMBER.replace(" ", "[ ]")})
+    | (?P<spaceless>(?:(?!\d)[{_SPACELESS}])++)
+    | (?P<symbol>US\$|[%‰{"".join(_CURRENCIES)}]|°(?:[CF](?![^\W_]))?)
+    | (?P<word>(?:[A-Za-z]++|(?![{_SPACELESS}])[^\W\d_])
+        (?:[A-Za-z0-9]++|(?![{_SPACELESS}])[^\W_]|[{COMBINING}]|'(?=[^\W\d_]))*+)
     """,
     re.VERBOSE,
 )
-_CONTRACTION = re.compile(r"(?:n't|'(?:s|re|ll|ve|d|m)|')+\Z")
 _SENTENCE_START = re.compile(r"""(?:\A|[.!?:;|#>*\n]|^\s*-)[\s"'(\[*_>#|]*\Z""", re.MULTILINE)
 _LOOK_BEHIND = 12
 """Characters before a word in which the end of the sentence before it is looked for."""
 
 
+_MINUS = re.compile(
+    rf"(?<!\d )(?:minus|negative)[ ](?=\d|(?:{'|'.join(sorted(numbers.NUMBER_WORDS.keys() - {'one'}))})\b)",
+    re.IGNORECASE,
+)
+
+
+class _Token(NamedTuple):
+    kind: str
+    """``number``, ``sign`` (of the next number), ``spaceless``, ``word`` or ``symbol``."""
+    text: str
+    start: int
+    end: int
+    opens_sentence: bool = False
+
+
+def _tokens(text: str, style: Style) -> Iterator[_Token]:
+    for match in _TOKEN.finditer(text):
+        kind, written, start, end = match.lastgroup or "", match[0], match.start(), match.end()
+        if kind == "number" and numbers.is_negative(text, start, style):
+            yield _Token("sign", "-", start, start)
+        elif kind == "word" and _MINUS.match(text, start):
+            kind = "sign"
+        yield _Token(kind, written, start, end, written[0].isupper() and _opens_sentence(text, start))
+
+
+def _opens_sentence(text: str, start: int) -> bool:
+    return _SENTENCE_START.search(text[max(0, start - _LOOK_BEHIND) : start]) is not None
+
+
+def _words(tokens: list[_Token], style: Style, *, joined: bool) -> Iterator[Word]:
+    index = 0
+    while index < len(tokens):
+        words, used = _numbers_at(tokens, index, style, joined=joined)
+        if not used:
+            words, used = _words_at(tokens, index)
+        yield from words
+        index += used
+
+
+# ---- Numbers ---------------------------------------------------------------------------------
+
+_ATTACHED = {"k": "thousand", "m": "million", "b": "billion"}
+_PENSION_PLANS = frozenset({"401", "403", "457"})
+"""Numbers of sections of a law, which are written 401k."""
+_HALF = ["and", "a", "half"]
+_SUFFIXES_OF_NUMBERS = frozenset({"st", "nd", "rd", "th", "s"})
+
+
+def _numbers_at(tokens: list[_Token], index: int, style: Style, *, joined: bool) -> tuple[list[Word], int]:
+    """The numbers that start at ``index``, and of how many tokens they consist; 0 where none starts there."""
+    token = tokens[index]
+    if token.kind == "word":
+        if token.text.casefold() not in numbers.FIRST_WORDS:
+            return [], 0
+        value, used = numbers.spelled(_lower(tokens, index, numbers.MOST_WORDS))
+        if not used:
+            return [], 0
+        pieces = [value]
+    elif token.kind == "number":
+        pieces, used = list(numbers.read(token.text, style, joined=joined)), 1
+        if scale := _scale_after(tokens, index):
+            pieces[-1], used = numbers.scaled(pieces[-1], scale), 2
+        elif pieces[-1].isdecimal() and _lower(tokens, index + 1, len(_HALF)) == _HALF:
+            pieces[-1], used = f"{pieces[-1]}.5", 1 + len(_HALF)
+    else:
+        return [], 0
+    sign = "-" if index and tokens[index - 1].kind == "sign" else ""
+    written = " ".join(part.text for part in tokens[index : index + used])
+    if len(pieces) > 1:
+        return [_number(piece, "", piece) for piece in pieces], used
+    return [_number(pieces[0], sign, sign + written)], used
+
+
+def _number(plain: str, sign: str, written: str) -> Word:
+    value = numbers.value_of(plain)
+    return Word(written, value if value == "0" else sign + value, WordKind.NUMBER)
+
+
+def _lower(tokens: list[_Token], index: int, count: int) -> list[str]:
+    """The words from ``index`` on, up to ``count``, as far as one character stands between them."""
+    words = []
+    for place in range(index, min(index + count, len(tokens))):
+        token = tokens[place]
+        if token.kind != "word" or (place and place > index and token.start - tokens[place - 1].end != 1):
+            break
+        words.append(token.text.casefold())
+    return words
+
+
+def _scale_after(tokens: list[_Token], index: int) -> str | None:
+    """What multiplies the number at ``index``: "million" in ``5 million`` and ``$5M``, "thousand" in ``20k``."""
+    if index + 1 >= len(tokens) or tokens[index + 1].kind != "word":
+        return None
+    gap, word = tokens[index + 1].start - tokens[index].end, tokens[index + 1].text.casefold()
+    if gap <= 1 and numbers.is_scale(word):
+        return word
+    if gap or word not in _ATTACHED:
+        return None
+    before = tokens[index - 1] if index else None
+    is_price = before is not None and before.text in _CURRENCIES and before.end == tokens[index].start
+    return _ATTACHED[word] if is_price or (word == "k" and tokens[index].text not in _PENSION_PLANS) else None
+
+
+# ---- Words -----------------------------------------------------------------------------------
+
+_CONTRACTIONS = tuple(
+    form for one in ("n't", "'s", "'re", "'ll", "'ve", "'d", "'m", "'") for form in dict.fromkeys((one, one.upper()))
+)
+_LONGEST_CACHED = 64
+_SAME = _pairs_in("pct percent prozent percent procent percent процент percent процентов percent half 0.5 one 1") | {
+    "rs": stem("rupee"),
+    "franken": stem("franc"),
+}
+_CODES = _pairs_in(
+    "EUR euro USD dollar GBP pound JPY yen CHF franc CNY yuan RMB yuan INR rupee RUB rouble KRW krw TRY lira UAH "
+    "hryvnia ILS shekel THB baht VND dong NGN naira KZT tenge"
+)
+_SYMBOLS = {symbol: (stem(name),) for symbol, name in _CURRENCIES.items()} | {
+    "US$": (stem("dollar"),),
+    "%": ("percent",),
+    "‰": ("‰",),
+    "°": (stem("degree"),),
+    "°C": (stem("degree"), stem("celsius")),
+    "°F": (stem("degree"), stem("fahrenheit")),
+}
+_PER_CENT = frozenset({("per", "cent"), ("pour", "cent"), ("por", "ciento"), ("por", "cento"), ("per", "cento")})
+_PER = frozenset(first for first, _ in _PER_CENT)
+
+
 def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-_SYMBOLS = {"%": "percent", "$": "dollar", "€": "euro", "£": "pound", "¥": "yen"}
-_SUFFIXES_OF_NUMBERS = frozenset({"st", "nd", "rd", "th", "s"})
-_UNITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-_TEENS = {
-    "ten": 10,
-    "eleven": 11,
-    "twelve": 12,
-    "thirteen": 13,
-    "fourteen": 14,
-    "fifteen": 15,
-    "sixteen": 16,
-    "seventeen": 17,
-    "eighteen": 18,
-    "nineteen": 19,
-}
-_TENS = {
-    "twenty": 20,
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
-    "sixty": 60,
-    "seventy": 70,
-    "eighty": 80,
-    "ninety": 90,
-}
-_NUMBER_WORDS = _UNITS | _TEENS | _TENS
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 _FUNCTION_WORDS = _word_set(
     """a an the this that these those i me my mine myself we us our ours ourselves you your yours yourself yourselves
@@ -143,107 +260,43 @@ _FUNCTION_WORDS = _word_set(
 )
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-    opens_sentence: bool
-
-
-def _tokens(text: str) -> list[_Token]:
-    return [
-        _Token(
-            match.lastgroup or "",
-            written := match[0],
-            start := match.start(),
-            match.end(),
-            written[0].isupper() and _opens_sentence(text, start),
-        )
-        for match in _TOKEN.finditer(text)
-    ]
-
-
-def _opens_sentence(text: str, start: int) -> bool:
-    return _SENTENCE_START.search(text[max(0, start - _LOOK_BEHIND) : start]) is not None
-
-
-def _number_at(tokens: list[_Token], index: int) -> tuple[Word | None, int]:
-    """The number that starts at ``index``, or None, and of how many tokens it consists (else 1)."""
+def _words_at(tokens: list[_Token], index: int) -> tuple[list[Word], int]:
+    """The words of the token at ``index``, and of how many tokens they consist."""
     token = tokens[index]
-    following = tokens[index + 1] if index + 1 < len(tokens) else None
-    used = 1
-    if token.kind == "number":
-        value = _plain_number(token.text)
-    elif _counts(token, following):
-        value = str(_NUMBER_WORDS[token.text.casefold()])
-        if following and token.text.casefold() in _TENS and _adjacent(token, following):
-            unit = _UNITS.get(following.text.casefold(), 0)
-            value, used = (str(int(value) + unit), 2) if unit else (value, used)
-    else:
-        return None, 1
-    last = index + used
-    if last < len(tokens) and _adjacent(tokens[last - 1], tokens[last]):
-        value, scaled = _scaled(value, tokens[last].text.casefold())
-        used += scaled
-    text = " ".join(part.text for part in tokens[index : index + used])
-    return Word(text, value, WordKind.NUMBER), used
-
-
-def _counts(token: _Token, following: _Token | None) -> bool:
-    """Whether a word is a number. "One" is a pronoun as well, and counts where a power of ten follows."""
-    word = token.text.casefold()
-    return word in _NUMBER_WORDS and (word != "one" or (following is not None and following.text.casefold() in _SCALES))
-
-
-def _adjacent(left: _Token, right: _Token) -> bool:
-    return right.start - left.end == 1
-
-
-def _scaled(value: str, scale: str) -> tuple[str, int]:
-    """``value`` times ten to the power that ``scale`` names; and 1 where it names one, else 0."""
-    if scale not in _SCALES or value.count(".") > 1:
-        return value, 0
-    whole, _, fraction = value.partition(".")
-    zeros = _SCALES[scale]
-    digits = whole + fraction.ljust(zeros, "0")
-    point = len(whole) + zeros
-    return _plain_number(f"{digits[:point]}.{digits[point:]}".rstrip(".")), 1
-
-
-def _plain_number(text: str) -> str:
-    """One form for equal numbers; a dotted sequence (a version, a date) is kept as it is."""
-    digits = "".join(character if character in ".," else str(unicodedata.decimal(character)) for character in text)
-    digits = digits.replace(",", "")
-    if digits.count(".") > 1:
-        return digits
-    whole, _, fraction = digits.partition(".")
-    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def _words_of(tokens: list[_Token], index: int) -> list[Word]:
-    token = tokens[index]
+    if token.kind == "sign":
+        return [], 1
     if token.kind == "symbol":
-        return [Word(token.text, _SYMBOLS[token.text], WordKind.WORD)]
+        return [Word(token.text, key, WordKind.WORD) for key in _SYMBOLS[token.text]], 1
     if token.kind == "spaceless":
-        return [Word(pair, pair.casefold(), WordKind.WORD) for pair in _pairs(token.text)]
+        return [Word(pair, pair.casefold(), WordKind.WORD) for pair in _neighbours(token.text)], 1
     if _is_suffix_of_number(tokens, index):
-        return []
-    word = _word(token.text, opens_sentence=token.opens_sentence)
-    return [] if word is None else [word]
+        return [], 1
+    if token.text.casefold() in _PER and tuple(_lower(tokens, index, 2)) in _PER_CENT:
+        return [Word(f"{token.text} {tokens[index + 1].text}", "percent", WordKind.WORD)], 2
+    make = _word if len(token.text) <= _LONGEST_CACHED else _word.__wrapped__
+    word = make(token.text, opens_sentence=token.opens_sentence)
+    return [] if word is None else [word], 1
 
 
 @lru_cache(maxsize=65536)
 def _word(text: str, *, opens_sentence: bool) -> Word | None:
     """A token as a content word; None for function words."""
-    base = _CONTRACTION.sub("", text)
+    if text in _CODES:
+        return Word(text, stem(_CODES[text]), WordKind.WORD)
+    base = without_affixes(_without_contraction(text))
     lower = base.casefold()
-    if lower == "one":
-        return Word(text, "1", WordKind.WORD)
+    if lower in _SAME:
+        return Word(text, _SAME[lower], WordKind.WORD)
     if not lower or lower in _FUNCTION_WORDS:
         return None
     return Word(text, stem(lower), _kind(base, opens_sentence=opens_sentence))
+
+
+def _without_contraction(word: str) -> str:
+    end = len(word)
+    while cut := next((len(form) for form in _CONTRACTIONS if word.endswith(form, 0, end)), 0):
+        end -= cut
+    return word[:end]
 
 
 def _is_suffix_of_number(tokens: list[_Token], index: int) -> bool:
@@ -256,7 +309,7 @@ def _is_suffix_of_number(tokens: list[_Token], index: int) -> bool:
     )
 
 
-def _pairs(run: str) -> list[str]:
+def _neighbours(run: str) -> list[str]:
     return [run] if len(run) == 1 else [run[start : start + 2] for start in range(len(run) - 1)]
 
 

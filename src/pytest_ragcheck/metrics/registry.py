@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.matching import KnownDocuments
 from pytest_ragcheck.metrics.retrieval import RETRIEVAL_MEASURES, RetrievalMetric
 from pytest_ragcheck.metrics.text import AnswerSimilarity, Groundedness, MustContain, ReferenceCoverage, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_ragcheck.metrics.base import Embed, Metric
     from pytest_ragcheck.metrics.judged.kinds import Kind
@@ -41,6 +42,8 @@ class MetricParts:
     """What metrics are made from."""
 
     top_k: int
+    documents: KnownDocuments | None = None
+    """Those that gold was resolved against; None where none are configured."""
     embed: Embed | None = None
     judging: Judging | None = None
     judging_by: Callable[[Any], Judging] | None = None
@@ -67,9 +70,9 @@ class MetricSpec:
 
 def _retrieval_spec(name: str) -> MetricSpec:
     def make(parts: MetricParts) -> Metric:
-        return RetrievalMetric(name, parts.top_k)
+        return RetrievalMetric(name, parts.top_k, documents=parts.documents)
 
-    return MetricSpec(name=name, make=make, needs=frozenset({"gold", "contexts"}))
+    return MetricSpec(name=name, make=make, needs=frozenset({"gold", "contexts"}), version=2)
 
 
 def _answer_similarity(parts: MetricParts) -> Metric:
@@ -96,10 +99,17 @@ def judging_of(parts: MetricParts, name: str) -> Judging:
 
 _BUILT_IN: tuple[MetricSpec, ...] = (
     *(_retrieval_spec(name) for name in RETRIEVAL_MEASURES),
-    MetricSpec(name="groundedness", make=lambda _: Groundedness(), needs=frozenset({"answer", "contexts"})),
+    MetricSpec(name="groundedness", make=lambda _: Groundedness(), needs=frozenset({"answer", "contexts"}), version=2),
     MetricSpec(name="answer_similarity", make=_answer_similarity, needs=frozenset({"answer", "reference", "embedder"})),
-    MetricSpec(name="reference_coverage", make=lambda _: ReferenceCoverage(), needs=frozenset({"answer", "reference"})),
-    MetricSpec(name="must_contain", make=lambda _: MustContain(), needs=frozenset({"answer", "must_contain"})),
+    MetricSpec(
+        name="reference_coverage",
+        make=lambda _: ReferenceCoverage(),
+        needs=frozenset({"answer", "reference"}),
+        version=2,
+    ),
+    MetricSpec(
+        name="must_contain", make=lambda _: MustContain(), needs=frozenset({"answer", "must_contain"}), version=2
+    ),
     MetricSpec(name="refusal", make=lambda _: Refusal(), needs=frozenset({"answer"})),
     *(_judged_spec(kind) for kind in KINDS.values()),
 )
@@ -154,16 +164,20 @@ def create_metrics(
     *,
     top_k: int,
     embed: Embed | None,
+    documents: Mapping[str, str] | None = None,
     judging: Judging | None = None,
     judging_by: Callable[[Any], Judging] | None = None,
 ) -> tuple[Metric, ...]:
     """One metric object for each different name, in the order given.
 
+    ``documents`` are the texts, by source, that the questions' gold was resolved against.
+
     Raises:
         ConfigurationError: an unknown name, or a metric that needs an embedder or a judge where there is none.
 
     """
-    parts = MetricParts(top_k=top_k, embed=embed, judging=judging, judging_by=judging_by)
+    known = None if documents is None else KnownDocuments(documents)
+    parts = MetricParts(top_k=top_k, documents=known, embed=embed, judging=judging, judging_by=judging_by)
     return tuple(spec.make(parts) for spec in [_spec(name) for name in dict.fromkeys(names)])
 
 

@@ -14,32 +14,29 @@ the functions take the hits in the order of the contexts' ranks, cut at k.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_ragcheck.errors import MeasurementError
-from pytest_ragcheck.lexical import content_words, fold
+from pytest_ragcheck.metrics.matching import Hits, judge
 from pytest_ragcheck.model import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_ragcheck.metrics.base import Case
+    from pytest_ragcheck.metrics.matching import KnownDocuments
     from pytest_ragcheck.model import Context, GoldGroup, Passage, Question
 
 __all__ = [
     "RETRIEVAL_MEASURES",
     "Deeper",
-    "Hits",
     "RetrievalMetric",
     "average_precision",
     "first_ranks",
     "hit_rate",
-    "judge",
-    "matches",
     "ndcg",
     "precision",
     "recall",
@@ -49,13 +46,6 @@ __all__ = [
 Deeper = Callable[["Question"], Awaitable["Sequence[Context]"]]
 """Gives of a question what a retriever ranks, further down than the contexts go."""
 
-Hits = tuple[frozenset[int], ...]
-"""Of each context, best first, the gold groups that it matches."""
-
-_LEAST_OVERLAP = 0.5
-"""Share of the shorter of two spans that must be common for them to be the same place."""
-_LEAST_WORDS = 5
-"""Words from which a text is its own evidence; "see below" stands in many places."""
 _SHOWN_TEXT = 200
 """Characters of a missed passage in the details."""
 
@@ -128,78 +118,6 @@ RETRIEVAL_MEASURES: dict[str, Callable[[Hits, int, int], float]] = {
 """Name in the configuration to measure; each takes hits cut at k, the number of gold groups, and k."""
 
 
-# ---- Judgements ------------------------------------------------------------------------------
-
-
-def judge(contexts: Sequence[Context], gold: Sequence[GoldGroup]) -> Hits:
-    """Of each context the gold groups it matches.
-
-    Raises:
-        MeasurementError: a context and a passage cannot be compared (kind ``unmatchable-gold``): the one
-            has no offsets or source where the other has nothing else.
-
-    """
-    return tuple(
-        frozenset(index for index, group in enumerate(gold) if _matches_any(context, group)) for context in contexts
-    )
-
-
-def _matches_any(context: Context, group: GoldGroup) -> bool:
-    verdicts = [matches(context, passage) for passage in group]
-    if any(verdicts):
-        return True
-    if None in verdicts:
-        passage = group[verdicts.index(None)]
-        place = passage.source or "the gold"
-        message = (
-            f"the context at rank {context.rank} cannot be compared with {place}: "
-            "the pipeline must return contexts with source and offsets, or the gold must quote its text"
-        )
-        raise MeasurementError(message, kind="unmatchable-gold", rank=context.rank)
-    return False
-
-
-def matches(context: Context, passage: Passage) -> bool | None:
-    """Whether a context holds a gold passage; None where they have nothing in common to compare.
-
-    - Of different sources, by a context with offsets: no. Sources are the same where one path ends in the other
-      (``leave.md``, ``docs/leave.md``).
-    - A whole document: every context from it.
-    - Both with offsets: the spans share at least half of the shorter one.
-    - Otherwise by text, white space and case folded: the shorter text stands in the longer one and has five
-      words or more, or both are equal.
-    """
-    same_source = _same_source(context, passage)
-    if same_source is False and context.start is not None:
-        return False
-    if same_source and passage.start is not None and passage.end is not None and context.start is not None:
-        end = context.end if context.end is not None else context.start + len(context.text)
-        return _overlap(context.start, end, passage.start, passage.end)
-    if passage.text:
-        return _same_text(context.text, passage.text)
-    return same_source if passage.start is None or same_source is False else None
-
-
-def _same_source(context: Context, passage: Passage) -> bool | None:
-    if context.source is None or passage.source is None:
-        return None
-    one, other = sorted((PurePosixPath(context.source).parts, PurePosixPath(passage.source).parts), key=len)
-    return bool(one) and other[-len(one) :] == one
-
-
-def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:
-    common = min(end, other_end) - max(start, other_start)
-    return common > 0 and common >= _LEAST_OVERLAP * min(end - start, other_end - other_start)
-
-
-def _same_text(text: str, other: str) -> bool:
-    shorter, longer = sorted((fold(text), fold(other)), key=len)
-    if shorter == longer:
-        return bool(shorter)
-    # Content words count pairs of characters where a script has no spaces.
-    return shorter in longer and max(len(shorter.split()), len(content_words(shorter))) >= _LEAST_WORDS
-
-
 # ---- The metric ------------------------------------------------------------------------------
 
 
@@ -218,6 +136,8 @@ class RetrievalMetric:
     top_k: int
     needs_answer: bool = False
     deeper: Deeper | None = None
+    documents: KnownDocuments | None = None
+    """Those that the gold was resolved against."""
     deterministic: ClassVar[bool] = True
 
     async def measure(self, case: Case) -> Score:
@@ -229,14 +149,21 @@ class RetrievalMetric:
         if not gold:
             return Score(metric=self.name, reason="no gold")
         contexts = sorted(case.contexts, key=lambda context: context.rank)[: self.top_k]
-        hits = judge(contexts, gold)
+        hits = await self._judge(contexts, gold)
         value = RETRIEVAL_MEASURES[self.name](hits, len(gold), self.top_k)
         details = _details(contexts, hits, gold)
         if details["missed"] and self.deeper is not None:
             below = await self.deeper(question)
             if below:
-                details["missed"] = _with_ranks(details["missed"], _missed_groups(hits, gold), below)
+                found_below = await self._judge(below, _missed_groups(hits, gold))
+                details["missed"] = _with_ranks(details["missed"], found_below, below)
         return Score(metric=self.name, value=value, reason=_reason(hits, gold), details=details)
+
+    async def _judge(self, contexts: Sequence[Context], gold: Sequence[GoldGroup]) -> Hits:
+        known = self.documents
+        if known is not None and any(known.source(context.source) is None for context in contexts):
+            return await asyncio.to_thread(judge, contexts, gold, known)  # may read all documents
+        return judge(contexts, gold, known)
 
 
 def _reason(hits: Hits, gold: Sequence[GoldGroup]) -> str:
@@ -260,11 +187,9 @@ def _missed_groups(hits: Hits, gold: Sequence[GoldGroup]) -> list[GoldGroup]:
     return [group for index, group in enumerate(gold) if index not in found]
 
 
-def _with_ranks(
-    missed: Sequence[dict[str, Any]], groups: Sequence[GoldGroup], below: Sequence[Context]
-) -> list[dict[str, Any]]:
-    found = first_ranks(judge(below, groups))
-    ranks = [below[found[index] - 1].rank if index in found else None for index in range(len(groups))]
+def _with_ranks(missed: Sequence[dict[str, Any]], hits: Hits, below: Sequence[Context]) -> list[dict[str, Any]]:
+    found = first_ranks(hits)
+    ranks = [below[found[index] - 1].rank if index in found else None for index in range(len(missed))]
     return [{**entry, "rank": rank, "searched": len(below)} for entry, rank in zip(missed, ranks, strict=True)]
 
 

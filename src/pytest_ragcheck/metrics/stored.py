@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_ragcheck.metrics.registry import metric_version
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.store import digest
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["AnswerMetric"]
 
 KIND = "score"
-VERSION = 1
-"""Part of the key: to be raised when a metric gives another score for the same answer and contexts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +51,4 @@ class AnswerMetric:
     def _key(self, case: Case) -> bytes:
         answer = case.answer
         texts = [] if answer is None else [str(answer.refused), answer.text]
-        return digest(str(VERSION), self.name, *texts, *(context.text for context in case.contexts))
+        return digest(str(metric_version(self.name)), self.name, *texts, *(context.text for context in case.contexts))

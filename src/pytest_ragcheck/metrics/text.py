@@ -7,24 +7,34 @@ one that it does not; only a judge can tell whether it draws the right conclusio
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_ragcheck.errors import MeasurementError
-from pytest_ragcheck.lexical import Word, WordKind, content_keys, content_words, fold, is_refusal
+from pytest_ragcheck.lexical import (
+    SizedCache,
+    Word,
+    WordKind,
+    content_keys,
+    is_refusal,
+    states,
+    style_of,
+    word_readings,
+)
 from pytest_ragcheck.model import Score
 from pytest_ragcheck.sentences import sentence_spans
 from pytest_ragcheck.trials import ANSWER_DEPENDENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_ragcheck.metrics.base import Case, Embed
-    from pytest_ragcheck.model import Answer, Context
+    from pytest_ragcheck.model import Answer
 
-__all__ = ["AnswerSimilarity", "Groundedness", "MustContain", "ReferenceCoverage", "Refusal", "refused", "states"]
+__all__ = ["AnswerSimilarity", "Groundedness", "MustContain", "ReferenceCoverage", "Refusal", "refused"]
 
 _NAME_WEIGHT = 2
 """An invented name weighs as two invented words."""
@@ -55,6 +65,39 @@ def _listed(words: Sequence[str]) -> str:
     return shown + (f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else "")
 
 
+# ---- Long texts ------------------------------------------------------------------------------
+
+_LONGEST_IN_LOOP = 20_000
+"""Characters that are compared in some hundredths of a second; more would hold up the event loop."""
+_MOST_CHARACTERS = 1_000_000
+"""Characters of an answer, and of a question's contexts, that are compared: what takes seconds."""
+
+
+async def _run(function: Callable[..., Score], *arguments: Any, size: int) -> Score:
+    """``function`` of the arguments, in a thread where texts of ``size`` characters would hold up the event loop."""
+    if size <= _LONGEST_IN_LOOP:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _capped(texts: Sequence[str]) -> tuple[list[str], int]:
+    """The first ``_MOST_CHARACTERS`` characters of some texts, and how many characters were left out."""
+    room, unread, capped = _MOST_CHARACTERS, 0, []
+    for text in texts:
+        capped.append(text[:room])
+        unread += max(0, len(text) - room)
+        room = max(0, room - len(text))
+    return capped, unread
+
+
+def _unread_note(what: str, unread: int) -> str:
+    return (
+        f"; {unread:,} characters of the {what} were not read, which is limited to {_MOST_CHARACTERS:,}"
+        if unread
+        else ""
+    )
+
+
 # ---- Groundedness ----------------------------------------------------------------------------
 
 
@@ -64,7 +107,7 @@ class Groundedness:
 
     The mean over the answer's sentences, weighted by their content words, of a sentence's support:
     the share of its content words that stand in any context (names count twice), times the share of its
-    numbers that stand in a *sentence* of the contexts beside another of the sentence's words. So a
+    numbers that stand in a *sentence* of the contexts next to another of the sentence's words. So a
     sentence is worth no more than its numbers, and a number from an unrelated place supports nothing.
 
     Precision of tokens against the source is the usual lexical evidence of attribution (for example N. Dziri et
@@ -84,26 +127,30 @@ class Groundedness:
         if refused(answer):
             reason = "the answer is a refusal: it claims nothing"
             return Score(metric=self.name, reason=reason, details={ANSWER_DEPENDENT: True})
-        evidence = _evidence(tuple(context.text for context in case.contexts))
-        supports = [support for sentence in _sentences(answer.text) if (support := _support(sentence, evidence))]
+        texts = [context.text for context in case.contexts]
+        return await _run(self._score, answer.text, texts, size=len(answer.text) + sum(map(len, texts)))
+
+    def _score(self, text: str, contexts: Sequence[str]) -> Score:
+        [text], unread_answer = _capped([text])
+        texts, unread = _capped(contexts)
+        supports = _supports(text, texts)
         if not supports:
             return Score(metric=self.name, reason="the answer has no content words", details={ANSWER_DEPENDENT: True})
         total = sum(support.weight for support in supports)
         value = sum(support.weight * support.value for support in supports) / total
+        details: dict[str, Any] = {
+            "sentences": len(supports),
+            "unsupported": [support.shown() for support in supports if support.is_unsupported],
+        }
+        if unread + unread_answer:
+            details["unread_characters"] = unread + unread_answer
+        reason = _groundedness_reason(supports, contexts)
         return Score(
             metric=self.name,
             value=min(value, 1.0),
-            reason=_groundedness_reason(supports, case.contexts),
-            details={
-                "sentences": len(supports),
-                "unsupported": [support.shown() for support in supports if support.is_unsupported],
-            },
+            reason=reason + _unread_note("contexts", unread) + _unread_note("answer", unread_answer),
+            details=details,
         )
-
-
-class _Evidence(NamedTuple):
-    keys: frozenset[str]
-    sentences: tuple[frozenset[str], ...]
 
 
 class _Support(NamedTuple):
@@ -126,25 +173,58 @@ def _sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in sentence_spans(text)]
 
 
-@lru_cache(maxsize=256)
-def _evidence(texts: tuple[str, ...]) -> _Evidence:
-    sentences = tuple(keys for text in texts for sentence in _sentences(text) if (keys := content_keys(sentence)))
-    return _Evidence(frozenset().union(*(content_keys(text) for text in texts), *sentences), sentences)
+def _keys_of_sentences(text: str) -> tuple[frozenset[str], ...]:
+    style = style_of(text)
+    return tuple(keys for sentence in _sentences(text) if (keys := content_keys(sentence, style)))
 
 
-def _support(sentence: str, evidence: _Evidence) -> _Support | None:
-    words = content_words(_NOT_CLAIMED.sub(" ", sentence))
-    if not words:
-        return None
-    numbers = [word for word in words if word.kind is WordKind.NUMBER]
-    beside = frozenset(word.key for word in words if word.kind is not WordKind.NUMBER)
-    wrong_numbers = [word for word in numbers if not _is_located(word.key, beside, evidence)]
+_keys_of_context = SizedCache(_keys_of_sentences, 4_000_000)  # about 40 MB
+
+
+class _Evidence:
+    """The words of the contexts, and the sentences in which each number stands."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        sentences = [keys for text in texts for keys in _keys_of_context(text)]
+        self.keys: frozenset[str] = frozenset().union(*sentences)
+        self._with_number: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
+        for keys in sentences:
+            for key in keys:
+                if key.lstrip("-")[0].isdecimal():
+                    self._with_number[key].append(keys)
+
+    def locates(self, number: str, others: frozenset[str]) -> bool:
+        """Whether a sentence holds the number and, if there are any, one of the other words."""
+        sentences = self._with_number.get(number, ())
+        return bool(sentences) and (not others or any(not others.isdisjoint(keys) for keys in sentences))
+
+
+def _supports(text: str, contexts: Iterable[str]) -> list[_Support]:
+    """The support of each sentence that has content words, in the reading that the contexts support best."""
+    evidence, style = _Evidence(contexts), style_of(text)
+    supports = []
+    for sentence in _sentences(text):
+        readings = word_readings(_NOT_CLAIMED.sub(" ", sentence), style)
+        rated = [_support(sentence, words, evidence) for words in readings if words]
+        if rated:
+            supports.append(max(rated, key=lambda support: support.value))
+    return supports
+
+
+def _support(sentence: str, words: Sequence[Word], evidence: _Evidence) -> _Support:
+    numbers = [word.key for word in words if word.kind is WordKind.NUMBER]
+    others = frozenset(word.key for word in words if word.kind is not WordKind.NUMBER)
+    wrong_numbers = {key for key in set(numbers) if not evidence.locates(key, others)}
     absent = [word for word in words if word.key not in evidence.keys]
     weight = _weight(words)
     value = 1 - _weight(absent) / weight
     if numbers:
-        value *= 1 - len(wrong_numbers) / len(numbers)
-    missing = dict.fromkeys(word.text for word in words if word in absent or word in wrong_numbers)
+        value *= 1 - sum(key in wrong_numbers for key in numbers) / len(numbers)
+    missing = dict.fromkeys(
+        word.text
+        for word in words
+        if word.key not in evidence.keys or (word.kind is WordKind.NUMBER and word.key in wrong_numbers)
+    )
     return _Support(sentence, value, weight, tuple(missing), misses_number=bool(wrong_numbers))
 
 
@@ -152,11 +232,7 @@ def _weight(words: Sequence[Word]) -> int:
     return sum(_NAME_WEIGHT if word.kind is WordKind.NAME else 1 for word in words)
 
 
-def _is_located(number: str, beside: frozenset[str], evidence: _Evidence) -> bool:
-    return any(number in keys and (not beside or beside & keys) for keys in evidence.sentences)
-
-
-def _groundedness_reason(supports: Sequence[_Support], contexts: Sequence[Context]) -> str:
+def _groundedness_reason(supports: Sequence[_Support], contexts: Sequence[str]) -> str:
     if not contexts:
         return "there are no contexts"
     missing = list(dict.fromkeys(word for support in supports for word in support.missing))
@@ -216,21 +292,30 @@ class ReferenceCoverage:
         answer = _answer_of(case, self.name)
         if reason := _without_reference(case):
             return Score(metric=self.name, reason=reason)
-        reference = content_words(case.question.reference or "")
-        if not reference:
+        reference = case.question.reference or ""
+        return await _run(self._score, reference, answer.text, size=len(reference) + len(answer.text))
+
+    def _score(self, reference: str, text: str) -> Score:
+        [text], unread = _capped([text])
+        wanted, said = word_readings(reference), word_readings(text)
+        if not wanted[0]:
             return Score(metric=self.name, reason="the reference has no content words")
-        missing = _left_over(reference, content_words(answer.text))
+        left_over = [(_left_over(words, said), len(words)) for words in wanted]
+        missing, count = min(left_over, key=lambda one: len(one[0]) / one[1])
+        reason = f"missing: {_listed(missing)}" if missing else "every content word of the reference is said"
         return Score(
             metric=self.name,
-            value=1 - len(missing) / len(reference),
-            reason=f"missing: {_listed(missing)}" if missing else "every content word of the reference is said",
+            value=1 - len(missing) / count,
+            reason=reason + _unread_note("answer", unread),
             details={"missing": list(dict.fromkeys(missing))},
         )
 
 
-def _left_over(wanted: Sequence[Word], said: Sequence[Word]) -> list[str]:
-    keys = [word.key for word in said]
-    counts = {key: keys.count(key) for key in {word.key for word in wanted}}
+def _left_over(wanted: Sequence[Word], readings: Sequence[Sequence[Word]]) -> list[str]:
+    """The wanted words that are not said; of a number in each reading that is said most often."""
+    counts: Counter[str] = Counter()
+    for words in readings:
+        counts |= Counter(word.key for word in words)
     missing = []
     for word in wanted:
         if counts[word.key] > 0:
@@ -245,7 +330,8 @@ class MustContain:
     """Share of the question's ``must_contain`` facts that the answer states in one of their spellings.
 
     Case, white space and typographic marks are folded; spellings are found on word borders
-    (:func:`states`). Does not apply without facts. ``details``: ``missing``, the spellings of each fact not stated.
+    (:func:`~pytest_ragcheck.lexical.states`). Does not apply without facts. ``details``: ``missing``, the spellings of
+    each fact not stated.
     """
 
     name: str = "must_contain"
@@ -258,54 +344,18 @@ class MustContain:
         facts = [fact for fact in case.question.must_contain if fact]
         if not facts:
             return Score(metric=self.name, reason="no must_contain")
-        missing = [fact for fact in facts if not any(states(answer.text, spelling) for spelling in fact)]
+        return await _run(self._score, facts, answer.text, size=len(answer.text))
+
+    def _score(self, facts: Sequence[Sequence[str]], text: str) -> Score:
+        [text], unread = _capped([text])
+        missing = [fact for fact in facts if not any(states(text, spelling) for spelling in fact)]
+        reason = f"not stated: {_listed([fact[0] for fact in missing])}" if missing else "every fact is stated"
         return Score(
             metric=self.name,
             value=1 - len(missing) / len(facts),
-            reason=f"not stated: {_listed([fact[0] for fact in missing])}" if missing else "every fact is stated",
+            reason=reason + _unread_note("answer", unread),
             details={"missing": [list(fact) for fact in missing]},
         )
-
-
-def states(text: str, spelling: str) -> bool:
-    """Whether ``spelling`` stands in ``text`` on word borders, folded; a number is not found within a longer one."""
-    wanted, said = fold(spelling), fold(text)
-    start = said.find(wanted) if wanted else -1
-    while start >= 0:
-        if _stands_alone(said, start, start + len(wanted)):
-            return True
-        start = said.find(wanted, start + 1)
-    return False
-
-
-# Compared by hand: to compile a pattern with these borders for each spelling takes milliseconds.
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether neither a word nor a number goes on beyond the borders."""
-    first, last = text[start], text[end - 1]
-    before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if (first.isalnum() and _is_of_a_word(before[-1:])) or (last.isalnum() and _is_of_a_word(after[:1])):
-        return False
-    goes_on_before = first.isdigit() and before[-1:] in _IN_NUMBERS and before[:-1].isdecimal()
-    goes_on_after = last.isdigit() and after[:1] in _IN_NUMBERS and after[1:].isdecimal()
-    return not (goes_on_before or goes_on_after)
-
-
-def _is_of_a_word(character: str) -> bool:
-    """Whether it would go on with a word; not so beside the letters of scripts without spaces."""
-    if character.isascii():
-        return character.isalnum() or character == "_"
-    return character.isalnum() and not any(first <= character <= last for first, last in _SPACELESS)
-
-
-_IN_NUMBERS = frozenset(".,")
-# Thai to Burmese, Khmer, Japanese and Chinese letters stand next to each other without a word ending.
-_SPACELESS = (
-    ("\u0e00", "\u0eff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u3005", "\u9fff"),
-    ("\uf900", "\ufaff"),
-)
 
 
 # ---- Refusal ---------------------------------------------------------------------------------

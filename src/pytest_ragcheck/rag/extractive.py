@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.lexical import WordKind, content_keys, content_words, fold, stem
+from pytest_ragcheck.lexical import SizedCache, WordKind, content_keys, content_words, fold, stem, without_marks
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.sentences import BlockKind, block_sentences, text_blocks
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTIVE_VERSION", "REFUSAL_TEXT", "ExtractiveGenerator"]
 
-EXTRACTIVE_VERSION = 1
+EXTRACTIVE_VERSION = 2
 """Part of the key under which answers are stored: to be raised when the same input gives another answer."""
 REFUSAL_TEXT = "The documents do not answer this question."
 _NAME = "extractive"
@@ -72,19 +72,20 @@ class ExtractiveGenerator:
 
     def answer(self, question: str, contexts: Sequence[Context]) -> Answer:
         """The passages that support an answer best, in the order of the contexts; or a refusal."""
-        passages = [
-            passage for position, context in enumerate(contexts) for passage in _passages(context.text, position)
+        placed = [
+            (position, passage)
+            for position, context in enumerate(contexts)
+            for passage in _passages_of_context(context.text)
         ]
-        wanted = self._weights(_subject(question), passages)
-        priors = _priors(contexts)
-        rated = [_rate(passage, wanted, _cue(question), priors[passage.position]) for passage in passages]
+        wanted, cue, priors = self._weights(_subject(question), placed), _cue(question), _priors(contexts)
+        rated = [_rate(passage, position, wanted, cue, priors[position]) for position, passage in placed]
         if not _is_supported(rated, contexts):
             return Answer(text=REFUSAL_TEXT, contexts=tuple(contexts), refused=True, model=_NAME)
-        chosen = sorted(_choose(rated), key=lambda choice: (choice.passage.position, choice.passage.start))
+        chosen = sorted(_choose(rated), key=lambda choice: (choice.position, choice.passage.start))
         text = "\n".join(choice.passage.text for choice in chosen)
         return Answer(text=text, contexts=tuple(contexts), refused=False, model=_NAME)
 
-    def _weights(self, subject: frozenset[str], passages: Sequence[_Passage]) -> dict[str, float]:
+    def _weights(self, subject: frozenset[str], placed: Sequence[tuple[int, _Passage]]) -> dict[str, float]:
         """Of each word of the question its share of what is asked: rare words tell more.
 
         The inverse document frequency of S. Robertson and H. Zaragoza, "The probabilistic relevance
@@ -93,8 +94,8 @@ class ExtractiveGenerator:
         if self._frequencies is not None and self._chunk_count:
             frequencies, count = self._frequencies, self._chunk_count
         else:
-            frequencies = Counter(key for passage in passages for key in passage.own)
-            count = len(passages)
+            frequencies = Counter(key for _, passage in placed for key in passage.own)
+            count = len(placed)
         rarity = {
             key: math.log(1 + (max(count - frequencies.get(key, 0), 0) + 0.5) / (frequencies.get(key, 0) + 0.5))
             for key in subject
@@ -150,8 +151,6 @@ def _cue(question: str) -> frozenset[str]:
 @dataclass(frozen=True, slots=True)
 class _Passage:
     text: str
-    position: int
-    """Of its context among the contexts, from 0."""
     start: int
     """Offset in its context."""
     own: frozenset[str]
@@ -178,13 +177,16 @@ _QUESTION_LEVEL = 7
 _ITEM = re.compile(r"[>\s]*(?:[-*+•‣◦]|\(?\w{1,3}[.)])\s")
 
 
-def _passages(text: str, position: int) -> list[_Passage]:
+def _passages(text: str) -> list[_Passage]:
     nearby = content_keys(text)
     return [
-        _Passage(cleaned, position, start, own, inherited, nearby, _offers(cleaned))
+        _Passage(cleaned, start, own, inherited, nearby, _offers(cleaned))
         for start, piece, inherited in _pieces(list(_lines(text)))
         if (own := content_keys(cleaned := _cleaned(piece)))
     ]
+
+
+_passages_of_context = SizedCache(_passages, 1_000_000)  # about 40 MB
 
 
 def _lines(text: str) -> Iterator[_Line]:
@@ -251,14 +253,12 @@ def _offers(text: str) -> frozenset[str]:
     return frozenset(offers)
 
 
-_LINK = re.compile(r"!?\[([^\]\[]{0,300})\]\([^)(\s]{0,2000}\)")
-_MARKS = re.compile(r"\*\*|__|`|^[>\s]*(?:#{1,6}\s+|[-*+•]\s+)|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", re.MULTILINE)
-_CELL_BORDER = re.compile(r"\s*\|\s*")
+_CELL_BORDER = re.compile(r" ?\| ?")
 
 
 def _cleaned(text: str) -> str:
     """The text without Markdown marks, each list item on its own line."""
-    lines = _MARKS.sub("", _LINK.sub(r"\1", text)).splitlines()
+    lines = without_marks(text).splitlines()
     cells = (", ".join(filter(None, _CELL_BORDER.split(line))) if "|" in line else line for line in lines)
     return "\n".join(" ".join(line.split()) for line in cells if line.strip())
 
@@ -269,6 +269,8 @@ def _cleaned(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Rated:
     passage: _Passage
+    position: int
+    """Of its context among the contexts, from 0."""
     covered: Mapping[str, float]
     """What each word of the question that it covers is worth; all words of the question together are worth 1."""
     relevance: float
@@ -288,11 +290,11 @@ def _priors(contexts: Sequence[Context]) -> list[float]:
     return [(score - low) / (high - low) for score in known]
 
 
-def _rate(passage: _Passage, wanted: Mapping[str, float], cue: frozenset[str], prior: float) -> _Rated:
+def _rate(passage: _Passage, position: int, wanted: Mapping[str, float], cue: frozenset[str], prior: float) -> _Rated:
     covered = {key: weight * worth for key, weight in wanted.items() if (worth := _worth(key, passage))}
     coverage = sum(covered.values())
     bonus = (_CUE if cue & passage.offers else 0.0) + _PRIOR * prior
-    return _Rated(passage, covered, coverage + bonus)
+    return _Rated(passage, position, covered, coverage + bonus)
 
 
 def _worth(key: str, passage: _Passage) -> float:
@@ -312,7 +314,7 @@ def _is_supported(rated: Sequence[_Rated], contexts: Sequence[Context]) -> bool:
 
 def _choose(rated: Sequence[_Rated]) -> list[_Rated]:
     """The best passage, and others that are nearly as good or tell of what the best ones leave open."""
-    ranked = sorted(rated, key=lambda choice: (-choice.relevance, choice.passage.position, choice.passage.start))
+    ranked = sorted(rated, key=lambda choice: (-choice.relevance, choice.position, choice.passage.start))
     chosen = ranked[:1]
     said = dict(chosen[0].covered)
     for choice in ranked[1:]:

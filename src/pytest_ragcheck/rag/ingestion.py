@@ -23,9 +23,12 @@ from pytest_ragcheck.errors import ConfigurationError, DocumentError, MissingExt
 from pytest_ragcheck.model import Document
 from pytest_ragcheck.rag.chunking import CHUNKING_VERSION, chunk_document, chunk_documents
 from pytest_ragcheck.rag.html_text import html_to_text
+from pytest_ragcheck.rag.threads import run_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pypdf import PdfReader
 
 __all__ = [
     "CHUNKING_VERSION",
@@ -45,6 +48,10 @@ EXTRACTION_VERSION = 1
 
 LARGEST_DOCUMENT = 100 * 1024 * 1024
 """Bytes."""
+LARGEST_TEXT = 20_000_000
+"""Characters of a document's text, some 10,000 pages; the worst take half a minute and 2 GB to cut into chunks."""
+PDF_SECONDS = 300
+"""Time to read one PDF: its pages may be programs that run for hours."""
 
 # ---- Finding ---------------------------------------------------------------------------------
 
@@ -203,8 +210,9 @@ def read_document(path: Path, root: Path) -> Document:
     """The document at ``path`` with its extracted text; its source is relative to ``root``.
 
     Raises:
-        DocumentError: when it cannot be read, is larger than 100 MB, is not in the encoding that its
-            kind asks for, is damaged or encrypted, or holds no text.
+        DocumentError: when it cannot be read, is larger than 100 MB, holds no text or more than 20 million
+            characters, is not in the encoding that its kind asks for, is damaged or encrypted, or is a PDF
+            that takes longer than 300 s.
         MissingExtraError: for a PDF where pypdf is not installed.
 
     """
@@ -242,7 +250,15 @@ def document_of(content: bytes, source: str) -> Document:
     text = _EXTRACTORS[PurePosixPath(source).suffix.lower()](content, source)
     if not text.strip():
         raise DocumentError(f"{source}: holds no text; {_leave_out(source)}")
+    _check_length(len(text), source)
     return Document(source=source, text=text)
+
+
+def _check_length(length: int, source: str) -> None:
+    if length > LARGEST_TEXT:
+        raise DocumentError(
+            f"{source}: holds more than {LARGEST_TEXT:,} characters of text; split it, or {_leave_out(source)}"
+        )
 
 
 # ---- Text and HTML
@@ -310,16 +326,18 @@ def _text_of_pdf(content: bytes, source: str) -> str:
         except ImportError:
             raise MissingExtraError(f"{source}: reading PDF documents", extra="rag") from None
         try:
-            reader = PdfReader(io.BytesIO(content))
-            # Many a PDF is encrypted only to restrict printing; an empty password opens it.
-            locked = reader.is_encrypted and not reader.decrypt("")
-            pages = [] if locked else [_clean(page.extract_text()) for page in reader.pages]
+            pages = run_for(PDF_SECONDS, lambda: _pages(PdfReader(io.BytesIO(content)), source))
         except DependencyError:  # newer ciphers need a library beyond pypdf
-            locked, pages = True, []
+            pages = None
+        except DocumentError:
+            raise
+        except TimeoutError:
+            problem = f"{source}: reading it took longer than {PDF_SECONDS} s"
+            raise DocumentError(f"{problem}; split it, or {_leave_out(source)}") from None
         except Exception as error:  # pypdf raises nearly anything for a damaged file
             cause = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_CAUSE]
             raise DocumentError(f"{source}: damaged PDF ({cause}); save it anew, or {_leave_out(source)}") from error
-    if locked:
+    if pages is None:
         raise DocumentError(f"{source}: encrypted PDF; save it without a password, or {_leave_out(source)}")
     text = "\n\n".join(page for page in pages if page)
     if not text:
@@ -327,6 +345,19 @@ def _text_of_pdf(content: bytes, source: str) -> str:
             f"{source}: a PDF without a text layer (scanned, or damaged?); run OCR on it, or {_leave_out(source)}"
         )
     return text
+
+
+def _pages(reader: PdfReader, source: str) -> list[str] | None:
+    """The text of each page; None where a password is missing."""
+    # Many a PDF is encrypted only to restrict printing; an empty password opens it.
+    if reader.is_encrypted and not reader.decrypt(""):
+        return None
+    pages, length = [], 0
+    for page in reader.pages:
+        pages.append(_clean(page.extract_text()))
+        length += len(pages[-1])
+        _check_length(length, source)
+    return pages
 
 
 def _clean(text: str) -> str:

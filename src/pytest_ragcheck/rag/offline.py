@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["OfflineGenerator"]
 
 _STORE_KIND = "extract"
+_LONGEST_IN_LOOP = 20_000
+"""Characters that are read in some hundredths of a second; more would hold up the event loop."""
 
 
 class OfflineGenerator:
@@ -42,7 +45,10 @@ class OfflineGenerator:
         stored = self._store.get(_STORE_KIND, key) if self._reads_store else None
         if stored is not None:
             return Answer(contexts=contexts, model=ExtractiveGenerator.name, cached=True, **json.loads(stored))
-        answer = self._generator.answer(asked, contexts)
+        if sum(map(len, texts)) > _LONGEST_IN_LOOP:
+            answer = await asyncio.to_thread(self._generator.answer, asked, contexts)
+        else:
+            answer = self._generator.answer(asked, contexts)
         self._store.put(_STORE_KIND, key, json.dumps({"text": answer.text, "refused": answer.refused}).encode())
         return answer
 

@@ -1,16 +1,17 @@
-"""Sync code beside the event loop."""
+"""Sync code in threads that do not keep the process alive."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["in_daemon_thread"]
+__all__ = ["in_daemon_thread", "run_for"]
 
 T = TypeVar("T")
 
@@ -41,3 +42,20 @@ def in_daemon_thread(function: Callable[[Any], T], argument: Any) -> Awaitable[T
 
     threading.Thread(target=work, name="ragcheck-pipeline", daemon=True).start()
     return future
+
+
+def run_for(seconds: float, function: Callable[[], T]) -> T:
+    """Return what ``function`` returns; TimeoutError where it takes longer.
+
+    It cannot be stopped: it goes on in its thread, as long as the process lives.
+    """
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as problem:  # noqa: BLE001 (what it raised belongs to the one who waits)
+            outcome.set_exception(problem)
+
+    threading.Thread(target=work, name="ragcheck-reader", daemon=True).start()
+    return outcome.result(seconds)

@@ -18,7 +18,7 @@ __all__ = ["QuestionPainter"]
 _MARK = re.compile(r"  (FAIL|ERROR|pass)(?= )")
 _MARK_STYLES: dict[str, Style] = {"FAIL": "bad", "ERROR": "bad", "pass": "good"}
 _MISS = re.compile(r"(?:\d\.\d+|just) < \d\.\d+(?=$| )")
-_GOLD = re.compile(r"( +\d+  +\S+  )(gold)(?=  )")
+_GOLD = re.compile(r"((?<! ) +\d+  +\S+  )(gold)(?=  )")
 
 
 class QuestionPainter:

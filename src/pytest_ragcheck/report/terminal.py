@@ -34,7 +34,7 @@ _STATE_STYLES: dict[State, Style] = {
     State.ERROR: "bad",
     State.NOT_RUN: "unsure",
 }
-_COUNTED_STATE = re.compile(rf"\b[1-9][\d,]* ({'|'.join(_STATE_STYLES)})\b")
+_COUNTED_STATE = re.compile(rf"(?<![\w,])[1-9][\d,]* ({'|'.join(_STATE_STYLES)})\b")
 
 
 def metrics_table(run: Run, comparison: Comparison | None = None, *, width: int = 80, paint: Paint = plain) -> str:

@@ -203,7 +203,12 @@ class Suite:
         needs_embedder = any("embedder" in required_inputs(name) for name in names)
         embed = self.embedder.embed_soon if needs_embedder else None
         metrics = create_metrics(
-            names, top_k=self.settings.top_k, embed=embed, judging=self.judging, judging_by=self.judges.by
+            names,
+            top_k=self.settings.top_k,
+            embed=embed,
+            documents=None if self.corpus is None else self.corpus.texts,
+            judging=self.judging,
+            judging_by=self.judges.by,
         )
         if self._options.plan:
             return self._planned(metrics)

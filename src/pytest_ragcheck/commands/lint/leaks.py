@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.lint.findings import Finding, Level, warning_at
-from pytest_ragcheck.lexical import content_keys, fold
-from pytest_ragcheck.metrics.text import states
+from pytest_ragcheck.lexical import content_keys, fold, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

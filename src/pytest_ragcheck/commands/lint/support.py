@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.commands.lint.findings import Finding, warning_at
-from pytest_ragcheck.lexical import WordKind, content_keys, content_words
+from pytest_ragcheck.lexical import WordKind, content_keys, states, word_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +39,6 @@ def check_references(material: Material) -> Iterator[Finding]:
 
 def check_facts(material: Material) -> Iterator[Finding]:
     """Facts of ``must_contain`` that do not stand in the sections of the gold."""
-    from pytest_ragcheck.metrics.text import states
-
     for question in material.resolved:
         if not question.gold:
             continue
@@ -68,8 +66,11 @@ async def _supports(questions: Sequence[Question], evidence: dict[str, str]) -> 
 
 def _numbers_without_support(question: Question, evidence: str) -> list[str]:
     known = content_keys(evidence) | content_keys(question.question)
-    words = content_words(question.reference or "")
-    return [word.text for word in words if word.kind is WordKind.NUMBER and word.key not in known]
+    unknown = [
+        [word.text for word in words if word.kind is WordKind.NUMBER and word.key not in known]
+        for words in word_readings(question.reference or "")
+    ]
+    return min(unknown, key=len)
 
 
 def _evidence(question: Question, material: Material) -> str:

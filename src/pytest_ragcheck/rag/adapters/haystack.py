@@ -23,6 +23,7 @@ TEXT_NAMES = frozenset({"text", "prompt"})
 """Inputs for a question only where they must be given: an embedder's text, a generator's prompt."""
 HISTORY_NAMES = frozenset({"history", "chat_history"})
 DOCUMENTS = "documents"
+PROMPT = "prompt"
 _ANSWER_NAMES = ("answers", "replies", "answer", "reply", "response")
 
 
@@ -41,6 +42,8 @@ class Inputs:
     """Inputs for chat messages, with the pipeline's own class of messages."""
     retrievers: tuple[str, ...]
     """Components whose documents are the contexts."""
+    are_in_prompt: bool = False
+    """Whether they are what a prompt builder gets, whatever documents the answer itself names."""
 
     @classmethod
     def of(cls, pipeline: Any) -> Inputs:
@@ -60,8 +63,13 @@ class Inputs:
                 elif is_needed:
                     missing.append(f"{component}.{name}")
         _check(question=[*question, *messages], missing=missing)
+        in_prompt = _given_to_prompt(pipeline)
         return cls(
-            question=tuple(question), history=tuple(history), messages=messages, retrievers=_retrievers(pipeline)
+            question=tuple(question),
+            history=tuple(history),
+            messages=messages,
+            retrievers=in_prompt or _retrievers(pipeline),
+            are_in_prompt=bool(in_prompt),
         )
 
     @property
@@ -102,6 +110,18 @@ def _chat_messages(message_class: Any, question: Question) -> list[Any]:
     return [makers[turn.role](turn.text) for turn in question.history] + [message_class.from_user(question.question)]
 
 
+def _given_to_prompt(pipeline: Any) -> tuple[str, ...]:
+    """The last components that give documents on each way to a prompt builder."""
+    outputs = pipeline.outputs(include_components_with_connected_outputs=True)
+    senders: dict[str, set[str]] = {}
+    for sender, receiver, _ in _edges(pipeline):
+        senders.setdefault(receiver, set()).add(sender)
+    giving = {name for name, sockets in outputs.items() if DOCUMENTS in sockets}
+    before_giving = {name: found for name, found in senders.items() if name not in giving}
+    found = [_reachable(name, before_giving) & giving for name, sockets in outputs.items() if PROMPT in sockets]
+    return tuple(name for name in outputs if any(name in names for names in found))
+
+
 def _retrievers(pipeline: Any) -> tuple[str, ...]:
     """Of the components that give documents those whose documents go through no other one: after a ranker, say."""
     outputs = pipeline.outputs(include_components_with_connected_outputs=True)
@@ -113,11 +133,15 @@ def _retrievers(pipeline: Any) -> tuple[str, ...]:
 def _followers(pipeline: Any) -> dict[str, set[str]]:
     """By component those that get its documents, as far as the pipeline tells."""
     followers: dict[str, set[str]] = {}
-    graph = getattr(pipeline, "graph", None)
-    for sender, receiver, edge in graph.edges(data=True) if graph is not None else ():
+    for sender, receiver, edge in _edges(pipeline):
         if getattr(edge.get("from_socket"), "name", DOCUMENTS) == DOCUMENTS:
             followers.setdefault(sender, set()).add(receiver)
     return followers
+
+
+def _edges(pipeline: Any) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    graph = getattr(pipeline, "graph", None)
+    return graph.edges(data=True) if graph is not None else ()
 
 
 def _reachable(start: str, followers: Mapping[str, set[str]]) -> set[str]:
@@ -131,7 +155,7 @@ def _reachable(start: str, followers: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def as_answer(returned: Any, *, retrievers: Iterable[str]) -> Answer:
+def as_answer(returned: Any, *, retrievers: Iterable[str], are_in_prompt: bool = False) -> Answer:
     """The answer among the components' outputs; MeasurementError where there is none, or more than one."""
     if not isinstance(returned, Mapping) or not all(isinstance(outputs, Mapping) for outputs in returned.values()):
         return answer_of_fields(returned)
@@ -144,7 +168,7 @@ def as_answer(returned: Any, *, retrievers: Iterable[str]) -> Answer:
             if is_sequence(value) and not value:
                 raise wrong_return(f"the Haystack pipeline's {name!r} are empty")
             answer = answer_of_fields({name: value})
-            if answer.contexts or contexts is None:
+            if contexts is None or (answer.contexts and not are_in_prompt):
                 return answer
             return answer_of_fields((answer.text, contexts))
     if contexts is None:

@@ -102,7 +102,7 @@ def _haystack_pipeline(candidate: Any) -> System:
         call=lambda question: run(inputs.made(question), include_outputs_from=set(inputs.retrievers)),
         is_async=run_async is not None,
         takes_history=inputs.takes_history,
-        read=partial(haystack.as_answer, retrievers=inputs.retrievers),
+        read=partial(haystack.as_answer, retrievers=inputs.retrievers, are_in_prompt=inputs.are_in_prompt),
     )
 
 
