@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ from pytest_ragcheck.trials import tally
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from pytest_ragcheck.baseline.datasets import QuestionFile
     from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
@@ -104,9 +104,12 @@ class Recorder:
         """Items that should have run and never reported, although the session was not stopped early."""
 
     @property
-    def question_files(self) -> dict[str, Path]:
+    def question_files(self) -> dict[str, QuestionFile]:
         """The question file of each dataset that was asked."""
-        return {name: Path(path) for facts in self._facts for name, path in facts["question_files"].items()}
+        from pytest_ragcheck.baseline.datasets import QuestionFile
+
+        told = ((name, file) for facts in self._facts for name, file in facts["question_files"].items())
+        return {name: QuestionFile.from_plain(file) for name, file in told}
 
     @property
     def plans(self) -> list[Planned]:
@@ -226,7 +229,7 @@ class Recorder:
             "notices": [] if self.live is None else self.live.notices,
             "fingerprints": {suite.name: dict(fingerprints(suite)) for suite in self._answered_suites()},
             "gate": self._gate_facts(),
-            "question_files": {suite.name: str(suite.settings.questions) for suite in self._answered_suites()},
+            "question_files": {suite.name: suite.file.plain() for suite in self._answered_suites()},
         }
 
     def _gate_facts(self) -> dict[str, Any]:
