@@ -76,7 +76,8 @@ class Question:
     id: str
     question: str
     dataset: str = ""
-    """The question file, relative to the configuration; ids are unique within it."""
+    """The question file, relative to pytest's root folder, and in brackets the configuration, where that is not the
+    nearest one above the file; ids are unique within it."""
     reference: str | None = None
     """The expected answer."""
     gold: tuple[GoldGroup, ...] = ()

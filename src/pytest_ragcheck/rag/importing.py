@@ -52,11 +52,13 @@ def _check_origin(package: str, root: Path, said: str) -> None:
 
     An installed package may stand in for its own source folder.
     """
-    imported = getattr(sys.modules.get(package), "__file__", None)
     own = next((path for path in (root / package / "__init__.py", root / f"{package}.py") if path.is_file()), None)
-    if imported is None or own is None or own.resolve() == Path(imported).resolve():
+    told = getattr(sys.modules.get(package), "__file__", None)
+    if told is None or own is None:
         return
-    if any(Path(imported).is_relative_to(sysconfig.get_path(kind)) for kind in ("purelib", "platlib", "stdlib")):
+    imported = Path(told).resolve()
+    installed = (Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib"))
+    if imported == own.resolve() or any(map(imported.is_relative_to, installed)):
         return
     raise ConfigurationError(
         f"{said}: module {package!r} is imported from {imported}, not from {own}; "
