@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.session.recorder import runners_left_out
 from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class Gate:
         if self._options.plan:
             return
         try:
-            if run is None:
+            if self._recorder.elsewhere and (self._options.gates or self._options.update_baseline):
+                self._refuse_elsewhere()
+            elif run is None:
                 self._tell_nothing()
             elif self._options.update_baseline:
                 self._update(run)
@@ -93,11 +96,19 @@ class Gate:
         """There is no result: fine where no question was selected, and a failure where some were."""
         if not self._options.gates and not self._options.update_baseline:
             return
-        undone = "the baseline was not updated" if self._options.update_baseline else "not compared with a baseline"
-        told = f"{undone}: no question has a result"
+        told = f"{self._undone}: no question has a result"
         if self._recorder.selected:
             raise RagcheckError(f"{told}, and {self._recorder.selected:,} should have one")
         self._notices.append(told)
+
+    @property
+    def _undone(self) -> str:
+        return "the baseline was not updated" if self._options.update_baseline else "not compared with a baseline"
+
+    def _refuse_elsewhere(self) -> None:
+        items = plural(self._recorder.elsewhere, "item")
+        why = f"{items} have no result here, as a plugin runs them elsewhere; {runners_left_out(self._config)}"
+        raise RagcheckError(f"{self._undone}: {why}")
 
     # ---- Comparing
 
