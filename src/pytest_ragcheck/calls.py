@@ -11,16 +11,18 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_ragcheck.model import Call
 
 __all__ = [
     "AHEAD",
+    "Turn",
     "current_trial",
     "current_turn",
     "in_trial",
     "overheard_calls",
+    "own_turn",
     "record_call",
     "recorded_calls",
     "taking_turn",
@@ -34,23 +36,48 @@ there is no answer left to wait for while places stand empty.
 """
 
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
-_turn: ContextVar[int] = ContextVar("ragcheck_turn", default=0)
+_turn: ContextVar[Turn | None] = ContextVar("ragcheck_turn", default=None)
 _trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
+
+
+class Turn:
+    """One question, from its first call until it has its result."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._at_end: list[Callable[[], None]] = []
+
+    def call_at_end(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the question has its result."""
+        self._at_end.append(callback)
+
+    def end(self) -> None:
+        """The question has its result."""
+        for callback in self._at_end:
+            callback()
 
 
 @contextmanager
 def taking_turn(number: int) -> Iterator[None]:
     """The calls of the code within, and of the tasks that it starts, are those of the question ``number``."""
-    token = _turn.set(number)
+    turn = Turn(number)
+    token = _turn.set(turn)
     try:
         yield
     finally:
         _turn.reset(token)
+        turn.end()
+
+
+def own_turn() -> Turn | None:
+    """The question that the code belongs to; None where it belongs to none."""
+    return _turn.get()
 
 
 def current_turn() -> int:
     """The number of the question that the code belongs to; 0 where it belongs to none."""
-    return _turn.get()
+    turn = _turn.get()
+    return 0 if turn is None else turn.number
 
 
 @contextmanager
