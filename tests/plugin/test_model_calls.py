@@ -405,9 +405,9 @@ def test_the_budget_is_kept(model):
     assert len(model.calls()) == passed
     cost = run["model_calls"]["cost"]
     assert cost == pytest.approx(sum(call["cost"] for one in run["results"] for call in one["calls"]))
-    assert 0.14 < cost <= 0.25, "no call was made whose worst case, 0.1, was left"
-    assert 10 < passed < 20
-    assert all(reason.startswith("budget spent: 0.1") for reason in model.skipped().values())
+    assert 0.22 < cost <= 0.25, "the worst case of a call is 0.1, and replies are seen to cost a tenth of that"
+    assert 20 < passed < 30
+    assert all(reason.startswith("budget spent: 0.2") for reason in model.skipped().values())
     told = [f"30 questions: {passed} passed, {30 - passed} not run", f"{passed} model calls, 0 from the cache"]
     result.stdout.fnmatch_lines([*told, f"cost: ${cost:.2f}"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.model import State
+from pytest_ragcheck.model import NOT_RUN, State
 from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.report.gold import gold_ranks, missed_gold
 from pytest_ragcheck.report.textual import shorten, shorten_left
@@ -190,7 +190,7 @@ def _depth(missed: Missed) -> str:
 
 
 def _unmeasured(result: Result) -> str | None:
-    scores = [score for score in result.unmeasured_scores if score.error is not None and score.error.kind != "not-run"]
+    scores = [score for score in result.unmeasured_scores if score.error is not None and score.error.kind != NOT_RUN]
     if not scores:
         return None
     judged = any(score.metric not in _WITHOUT_JUDGE for score in scores)

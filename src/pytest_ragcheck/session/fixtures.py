@@ -72,7 +72,7 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_entry: Entry, _rag
 
     describe = _describe(request, _ragcheck_entry.suite)
     if _ragcheck_result.state is State.NOT_RUN:
-        pytest.skip(_ragcheck_result.not_run or "")
+        pytest.skip(_ragcheck_result.why_not_run or "")
     if _ragcheck_result.state is State.ERROR:
         fail_unmeasured(request.node, describe(_ragcheck_result))
     return ItemResult.of(_ragcheck_result, describe, _excuse(request))
