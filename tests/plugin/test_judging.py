@@ -512,7 +512,7 @@ def test_a_small_budget_judges_what_it_pays_for(judged):
     assert result.ret == 0
     assert outcomes.keys() == {"passed", "skipped"}
     assert outcomes["passed"] >= 8
-    assert judged.last_run()["model_calls"]["cost"] <= limit
+    assert judged.last_run()["model_calls"]["cost"] <= limit + 1e-9  # sums of floats
 
 
 def test_any_other_metric_of_deepevals_can_use_the_judge(judged):
