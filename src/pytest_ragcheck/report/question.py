@@ -313,6 +313,8 @@ def _context_blocks(result: Result, width: int) -> Iterator[list[str]]:
 
 
 def _contexts_title(result: Result, contexts: Sequence[Context], gold: frozenset[int]) -> str:
+    if result.answer is not None and not result.answer.contexts_known:
+        return "contexts"
     if not result.question.gold and not gold:
         return f"contexts ({len(contexts):,})"
     return f"contexts ({len(contexts):,}, {sum(context.rank in gold for context in contexts):,} with gold)"
