@@ -34,7 +34,7 @@ __all__ = ["RECORDER", "Recorder", "fail_unmeasured", "record", "runners_left_ou
 RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
 RECORDER = pytest.StashKey["Recorder"]()
 UNMEASURED = pytest.StashKey[bool]()
-RUNNING_HERE = frozenset({"rerunfailures"})
+RUNNING_HERE = frozenset({"deepeval", "rerunfailures"})
 """Plugins that run items in pytest's place, and in its process."""
 CRASHED = "???"
 """When, in the one report that pytest-xdist makes for the item that a worker died with."""
