@@ -382,7 +382,7 @@ def test_the_gate_command_finds_the_dataset_of_a_run_in_any_of_the_files(two):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         told = json.loads(done.stdout)
         return done.returncode, told["verdict"], {change["dataset"] for change in told["questions"]}

@@ -433,7 +433,7 @@ async def test_when_the_engine_itself_breaks_nobody_waits_for_ever():
     engine.start()
 
     with pytest.raises(OSError, match="No space left"):
-        await asyncio.wait_for(engine.result("q2"), 5)
+        await asyncio.wait_for(engine.result("q2"), 60)
     await engine.close()
 
 

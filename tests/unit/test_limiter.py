@@ -430,7 +430,7 @@ async def test_who_gives_up_waiting_leaves_no_gap():
     gone.cancel()
     await asyncio.sleep(0)
     limiter.settle(first, Outcome.NEUTRAL)
-    second = await asyncio.wait_for(stays, 1)
+    second = await asyncio.wait_for(stays, 60)
     admitted = asyncio.create_task(limiter.admit())
     await asyncio.sleep(0)
     limiter.settle(second, Outcome.NEUTRAL)

@@ -160,7 +160,7 @@ async def test_what_another_process_has_reserved_is_waited_for():
     await asyncio.sleep(0.1)
     assert not waiting.done()
     first.settle(0.7, 0.3)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     second.settle(0.5, 0.5)
     await second.reserve(0.15)
     second.settle(0.15, 0.1)
@@ -206,7 +206,7 @@ async def test_a_store_that_fails_for_a_while_only_delays():
     await asyncio.sleep(0.1)
     assert not waiting.done()
     partner._change = works
-    limiter.withdraw(await asyncio.wait_for(waiting, 5))
+    limiter.withdraw(await asyncio.wait_for(waiting, 60))
     await partner.leave()
 
 
