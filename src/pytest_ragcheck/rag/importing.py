@@ -53,10 +53,10 @@ def _check_origin(package: str, root: Path, said: str) -> None:
     An installed package may stand in for its own source folder.
     """
     own = next((path for path in (root / package / "__init__.py", root / f"{package}.py") if path.is_file()), None)
-    told = getattr(sys.modules.get(package), "__file__", None)
-    if told is None or own is None:
+    file = getattr(sys.modules.get(package), "__file__", None)
+    if file is None or own is None:
         return
-    imported = Path(told).resolve()
+    imported = Path(file).resolve()
     installed = (Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib"))
     if imported == own.resolve() or any(map(imported.is_relative_to, installed)):
         return

@@ -136,8 +136,8 @@ class Recorder:
         """The question file of each dataset that was asked."""
         from pytest_ragcheck.baseline.datasets import QuestionFile
 
-        told = ((name, file) for facts in self._facts for name, file in facts["question_files"].items())
-        return {name: QuestionFile.from_plain(file) for name, file in told}
+        plain = ((name, file) for facts in self._facts for name, file in facts["question_files"].items())
+        return {name: QuestionFile.from_plain(file) for name, file in plain}
 
     @property
     def elsewhere(self) -> int:
@@ -198,7 +198,8 @@ class Recorder:
         """Collect results: several items of a question share one, two pipelines or suites do not."""
         if report.when in {"teardown", CRASHED}:
             self._reported.add(report.nodeid)
-        if report.when == "setup" and report.passed and report.nodeid in self._wanting - self._with_result:
+        is_without = report.nodeid in self._wanting and report.nodeid not in self._with_result
+        if report.when == "setup" and report.passed and is_without:
             self._elsewhere.add(report.nodeid)
         self.expected_failures.note_report(report)
         measured = getattr(report, "ragcheck", None)
