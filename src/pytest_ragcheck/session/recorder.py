@@ -116,7 +116,8 @@ class Recorder:
         self._expected: set[str] = set()
         self._reported: set[str] = set()
         self._wanting: set[str] = set()
-        self._with_result: set[str] = set()
+        self._set_up: set[str] = set()
+        """Items that were set up in this process."""
         self._pid = os.getpid()
         self._elsewhere: set[str] = set()
         self._session: pytest.Session | None = None
@@ -176,9 +177,10 @@ class Recorder:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
         report = yield
+        if report.when == "setup":
+            self._set_up.add(item.nodeid)
         if report.when == "setup" and RESULT in item.stash:
             result, key = item.stash[RESULT]
-            self._with_result.add(item.nodeid)
             if is_worker(self._config):
                 from pytest_ragcheck.run_file import dump
 
@@ -198,8 +200,8 @@ class Recorder:
         """Collect results: several items of a question share one, two pipelines or suites do not."""
         if report.when in {"teardown", CRASHED}:
             self._reported.add(report.nodeid)
-        is_without = report.nodeid in self._wanting and report.nodeid not in self._with_result
-        if report.when == "setup" and report.passed and is_without:
+        is_foreign = report.nodeid in self._wanting and report.nodeid not in self._set_up
+        if report.when == "setup" and report.passed and is_foreign:
             self._elsewhere.add(report.nodeid)
         self.expected_failures.note_report(report)
         measured = getattr(report, "ragcheck", None)
