@@ -351,6 +351,33 @@ def test_of_several_gate_tables_the_strictest_decides(two, order):
     assert (result.ret, verdict(result)) == (1, "regressed")
 
 
+def test_a_kept_answer_is_found_from_any_root(services):
+    """The name of a question file changes with the root, what its answers are kept by does not."""
+    (services.path / "pytest.ini").unlink()
+    services.add("svc")
+    (services.path / "svc" / "conftest.py").unlink()
+    services.project.write(
+        "svc/logging_system.py",
+        """
+        from pathlib import Path
+
+        def answer(question):
+            with Path(__file__).with_name("asked.log").open("a") as log:
+                log.write(question + "\\n")
+            return "amber birch cedar", ["a context"]
+        """,
+    )
+    path = services.path / "svc" / "ragcheck.toml"
+    path.write_text('generator = "logging_system:answer"\nfingerprint = "version 1"\n' + path.read_text())
+    services.run("svc").assert_outcomes(passed=COUNT)
+    first = {result.question.dataset for result in services.last_run().results}
+    services.run(folder="svc").assert_outcomes(passed=COUNT)
+    second = {result.question.dataset for result in services.last_run().results}
+
+    assert (first, second) == ({"svc/questions.json"}, {"questions.json"})
+    assert len((services.path / "svc" / "asked.log").read_text().splitlines()) == COUNT
+
+
 @pytest.mark.parametrize("order", [("svc_a", "svc_b"), ("svc_b", "svc_a")], ids=["a b", "b a"])
 def test_the_report_of_a_failure_tells_what_its_own_file_had(two, order):
     two.say("svc_b", "amber birch")
