@@ -416,3 +416,19 @@ def test_the_gate_command_finds_the_dataset_of_a_run_in_any_of_the_files(two):
 
     assert gate(f"svc_a/{BASELINE}") == (1, "regressed", {"svc_a/questions.json"})
     assert gate(f"svc_b/{BASELINE}") == (0, "same", {"svc_b/questions.json"})
+
+
+def test_a_pipeline_of_a_test_module_is_compared_from_any_root(services):
+    """Its variant is named by the module's path from the root, which is another one in each of these runs."""
+    (services.path / "pytest.ini").unlink()
+    services.add("svc")
+    (services.path / "svc" / "conftest.py").unlink()
+    services.project.write("svc/test_svc.py", f"{SYSTEM}\n\n{TEST}")
+    services.run(UPDATE, "svc").assert_outcomes(passed=COUNT)
+    assert {result.variant for result in services.last_run().results} == {"svc/test_svc.py"}
+
+    assert verdict(services.run(*GATE, folder="svc")) == "same"
+    services.say("svc", "nothing")
+    assert verdict(services.run(*GATE, folder="svc")) == "regressed"
+    services.run(UPDATE, folder="svc")
+    assert services.means(f"svc/{BASELINE}") == {"questions.json": {0.0}}

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ragcheck.baseline.datasets import QuestionFile, baseline_of, named_in_run, with_datasets
+from pytest_ragcheck.baseline.datasets import (
+    QuestionFile,
+    _renamed_variants,
+    baseline_of,
+    named_in_run,
+    with_datasets,
+)
 from pytest_ragcheck.baseline.entries import Dataset, Entry, Setup
 from pytest_ragcheck.baseline.file import Baseline
 from pytest_ragcheck.errors import ConfigurationError
@@ -136,6 +142,29 @@ def test_what_is_written_is_found_by_each_file_from_each_folder(root):
         for name, one in files.items():
             alone = baseline_of(written, {name: one}, path)
             assert alone.datasets[name].questions[0].id == name
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ({"svc/test_a.py"}, {"test_a.py"}, {"svc/test_a.py": "test_a.py"}),
+        ({"test_a.py"}, {"../svc/test_a.py"}, {"test_a.py": "../svc/test_a.py"}),
+        (
+            {"fast, svc/test_a.py::TestB"},
+            {"fast, test_a.py::TestB"},
+            {"fast, svc/test_a.py::TestB": "fast, test_a.py::TestB"},
+        ),
+        ({"svc/test_a.py", "other/test_a.py"}, {"test_a.py"}, {}),
+        ({"test_a.py"}, {"svc/test_a.py", "other/test_a.py"}, {}),
+        ({"svc/test_a.py::TestB"}, {"test_a.py"}, {}),
+        ({"slow, svc/test_a.py"}, {"fast, test_a.py"}, {}),
+        ({"fast"}, {"svc/fast"}, {}),
+        ({""}, {"test_a.py"}, {}),
+        ({"svc/test_a.py", "test_a.py"}, {"test_a.py"}, {}),
+    ],
+)
+def test_a_variant_is_the_same_from_another_root_where_no_other_could_be_meant(before, now, expected):
+    assert _renamed_variants(before, now) == expected
 
 
 # ---- Of a run's file only the names are known ------------------------------------------------

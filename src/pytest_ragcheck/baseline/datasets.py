@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.entries import Baseline
     from pytest_ragcheck.model import Run
 
-__all__ = ["QuestionFile", "baseline_of", "named_in_run", "path_from", "with_datasets"]
+__all__ = ["QuestionFile", "baseline_of", "in_variants_of", "named_in_run", "path_from", "with_datasets"]
 
 _WITH_CONFIGURATION = re.compile(r"(?P<questions>.*) \((?P<configuration>.*)\)")
 
@@ -121,7 +123,38 @@ def baseline_of(
 def named_in_run(baseline: Baseline, run: Run, path: Path) -> Baseline:
     """As :func:`baseline_of` for the question files of ``run``, of which it has only the names."""
     names = {result.question.dataset for result in run.results} | run.datasets.keys()
-    return baseline_of(baseline, {name: QuestionFile.parse(name) for name in sorted(names)}, path)
+    files = {name: QuestionFile.parse(name) for name in sorted(names)}
+    return in_variants_of(run, baseline_of(baseline, files, path))
+
+
+def in_variants_of(run: Run, baseline: Baseline) -> Baseline:
+    """The baseline under the variants of ``run``, where these name the same test modules from another root."""
+    datasets = dict(baseline.datasets)
+    for name, dataset in datasets.items():
+        now = {result.variant for result in run.results if result.question.dataset == name}
+        renamed = _renamed_variants({entry.variant for entry in dataset.questions}, now)
+        questions = (replace(entry, variant=renamed.get(entry.variant, entry.variant)) for entry in dataset.questions)
+        datasets[name] = replace(dataset, questions=tuple(questions))
+    return replace(baseline, datasets=datasets)
+
+
+def _renamed_variants(before: set[str], now: set[str]) -> dict[str, str]:
+    """Pairs of which each fits the other alone."""
+    fits = [(old, new) for old in before - now for new in now - before if _is_same_variant(old, new)]
+    olds, news = Counter(old for old, _ in fits), Counter(new for _, new in fits)
+    return {old: new for old, new in fits if olds[old] == news[new] == 1}
+
+
+def _is_same_variant(one: str, other: str) -> bool:
+    pairs = zip_longest(one.split(", "), other.split(", "), fillvalue="")
+    return all(first == second or _is_same_module(first, second) for first, second in pairs)
+
+
+def _is_same_module(one: str, other: str) -> bool:
+    """Whether both can be one test module, or one class in it, as seen from two folders."""
+    (first, _, first_class), (second, _, second_class) = one.partition("::"), other.partition("::")
+    ends = _ends(_end(first), _end(second)) or _ends(_end(second), _end(first))
+    return first_class == second_class and first.endswith(".py") and second.endswith(".py") and ends
 
 
 def with_datasets(old: Baseline | None, new: Baseline, files: Mapping[str, QuestionFile], path: Path) -> Baseline:

@@ -113,7 +113,7 @@ class Gate:
     # ---- Comparing
 
     def _compare(self, run: Run) -> None:
-        from pytest_ragcheck.baseline.datasets import baseline_of
+        from pytest_ragcheck.baseline.datasets import baseline_of, in_variants_of
         from pytest_ragcheck.baseline.gate import compare, passes
 
         if self._options.gates and not run.complete:
@@ -131,7 +131,7 @@ class Gate:
             self._notices.append(f"not compared with the baseline: {self._why_incomplete()}")
             return
         name = ", ".join(map(_shown, there))
-        baseline, settings = _merged(there), self._settings()
+        baseline, settings = in_variants_of(run, _merged(there)), self._settings()
         comparison = compare(run, baseline, name=name, settings=settings)
         comparison = self._without_drift(comparison, run, baseline, name, settings)
         self._recorder.comparison = comparison
@@ -173,13 +173,15 @@ class Gate:
     def _update(self, run: Run) -> None:
         if not run.complete:
             raise ConfigurationError(f"the baseline was not updated: {self._why_incomplete()}")
-        from pytest_ragcheck.baseline.datasets import baseline_of, with_datasets
+        from pytest_ragcheck.baseline.datasets import baseline_of, in_variants_of, with_datasets
         from pytest_ragcheck.baseline.file import load_baseline, save_baseline, updated
 
         for path, files in self._files().items():
             part = replace(run, results=tuple(result for result in run.results if result.question.dataset in files))
             before = load_baseline(path) if path.exists() else None
-            known = None if before is None else baseline_of(before, files, path, is_replaced=True)
+            known = None
+            if before is not None:
+                known = in_variants_of(run, baseline_of(before, files, path, is_replaced=True))
             baseline = with_datasets(before, updated(known, part), files, path)
             save_baseline(baseline, path)
             count = sum(len(dataset.questions) for dataset in baseline.datasets.values())
