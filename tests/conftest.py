@@ -18,6 +18,8 @@ from xml.etree import ElementTree
 import pytest
 
 JUNIT = "junit.xml"
+HANGS = 300
+"""Seconds after which what should have ended long ago is taken to hang, on a slow and busy machine too."""
 SDK = ("anthropic", "aiohttp", "genai_prices.data", "httpcore2", "truststore")
 """What a run that calls a model imports."""
 
@@ -133,7 +135,7 @@ class WarmPytest:
 
     def close(self):
         self._server.stdin.close()
-        self._server.wait(10)
+        self._server.wait(HANGS)
         self._server.stdout.close()
 
 
@@ -190,7 +192,7 @@ class Project:
         lines += ["[metrics]", *(f"{json.dumps(name)} = {json.dumps(least)}" for name, least in metrics.items())]
         return self.write("ragcheck.toml", "\n".join(lines) + "\n")
 
-    def run(self, *arguments, ragcheck=True, cache=False, folder=".", environment=None, timeout=60):
+    def run(self, *arguments, ragcheck=True, cache=False, folder=".", environment=None, timeout=HANGS):
         """pytest in a process of its own; the result has stdout, stderr and ret."""
         cwd = self.path / folder
         return self._warm.run(

@@ -127,6 +127,8 @@ class QuestionChange:
     id: str
     dataset: str
     variant: str = ""
+    name: str = ""
+    """The id, with variant and dataset where the id is not enough."""
     scores: Mapping[str, ScoreChange] = field(default_factory=dict)
     cause: Cause | None = None
     """None where nothing changed."""

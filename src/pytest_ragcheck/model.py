@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "NOT_RUN",
     "Answer",
     "Call",
     "Chunk",
@@ -56,6 +57,9 @@ class Passage:
     text: str | None = None
 
 
+NOT_RUN = "not-run"
+"""Kind of a failure that is a call which was not made on purpose: the budget is spent, or the cache mode forbids it."""
+
 GoldGroup = tuple[Passage, ...]
 """Passages of which any one satisfies the question (the same fact told on two pages)."""
 
@@ -76,7 +80,8 @@ class Question:
     id: str
     question: str
     dataset: str = ""
-    """The question file, relative to the configuration; ids are unique within it."""
+    """The question file, relative to pytest's root folder, and in brackets the configuration, where that is not the
+    nearest one above the file; ids are unique within it."""
     reference: str | None = None
     """The expected answer."""
     gold: tuple[GoldGroup, ...] = ()
@@ -349,7 +354,10 @@ class Result:
 
     @property
     def state(self) -> State:
-        """A measured miss outweighs an unmeasured metric; without an answer it is an error."""
+        """A measured miss outweighs an unmeasured metric; without an answer it is an error.
+
+        Where nothing but calls that were not made on purpose is missing, it is not run.
+        """
         if self.not_run is not None:
             return State.NOT_RUN
         if self.error is not None or self.answer is None:
@@ -357,8 +365,17 @@ class Result:
         if self.failed_scores:
             return State.FAILED
         if self.unmeasured_scores:
-            return State.ERROR
+            return State.ERROR if self.why_not_run is None else State.NOT_RUN
         return State.PASSED
+
+    @property
+    def why_not_run(self) -> str | None:
+        """Why the question was not asked, or not measured, where that was on purpose; else None."""
+        if self.not_run is not None:
+            return self.not_run
+        failures = [score.error for score in self.unmeasured_scores if score.error is not None]
+        on_purpose = bool(failures) and all(failure.kind == NOT_RUN for failure in failures)
+        return f"{self.unmeasured_scores[0].metric}: {failures[0].message}" if on_purpose else None
 
 
 @dataclass(frozen=True, kw_only=True)

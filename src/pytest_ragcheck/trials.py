@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.model import Failure, Result, Score, State, Timing
+from pytest_ragcheck.model import NOT_RUN, Failure, Result, Score, State, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +118,7 @@ def _unmeasured(name: str, trial: Result) -> Failure | None:
         return score.error
     if trial.error is not None:
         return replace(trial.error, message=f"no answer: {trial.error.message}")
-    return Failure(message=trial.not_run or "no answer", kind="not-run")
+    return Failure(message=trial.not_run or "no answer", kind=NOT_RUN)
 
 
 def _too_few(values: Sequence[float], failures: Sequence[Failure]) -> Failure:

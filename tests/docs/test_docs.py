@@ -39,6 +39,14 @@ TEXT_PAGES = [*(page for page in PAGES if EXAMPLES not in page.parents), ROOT / 
 BLOCK = re.compile(
     r"(?:^<!-- (?P<about>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
+TIME = re.compile(
+    r"\b\d[\d.,]* ?(?:ms|s|min|h)\b(?: \d\d (?:min|s)\b)?"  # 0.4 ms, 9.81 s, 1 min 04 s, 1 h 02 min
+    r"(?: \((?:\d+ days?, )?\d+:\d\d:\d\d\))?"  # as pytest puts it after more than a minute: 64.35s (0:01:04)
+)
+"""A duration, however long it is."""
+PROGRESS = re.compile(r"ragcheck: \d[\d,]*/\d[\d,]* questions\b")
+UNDER_WAY = re.compile(r"\S+\.\w+ [.a-zA-Z]*")
+"""The line of a file whose items are not all done."""
 NEEDED_MODULES = {
     "anthropic": "anthropic",
     "deepeval": "deepeval",
@@ -274,7 +282,21 @@ def run(command, folder, warm_pytest):
         "PYTEST_DEBUG_TEMPROOT": str(folder.parent),
     }
     result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=180)
-    return [*result.outlines, *result.errlines]
+    return [*without_progress(result.outlines), *result.errlines]
+
+
+def without_progress(lines):
+    """What was printed, without the lines of progress that a slow run has; those break the line that pytest is at."""
+    kept, is_broken = [], False
+    for line in lines:
+        if PROGRESS.match(line):
+            is_broken = bool(kept) and UNDER_WAY.fullmatch(kept[-1]) is not None
+        elif is_broken:
+            kept[-1] += line
+            is_broken = False
+        else:
+            kept.append(line)
+    return kept
 
 
 def assert_quoted(quoted, printed):
@@ -298,10 +320,43 @@ def matches(line, wanted):
 
 def normalized(line):
     """Without what differs from run to run (times), and without pytest's borders and the width of columns."""
-    line = re.sub(r"\b\d[\d.,]* ?(ms|s|min)\b", "<time>", line)
-    line = re.sub(r"\b\d[\d.,]* x (faster|slower)|\bthe same\b", "<ratio>", line)
+    line = TIME.sub("<time>", line)
+    line = re.sub(r"\b\d[\d.,]* x (faster|slower)|\bthe same\b|\bas fast\b", "<ratio>", line)
     line = re.sub(r"\b\d{4}-\d\d-\d\dT[\d:+]+", "<when>", line)
     return " ".join(line.strip("= ").split())
+
+
+@pytest.mark.parametrize(
+    ("quoted", "printed"),
+    [
+        ("3 passed in 9.81s", "======= 3 passed in 64.35s (0:01:04) ======="),
+        ("3 passed in 9.81s", "3 passed in 90061.00s (1 day, 1:01:01)"),
+        ("  setup  9.8 ms   0.4 ms", "  setup    1 min 04 s   1 h 02 min"),
+        ("the questions took 2.1 x faster", "the questions took as fast"),
+    ],
+)
+def test_a_slow_machine_prints_what_a_page_quotes(quoted, printed):
+    assert_quoted([quoted], [printed])
+
+
+def test_lines_of_progress_are_not_part_of_what_a_page_quotes():
+    printed = [
+        "collected 4 items",
+        "",
+        "test_own.py ",
+        "ragcheck: 1/4 questions, 6 s",
+        "ragcheck: 2/4 questions, 11 s",
+        "..F.  [100%]",
+        "",
+    ]
+
+    assert without_progress(printed) == ["collected 4 items", "", "test_own.py ..F.  [100%]", ""]
+    assert without_progress(["4 items", "ragcheck: 3/4 questions, 6 s", "then"]) == ["4 items", "then"]
+
+
+def test_times_alone_are_let_pass():
+    with pytest.raises(AssertionError, match="not printed here"):
+        assert_quoted(["3 passed in 9.81s"], ["2 passed in 9.81s"])
 
 
 # ---- Troubleshooting -------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def service():
         state["url"] = f"http://127.0.0.1:{listening.getsockname()[1]}"
         yield state
         server.should_exit = True
-        thread.join(10)
+        thread.join(120)
 
 
 def asked(endpoint, *questions):

@@ -187,8 +187,9 @@ def test_the_nearest_configuration_wins_and_its_paths_are_relative_to_it(project
     project.write(
         "pyproject.toml", '[project]\nname = "x"\ndependencies = ["pytest-ragcheck"]\n[tool.ragcheck]\ntop_k = 0\n'
     )
-    project.write("part/ragcheck.toml", PLAIN.replace("docs", "../docs") + "[metrics]\nhit_rate = 1.0\n")
-    project.write("part/embedder.py", (project.path / "embedder.py").read_text())
+    plain = PLAIN.replace("docs", "../docs").replace("embedder:", "part_embedder:")
+    project.write("part/ragcheck.toml", plain + "[metrics]\nhit_rate = 1.0\n")
+    project.write("part/part_embedder.py", (project.path / "embedder.py").read_text())
     project.write("part/questions.json", json.dumps([QUESTION | {"gold": ["../docs/leave.md"]}]))
     project.write("part/pyproject.toml", "[tool.ragcheck]\ntop_k = 0\n")
     project.write("part/deep/er/test_part.py", "def test_part(ragcheck_result):\n    ragcheck_result.assert_passed()\n")

@@ -258,3 +258,35 @@ def test_an_own_assertion_that_fails_shows_the_users_line(own_system):
     result.assert_outcomes(failed=1, deselected=3)
     result.stdout.fnmatch_lines(["E       AssertionError: assert 'The answer is 0.' == 'something else'"])
     assert "pytest_ragcheck/" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize("problem", ["GeneratorExit", "StopIteration", "SystemExit(0)", "pytest.exit.Exception('x')"])
+@pytest.mark.parametrize("plugin", [[], ["-p", "no:asyncio"]], ids=["asyncio", "plain"])
+def test_what_a_system_raises_is_the_error_of_its_own_question_alone(own_system, kind, problem, plugin):
+    own_system.write(
+        "conftest.py",
+        f"""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ragcheck_pipeline():
+            {kind} ask(question):
+                if "1" in question:
+                    raise {problem}
+                return f"The answer is {{question[-2]}}.", ["a context"]
+
+            return ask
+        """,
+    )
+    if plugin:
+        own_system.set_up_pytest()
+    result = own_system.run(*plugin)
+
+    assert own_system.outcomes() == {
+        "test_own[q0]": "passed",
+        "test_own[q1]": "error",
+        "test_own[q2]": "passed",
+        "test_own[q3]": "passed",
+    }
+    assert "AssertionError" not in result.stdout.str()

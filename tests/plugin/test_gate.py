@@ -129,7 +129,7 @@ def from_files(project, *arguments):
     """``python -m pytest_ragcheck gate`` over the last report and the baseline."""
     command = [sys.executable, "-m", "pytest_ragcheck", "gate", "run.json", "ragcheck-baseline.json", *arguments]
     done = subprocess.run(
-        command, cwd=project.path, env=project.environment(), capture_output=True, text=True, check=False, timeout=60
+        command, cwd=project.path, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
     )
     return done.returncode, done.stdout + done.stderr
 

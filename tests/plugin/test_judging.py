@@ -442,6 +442,79 @@ def test_a_plan_counts_what_would_be_judged(project, api):
     assert api.stats.requests == 0
 
 
+def price(judged, output):
+    """US dollars per million tokens; what goes in is free."""
+    path = judged.project.path / "ragcheck.toml"
+    path.write_text(path.read_text() + f'[prices."{MODEL}"]\ninput = 0.0\noutput = {output}\n')
+
+
+def test_a_plan_brackets_the_price_of_a_judged_run(project, api):
+    project.configure(metrics={"faithfulness": "report", "contextual_relevancy": "report"}, judge=f"anthropic:{MODEL}")
+    environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-plans-0123456789"}
+    planned = project.run("--ragcheck-plan", environment=environment).stdout.str()
+    low, high = map(float, re.search(r"cost: \$([\d.]+) to \$([\d.]+)", planned).groups())
+    project.run(environment=environment).assert_outcomes(passed=4)
+    path = max((project.path / ".ragcheck" / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+
+    assert low <= json.loads(path.read_text())["model_calls"]["cost"] <= high
+
+
+@pytest.mark.parametrize("mark", ["", "@pytest.mark.xfail(reason='known')"])
+def test_a_judge_that_may_not_be_asked_leaves_questions_not_run(judged, mark):
+    """Nothing was measured, and nothing was meant to be: as where no answer may be asked for."""
+    test = f"import pytest\n\n\n{mark}\ndef test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
+    judged.project.write("test_own.py", test)
+    judged.configure({"faithfulness": 0.5})
+    result = judged.run("--ragcheck-cache", "only")
+
+    assert (result.ret, result.parseoutcomes()) == (0, {"skipped": 3})
+    assert judged.calls() == []
+    result.stdout.fnmatch_lines(["3 questions: 0 passed, 3 not run"])
+    assert {case.find("skipped").get("message") for case in judged.project.test_cases().values()} == {
+        f"faithfulness: {MODEL}: the reply is not in the store, and --ragcheck-cache only forbids the call"
+    }
+
+
+def test_a_miss_is_a_miss_though_the_judge_may_not_be_asked(judged):
+    judged.ask(3, reference="Nothing of the kind.")
+    judged.configure({"faithfulness": 0.5, "reference_coverage": 1.0})
+    result = judged.run("--ragcheck-cache", "only")
+
+    assert (result.ret, result.parseoutcomes()) == (1, {"failed": 3})
+
+
+@pytest.mark.parametrize("mark", ["", "@pytest.mark.xfail(reason='known')"])
+def test_a_judge_that_fails_is_an_error_whatever_is_expected(judged, mark):
+    test = f"import pytest\n\n\n{mark}\ndef test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n"
+    judged.project.write("test_own.py", test)
+    judged.configure({"faithfulness": 0.5})
+    judged.api._reply = lambda params: {"neither": "claims nor verdicts"}
+    result = judged.run()
+
+    assert (result.ret, result.parseoutcomes()) == (1, {"errors": 3})
+
+
+def test_a_small_budget_judges_what_it_pays_for(judged):
+    """The worst case of one call is twice the budget."""
+    passing(judged.api)
+    judged.project.questions([{"id": f"q{n}", "question": f"Colour of item {n}?"} for n in range(10, 30)])
+    judged.configure({"answer_relevancy": 0.5}, concurrency=8, judging={"max_tokens": 600})
+    price(judged, 10.0)
+    judged.run("--ragcheck-max-cost", "100").assert_outcomes(passed=20)
+    whole = judged.last_run()["model_calls"]["cost"]
+
+    (judged.project.path / ".ragcheck" / "cache.sqlite").unlink()
+    limit = whole / 2
+    assert 1.5 * limit < 600 * 10.0 / 1e6
+    result = judged.run("--ragcheck-max-cost", f"{limit:.6f}")
+    outcomes = result.parseoutcomes()
+
+    assert result.ret == 0
+    assert outcomes.keys() == {"passed", "skipped"}
+    assert outcomes["passed"] >= 8
+    assert judged.last_run()["model_calls"]["cost"] <= limit + 1e-9  # sums of floats
+
+
 def test_any_other_metric_of_deepevals_can_use_the_judge(judged):
     conftest = judged.project.path / "conftest.py"
     conftest.write_text(

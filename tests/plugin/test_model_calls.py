@@ -356,7 +356,8 @@ def one_line(text):
 )
 def test_faults_end_in_answers_and_the_key_is_nowhere(model, fault):
     """A fifth of all requests; what is retried comes through, and no body that was cut is taken for an answer."""
-    model.configure(request_timeout=0.5, metrics={"hit_rate": 1.0})
+    # A call that is slow on a busy machine must not look like one that hangs.
+    model.configure(request_timeout=3.0 if fault == "hang" else 60.0, metrics={"hit_rate": 1.0})
     model.ask(20)
     model.api.behaviour = Behaviour(seed=3, faults={} if fault is None else {fault: 0.2})
 
@@ -406,9 +407,9 @@ def test_the_budget_is_kept(model, arguments):
     assert len(model.calls()) == passed
     cost = run["model_calls"]["cost"]
     assert cost == pytest.approx(sum(call["cost"] for one in run["results"] for call in one["calls"]))
-    assert 0.14 < cost <= 0.25, "no call was made whose worst case, 0.1, was left"
-    assert 10 < passed < 20
-    assert all(reason.startswith("budget spent: 0.1") for reason in model.skipped().values())
+    assert 0.22 < cost <= 0.25, "the worst case of a call is 0.1, and replies are seen to cost a tenth of that"
+    assert 20 < passed < 30
+    assert all(reason.startswith("budget spent: 0.2") for reason in model.skipped().values())
     told = [f"30 questions: {passed} passed, {30 - passed} not run", f"{passed} model calls, 0 from the cache"]
     result.stdout.fnmatch_lines([*told, f"cost: ${cost:.2f}"])
 
@@ -662,7 +663,7 @@ def in_terminal(model, *arguments):
     server.stdout.readline()
     status = int(server.stdout.readline())
     os.close(theirs)
-    reader.join(10)
+    reader.join(120)
     os.close(ours)
     screen.feed(b"".join(pieces).decode())
     sys.stdout.write("\n".join(screen.lines))  # shown if the test fails

@@ -78,7 +78,7 @@ class Started:
         return path.read_text().splitlines() if path.exists() else []
 
     def wait_for_lines(self, name, count):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(self.lines(name)) < count:
             assert self.process.poll() is None, self.process.communicate()[0]
             assert time.monotonic() < deadline

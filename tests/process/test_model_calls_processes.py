@@ -62,7 +62,7 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
                 model_project.arguments(test),
                 cwd=model_project.path / folder,
                 environment=model_project.environment(),
-                timeout=60,
+                timeout=300,
             )
         )
 
@@ -153,7 +153,7 @@ def kill_after(replies, project, warm, api):
     server = warm._server
     server.stdin.write(json.dumps(request).encode() + b"\n")
     pid = int(server.stdout.readline())
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not calls(api) or api.stats.by_outcome.get("reply", 0) <= replies:  # the look at the key is a reply, too
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -49,6 +49,6 @@ def on_ray(cluster):
 
     def run(project, *arguments, environment=None, **options):
         told = {"RAY_ADDRESS": cluster.address} | (environment or {})
-        return project.run("--ragcheck-engine", "ray", *arguments, environment=told, timeout=90, **options)
+        return project.run("--ragcheck-engine", "ray", *arguments, environment=told, timeout=300, **options)
 
     return run

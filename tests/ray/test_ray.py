@@ -280,7 +280,7 @@ def test_results_are_reported_as_they_come_and_through_rays_client_too(own_syste
     pytest.importorskip("grpc")
     own_system.write("conftest.py", STREAMED)
     arguments = ("--ragcheck-engine", client_address, "--ragcheck-actors", "1", "-q")
-    result = own_system.run(*arguments, environment={"A_VARIABLE_OF_THE_DRIVER": "seen"}, timeout=120)
+    result = own_system.run(*arguments, environment={"A_VARIABLE_OF_THE_DRIVER": "seen"}, timeout=300)
     outcomes = own_system.outcomes()
     assert [outcomes[f"test_own[q{number}]"] for number in range(4)] == ["passed", "passed", "error", "passed"]
     assert "RuntimeError: the shelf is empty" in own_system.messages()["test_own[q2]"]

@@ -54,7 +54,7 @@ class Gated(LoggingEmbedder):
 
     def embed(self, texts):
         self.entered.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(120)
         return super().embed(texts)
 
 
@@ -153,7 +153,7 @@ def test_threads_embed_in_turn_and_no_text_twice(store):
     cached = CachedEmbedder(model, store)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(cached.embed, ["a", "b"])
-        assert model.entered.wait(20)
+        assert model.entered.wait(120)
         second = threads.submit(cached.embed, ["b", "c"])
         model.gate.set()
         assert np.array_equal(first.result(20)[1], second.result(20)[0])
@@ -284,7 +284,7 @@ def test_a_loop_that_ended_early_leaves_nothing_to_wait_for(store):
     assert cached._gathering is not None  # the batch was never started
     cached._gathering.vectors.cancel()
     loop.close()
-    assert np.array_equal(asyncio.run(asyncio.wait_for(ask(), 20))[0], vector("a"))
+    assert np.array_equal(asyncio.run(asyncio.wait_for(ask(), 120))[0], vector("a"))
 
 
 # ---- sentence-transformers

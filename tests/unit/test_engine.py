@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine.outcomes import guarded
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.model import Answer, Context, Question, Score, State
@@ -219,16 +220,71 @@ async def test_one_failed_question_is_one_error():
     assert "raise KeyError" in failure.details["traceback"]
 
 
-@pytest.mark.parametrize("problem", [SystemExit(3), asyncio.CancelledError(), pytest.fail.Exception("inner")])
-async def test_not_even_a_base_exception_of_a_pipeline_stops_the_others(problem):
-    async def answer(question):
+class UnprintableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+PROBLEMS = pytest.mark.parametrize(
+    "problem",
+    [
+        SystemExit(3),
+        asyncio.CancelledError(),
+        pytest.fail.Exception("inner"),
+        GeneratorExit("a stream was closed"),
+        StopAsyncIteration(),
+        BaseExceptionGroup("two", [GeneratorExit(), SystemExit(1)]),
+        UnprintableError(),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+
+
+@PROBLEMS
+@pytest.mark.parametrize("in_thread", [False, True], ids=["async", "sync"])
+async def test_not_even_a_base_exception_of_a_pipeline_stops_the_others(problem, in_thread):
+    def answer(question):
         if question == "question 1":
             raise problem
         return question, ()
 
-    results = await run(jobs(as_pipeline(answer)))
+    async def answer_in_the_loop(question):
+        return answer(question)
+
+    results = await run(jobs(as_pipeline(answer if in_thread else answer_in_the_loop)))
 
     assert [result.state for result in results.values()] == [State.PASSED, State.ERROR, State.PASSED]
+    assert type(problem).__name__ in results["q1"].error.message or results["q1"].error.kind == "cancelled"
+
+
+@PROBLEMS
+async def test_not_even_a_base_exception_of_a_metric_stops_the_others(problem):
+    async def measure(case):
+        if case.question.id == "q1":
+            raise problem
+        return Score(metric="x", value=1.0)
+
+    async def answer(question):
+        return question, ()
+
+    results = await run(jobs(as_pipeline(answer), metrics=[StubMetric("x", measure=measure)], thresholds={"x": 0}))
+
+    assert [result.state for result in results.values()] == [State.PASSED, State.ERROR, State.PASSED]
+    assert results["q1"].scores["x"].error is not None
+
+
+async def test_a_step_that_is_closed_from_outside_ends():
+    """As at the end of an event loop: nothing may be made of that, or Python says that it was ignored."""
+
+    async def wait():
+        await asyncio.Event().wait()
+
+    step = asyncio.create_task(guarded(wait()))
+    await asyncio.sleep(0)
+    step.get_coro().close()
+    step.cancel()
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        await step
 
 
 async def test_a_preparation_that_fails_is_the_error_of_each_question():
@@ -377,7 +433,7 @@ async def test_when_the_engine_itself_breaks_nobody_waits_for_ever():
     engine.start()
 
     with pytest.raises(OSError, match="No space left"):
-        await asyncio.wait_for(engine.result("q2"), 5)
+        await asyncio.wait_for(engine.result("q2"), 60)
     await engine.close()
 
 

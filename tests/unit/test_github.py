@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_ragcheck.baseline.datasets import QuestionFile
 from pytest_ragcheck.comparison import Comparison, QuestionChange, ScoreChange, Verdict
 from pytest_ragcheck.model import Answer, Failure, Question, Result, Run, Score
 from pytest_ragcheck.session.github import MOST_ANNOTATIONS, GitHub, is_on_github
@@ -72,7 +73,7 @@ def told(monkeypatch, tmp_path):
                 results=results,
             ),
             comparison=compared,
-            question_files={"questions.yaml": tmp_path / file},
+            question_files={"questions.yaml": QuestionFile(questions=tmp_path / file)},
         )
         terminal = Terminal()
         config = SimpleNamespace(rootpath=tmp_path / "elsewhere")

@@ -393,7 +393,7 @@ def test_a_stream_that_its_server_keeps_open_ends_with_its_last_event():
 
     server = LoopbackServer(handle)
     try:
-        assert asked(HttpEndpoint(server.url, timeout=20)).text == "25 days"
+        assert asked(HttpEndpoint(server.url, timeout=60)).text == "25 days"
     finally:
         server.close()
 

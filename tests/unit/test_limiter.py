@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
+from pytest_ragcheck.gateway.rates import LearnedRate, Level, Told, Window, told_levels
 
 from pytest_ragcheck.gateway.limiter import Concurrency, Limiter, Outcome
-from pytest_ragcheck.gateway.rates import LearnedRate, Level, Told, Window, told_levels
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import AttemptResult, RetryAction
 
@@ -349,7 +349,7 @@ async def test_who_gives_up_waiting_leaves_no_gap():
     gone.cancel()
     await asyncio.sleep(0)
     limiter.settle(first, Outcome.NEUTRAL)
-    second = await asyncio.wait_for(stays, 1)
+    second = await asyncio.wait_for(stays, 60)
     admitted = asyncio.create_task(limiter.admit())
     await asyncio.sleep(0)
     limiter.settle(second, Outcome.NEUTRAL)

@@ -141,7 +141,7 @@ def in_flight_peak(at_once):
             peak = max(peak, running)
             if running == min(at_once or SYNC_CALLS_AT_ONCE, 40):
                 enough.set()
-        assert enough.wait(10)
+        assert enough.wait(120)
         with lock:
             running -= 1
         return question, []

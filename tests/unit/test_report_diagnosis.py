@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_ragcheck.model import Answer, Context, Failure, Passage, Question, Result, Score
 from pytest_ragcheck.report.diagnosis import diagnose
-from pytest_ragcheck.report.gold import Missed, gold_ranks, missed_gold
+from pytest_ragcheck.report.gold import Missed, gold_ranks, group_ranks, missed_gold
+from pytest_ragcheck.report.question import question_report
 
 REFUNDS = Passage(source="refunds.md", start=100, end=200)
 POSTAGE = Passage(source="postage.md", start=0, end=50)
@@ -211,3 +214,26 @@ def test_any_passage_of_a_group_will_do():
     asked = result(contexts=(FOUND_POSTAGE,), gold=((REFUNDS, POSTAGE),))
     assert gold_ranks(asked) == {2}
     assert missed_gold(asked) == ()
+
+
+def unknown_contexts(*scores, refused=None):
+    known = result(*scores, refused=refused)
+    return replace(known, answer=Answer(text="An answer.", contexts_known=False, refused=refused))
+
+
+@pytest.mark.parametrize(
+    ("failed", "fault"),
+    [
+        (unknown_contexts(low("must_contain")), "the answer misses the reference (must_contain)"),
+        (unknown_contexts(low("refusal"), refused=True), "it refused to answer"),
+    ],
+)
+def test_of_contexts_that_nobody_knows_it_is_not_said_that_gold_is_not_among_them(failed, fault):
+    why = "the contexts, which the pipeline does not return, would tell which"
+
+    assert diagnose(failed) == f"Retriever or generator: {fault}; {why}."
+    assert (missed_gold(failed), group_ranks(failed), gold_ranks(failed)) == ((), (), frozenset())
+    report = question_report(failed)
+    assert "gold that was not retrieved" not in report
+    assert "with gold" not in report
+    assert "the pipeline does not tell which it used" in report

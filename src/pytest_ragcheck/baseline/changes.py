@@ -36,13 +36,14 @@ def context_texts(results: Iterable[Result]) -> dict[str, str]:
 def question_change(pair: Pair, scores: Mapping[str, ScoreChange], texts: Mapping[str, str]) -> QuestionChange:
     """The change of one question; ``texts`` are those of contexts that are at hand, by their SHA-256."""
     trials = answered_trials(pair.result)
-    contexts = _context_changes(pair.entry.contexts, _contexts(trials), texts) if trials else ()
+    known = trials and all(trial.answer.contexts_known for trial in trials if trial.answer is not None)
+    contexts = _context_changes(pair.entry.contexts, _contexts(trials), texts) if known else ()
     return QuestionChange(
         id=pair.result.question.id,
         dataset=pair.result.question.dataset,
         variant=pair.result.variant,
         scores=scores,
-        cause=_cause(pair, trials, contexts, scores),
+        cause=_cause(pair, trials, contexts, scores, Cause.ANSWER if known else Cause.ANSWER_ALONE),
         contexts=contexts,
         gold=_gold_changes(pair, trials[0]) if trials else (),
         baseline_answer=_earlier_answer(pair, trials),
@@ -50,14 +51,14 @@ def question_change(pair: Pair, scores: Mapping[str, ScoreChange], texts: Mappin
 
 
 def _cause(
-    pair: Pair, trials: Sequence[Result], contexts: Sequence[ContextChange], scores: Mapping[str, ScoreChange]
+    pair: Pair,
+    trials: Sequence[Result],
+    contexts: Sequence[ContextChange],
+    scores: Mapping[str, ScoreChange],
+    same_contexts: Cause,
 ) -> Cause | None:
     if not trials:
         return Cause.UNKNOWN
-    if not all(trial.answer.contexts_known for trial in trials if trial.answer is not None):
-        contexts, same_contexts = (), Cause.ANSWER_ALONE
-    else:
-        same_contexts = Cause.ANSWER
     if contexts:
         return Cause.CONTEXTS
     if _answers(trials) != set(pair.entry.answers):

@@ -75,7 +75,11 @@ def compare(
     chosen = settings or GateSettings()
     decisions = decisions_of(run, match, coverage, chosen, drift)
     at_hand = {**(texts or {}), **context_texts(run.results)}
-    changes = tuple(question_change(pair, _scores_of(pair, decisions), at_hand) for pair in match.pairs)
+    names = reasons.Names.of(run, baseline)
+    changes = tuple(
+        replace(question_change(pair, _scores_of(pair, decisions), at_hand), name=names.one(pair.key))
+        for pair in match.pairs
+    )
     with_questions = replace(
         listed,
         metrics={metric: one.change for metric, one in decisions.items()},

@@ -35,9 +35,10 @@ class Names:
 
     def each(self, keys: Iterable[Key]) -> tuple[str, ...]:
         """The names of the questions with these keys."""
-        return tuple(map(self._one, keys))
+        return tuple(map(self.one, keys))
 
-    def _one(self, key: Key) -> str:
+    def one(self, key: Key) -> str:
+        """The name of the question with this key."""
         dataset, name, variant = key
         told = [part for part in (variant, dataset if self.several else "") if part]
         return f"{name} ({', '.join(told)})" if told else name
@@ -105,7 +106,7 @@ def _regressions(comparison: Comparison, by_verdict: Mapping[Verdict, Sequence[D
             yield _moved(one.change, "fell")
     if broken := comparison.broken:
         with_scores = len(broken) <= SHOWN_SCORES
-        names = [f"{change.id} ({_breaks(change)})" if with_scores else change.id for change in broken]
+        names = [f"{change.name} ({_breaks(change)})" if with_scores else change.name for change in broken]
         yield f"{figures.plural(len(broken), 'question')} broke: {_listed(names)}"
 
 
@@ -164,7 +165,7 @@ def notes(match: Match, changes: Sequence[QuestionChange]) -> tuple[str, ...]:
 
 
 def _flips(changes: Sequence[QuestionChange]) -> Iterator[str]:
-    names = [change.id for change in changes if change.flipped and not change.broke]
+    names = [change.name for change in changes if change.flipped and not change.broke]
     if names:
         told = figures.plural(len(names), "question")
         yield f"{told} fell, but passed when asked again, and did not break: {_listed(names)}"

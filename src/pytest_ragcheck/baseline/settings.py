@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["GateSettings"]
+__all__ = ["GateSettings", "strictest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +25,13 @@ class GateSettings:
     def minimum(self, metric: str) -> float:
         """The metric's practical minimum."""
         return self.minimums.get(metric, self.practical_minimum)
+
+
+def strictest(settings: Sequence[GateSettings]) -> GateSettings:
+    """Of several configurations in one run the smallest minimum counts for each metric, and the largest coverage."""
+    metrics = {metric for each in settings for metric in each.minimums}
+    return GateSettings(
+        practical_minimum=min(each.practical_minimum for each in settings),
+        minimums={metric: min(each.minimum(metric) for each in settings) for metric in sorted(metrics)},
+        coverage=max(each.coverage for each in settings),
+    )

@@ -54,12 +54,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _decide(options: argparse.Namespace) -> int:
+    from pytest_ragcheck.baseline.datasets import named_in_run
     from pytest_ragcheck.baseline.file import load_baseline
     from pytest_ragcheck.baseline.gate import compare, passes
     from pytest_ragcheck.run_file import load_run
 
     run = load_run(options.run_file)
-    baseline = load_baseline(options.baseline)
+    baseline = named_in_run(load_baseline(options.baseline), run, options.baseline)
     comparison = compare(run, baseline, name=str(options.baseline), settings=_settings(options))
     unfit = _unfit(run) if options.fail_on in {"threshold", "both"} else 0
     fails = unfit > 0 or (options.fail_on in {"regression", "both"} and not passes(comparison.verdict))

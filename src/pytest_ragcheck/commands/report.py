@@ -61,10 +61,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _compared(run: Run, place: Path) -> Comparison:
+    from pytest_ragcheck.baseline.datasets import named_in_run
     from pytest_ragcheck.baseline.file import load_baseline
     from pytest_ragcheck.baseline.gate import compare
 
-    return compare(run, load_baseline(place), name=str(place))
+    return compare(run, named_in_run(load_baseline(place), run, place), name=str(place))
 
 
 def _text(run: Run, comparison: Comparison | None) -> str:

@@ -11,7 +11,7 @@ from pytest_ragcheck.engine.outcomes import guarded
 from pytest_ragcheck.engine.slots import Done
 from pytest_ragcheck.engine.steps import generate, measure, measure_without_contexts
 from pytest_ragcheck.metrics.base import Case
-from pytest_ragcheck.model import Answer, Context, Failure, Result, Score, Timing
+from pytest_ragcheck.model import NOT_RUN, Answer, Context, Failure, Result, Score, Timing
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Engine:
         threshold = job.thresholds.get(metric.name)
         score, stopped = done.outcome.value, done.outcome.stopped
         if score is None:
-            reason = Failure(message=(stopped and stopped.not_run) or "", kind="not-run")
+            reason = Failure(message=(stopped and stopped.not_run) or "", kind=NOT_RUN)
             score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
         return Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
 

@@ -46,19 +46,28 @@ class Outcome(Generic[T]):
 
 async def guarded(work: Coroutine[Any, Any, T]) -> Outcome[T]:
     """Turn whatever a step raises into data; only our own cancellation and Ctrl-C pass."""
+    task = asyncio.current_task()
     try:
         return Outcome(value=await work)
     except NotRunError as reason:
         return Outcome(stopped=Stopped(not_run=str(reason)))
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         raise
     except asyncio.CancelledError:
-        task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         return Outcome(stopped=Stopped(failure=Failure(message="it was cancelled from within", kind="cancelled")))
-    except BaseException as problem:  # noqa: BLE001 (pytest's own outcomes and SystemExit are BaseExceptions)
+    except BaseException as problem:  # pytest's own outcomes and SystemExit are BaseExceptions
+        if isinstance(problem, GeneratorExit) and _current_task() is not task:
+            raise  # the coroutine is closed from outside
         return Outcome(stopped=Stopped(failure=_failure(problem)))
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # the loop has ended
+        return None
 
 
 def _failure(problem: BaseException) -> Failure:
@@ -74,12 +83,19 @@ def _failure(problem: BaseException) -> Failure:
     frames = traceback.extract_tb(outside.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     text = _MARKERS.sub("", "".join(traceback.format_exception(outside)))
-    first_line = str(problem).partition("\n")[0]
+    first_line = _text_of(problem).partition("\n")[0]
     return Failure(
         message=whole_characters(f"{type(problem).__name__}: {first_line}{where}"),
         kind="exception",
         details={"traceback": whole_characters(text)},
     )
+
+
+def _text_of(problem: BaseException) -> str:
+    try:
+        return str(problem)
+    except Exception as broken:  # noqa: BLE001 (the code of a user's exception)
+        return f"its text cannot be had ({type(broken).__name__})"
 
 
 _MARKERS = re.compile(r"^[ ^~]+\n", re.MULTILINE)

@@ -31,15 +31,24 @@ class KeptAnswers:
     """A pipeline that asks another one only what the store does not hold.
 
     ``version`` tells what could change an answer beside the question and its trial: which system, and which version
-    of it. ``since`` (Unix time): older answers count for nothing. ``only``: what is not there is not run.
+    of it. ``dataset`` names the question file, the same in every session; None: as the questions do. ``since`` (Unix
+    time): older answers count for nothing. ``only``: what is not there is not run.
     """
 
     def __init__(
-        self, pipeline: Pipeline, store: Store, *, version: str, since: float | None = None, only: bool = False
+        self,
+        pipeline: Pipeline,
+        store: Store,
+        *,
+        version: str,
+        dataset: str | None = None,
+        since: float | None = None,
+        only: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self._store = store
         self._version = version
+        self._dataset = dataset
         self._since = since
         self._only = only
 
@@ -82,5 +91,6 @@ class KeptAnswers:
     def _key(self, question: Question) -> bytes:
         """All that a system can see of a question, and which of its trials this is."""
         turns = [asdict(turn) for turn in question.history]
-        seen = [question.id, question.question, question.dataset, turns, list(question.tags), current_trial()]
+        dataset = question.dataset if self._dataset is None else self._dataset
+        seen = [question.id, question.question, dataset, turns, list(question.tags), current_trial()]
         return digest(VERSION, self._version, json.dumps(seen))

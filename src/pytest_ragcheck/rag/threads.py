@@ -33,7 +33,7 @@ def in_daemon_thread(function: Callable[[Any], T], argument: Any) -> Awaitable[T
     def work() -> None:
         try:
             returned = context.run(function, argument)
-        except StopIteration as problem:
+        except (StopIteration, GeneratorExit) as problem:  # which mean something else to who awaits
             hand_back(future.set_exception, RuntimeError(f"the pipeline raised {problem!r}"))
         except BaseException as problem:  # noqa: BLE001 (what it raised belongs to the one who awaits)
             hand_back(future.set_exception, problem)

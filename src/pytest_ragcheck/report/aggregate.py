@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.model import NOT_RUN
 from pytest_ragcheck.report.intervals import mean_interval
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def _summary(name: str, entries: Sequence[tuple[Result, Score]]) -> MetricSummar
     values = [value for value, _, _ in measured]
     judged = [score for _, _, score in measured if score.threshold is not None]
     lowest = min(measured, key=lambda entry: entry[0], default=None)
-    errors = sum(score.error is not None for _, score in entries)
+    not_run = sum(score.error is not None and score.error.kind == NOT_RUN for _, score in entries)
+    errors = sum(score.error is not None for _, score in entries) - not_run
     return MetricSummary(
         metric=name,
         measured=len(measured),
@@ -64,6 +66,6 @@ def _summary(name: str, entries: Sequence[tuple[Result, Score]]) -> MetricSummar
         least_id=None if lowest is None else lowest[1].question.id,
         judged=len(judged),
         passed=sum(not score.below_threshold for score in judged),
-        not_applicable=len(entries) - len(measured) - errors,
+        not_applicable=len(entries) - len(measured) - errors - not_run,
         errors=errors,
     )

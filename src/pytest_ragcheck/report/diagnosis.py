@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.model import State
+from pytest_ragcheck.model import NOT_RUN, State
 from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.report.gold import gold_ranks, missed_gold
 from pytest_ragcheck.report.textual import shorten, shorten_left
@@ -27,6 +27,7 @@ _TELLING = _RETRIEVAL | _JUDGED_RETRIEVAL | _SUPPORT | _REFERENCE | {"refusal", 
 """Metrics from which something follows; of others' metrics it is not known what they look at."""
 
 _NO_GOLD = "; gold in the question would tell which"
+_NO_CONTEXTS = "; the contexts, which the pipeline does not return, would tell which"
 
 _LEAST_RIGHT = 0.5
 """The refusal metric is 1 or 0; this tells them apart."""
@@ -41,7 +42,8 @@ def diagnose(result: Result) -> str | None:
     Retriever: gold was not retrieved, or retrieved low. Generator: the answer is not supported by its
     contexts, misses the reference or refuses although the gold was retrieved, or answers what the
     documents cannot answer. Retriever or generator: the answer misses the reference or refuses, and the question
-    has no gold. Judge (or measurement): nothing is known to be wrong but a metric could not be measured.
+    has no gold or the contexts are not known. Judge (or measurement): nothing is known to be wrong but a metric could
+    not be measured.
     """
     if result.state is State.FAILED and result.answer is not None:
         return _fault(result, result.answer)
@@ -135,12 +137,13 @@ def _generation_faults(result: Result, failed: Mapping[str, Score], answer: Answ
 
 
 def _faults_without_gold(result: Result, failed: Mapping[str, Score], answer: Answer) -> Iterable[tuple[str, str]]:
-    if result.question.gold:
+    if result.question.gold and answer.contexts_known:
         return
+    what_would_tell = _NO_GOLD if answer.contexts_known else _NO_CONTEXTS
     if _refused(result, answer):
-        yield "retriever or generator", f"it refused to answer{_NO_GOLD}"
+        yield "retriever or generator", f"it refused to answer{what_would_tell}"
     elif incomplete := _failed_of(failed, _REFERENCE):
-        yield "retriever or generator", f"the answer misses the reference ({_names(incomplete)}){_NO_GOLD}"
+        yield "retriever or generator", f"the answer misses the reference ({_names(incomplete)}){what_would_tell}"
 
 
 def _refused(result: Result, answer: Answer) -> bool:
@@ -190,7 +193,7 @@ def _depth(missed: Missed) -> str:
 
 
 def _unmeasured(result: Result) -> str | None:
-    scores = [score for score in result.unmeasured_scores if score.error is not None and score.error.kind != "not-run"]
+    scores = [score for score in result.unmeasured_scores if score.error is not None and score.error.kind != NOT_RUN]
     if not scores:
         return None
     judged = any(score.metric not in _WITHOUT_JUDGE for score in scores)

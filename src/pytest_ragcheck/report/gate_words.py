@@ -74,8 +74,8 @@ def verdict_of(change: MetricChange, comparison: Comparison) -> str:
 
 
 def question_name(change: QuestionChange) -> str:
-    """The question's id, with its variant."""
-    return f"{change.id} ({change.variant})" if change.variant else change.id
+    """The question's name, or where it has none its id, with its variant."""
+    return change.name or (f"{change.id} ({change.variant})" if change.variant else change.id)
 
 
 def breaks_of(change: QuestionChange) -> str:

@@ -36,11 +36,16 @@ def gold_ranks(result: Result) -> frozenset[int]:
 
 
 def group_ranks(result: Result) -> tuple[tuple[Passage, int | None], ...]:
-    """Of each gold group its first passage, and the rank of the first context that holds any of it; None: none does."""
+    """Of each gold group its first passage, and the rank of the first context that holds any of it; None: none does.
+
+    Empty where the contexts are not known.
+    """
     groups = [group for group in result.question.gold if group]
     for ranks in _lists_in_details(result, "group_ranks"):
         if len(ranks) == len(groups):
             return tuple((group[0], _typed(rank, int)) for group, rank in zip(groups, ranks, strict=True))
+    if not _are_known(result):
+        return ()
     contexts = sorted(_contexts(result), key=lambda context: context.rank)
     return tuple(
         (
@@ -52,16 +57,20 @@ def group_ranks(result: Result) -> tuple[tuple[Passage, int | None], ...]:
 
 
 def missed_gold(result: Result) -> tuple[Missed, ...]:
-    """The gold that no context holds; of a group of equals its first passage. Empty where nothing was retrieved."""
+    """The gold that no context holds; of a group of equals its first passage. Empty if the contexts are not known."""
     for entries in _lists_in_details(result, "missed"):
         return tuple(_missed(entry) for entry in entries if isinstance(entry, dict))
-    if result.answer is None:
+    if not _are_known(result):
         return ()
     return tuple(
         Missed(group[0])
         for group in result.question.gold
         if group and all(_holds(context, passage) is False for context in _contexts(result) for passage in group)
     )
+
+
+def _are_known(result: Result) -> bool:
+    return result.answer is not None and result.answer.contexts_known
 
 
 def _contexts(result: Result) -> tuple[Context, ...]:

@@ -99,7 +99,7 @@ def _no_contexts(answer: Answer) -> str:
 def outcome(result: Result) -> str:
     """What is wrong on one line, without the question's id; ``passed`` where nothing is."""
     if result.state is State.NOT_RUN:
-        return f"not run: {shorten(result.not_run or '', _MESSAGE_COLUMNS)}"
+        return f"not run: {shorten(result.why_not_run or '', _MESSAGE_COLUMNS)}"
     if result.error is not None:
         return f"no answer: {shorten(result.error.message, _MESSAGE_COLUMNS)}"
     if result.answer is None:
@@ -313,6 +313,8 @@ def _context_blocks(result: Result, width: int) -> Iterator[list[str]]:
 
 
 def _contexts_title(result: Result, contexts: Sequence[Context], gold: frozenset[int]) -> str:
+    if result.answer is not None and not result.answer.contexts_known:
+        return "contexts"
     if not result.question.gold and not gold:
         return f"contexts ({len(contexts):,})"
     return f"contexts ({len(contexts):,}, {sum(context.rank in gold for context in contexts):,} with gold)"

@@ -33,7 +33,7 @@ def activate(config: pytest.Config) -> None:
     """Check all input that the arguments lead to, then register what answers, records and prints."""
     options = Options.read(config)
     check_engine(config, options)
-    catalog = SuiteCatalog(options, config.invocation_params.dir)
+    catalog = SuiteCatalog(options, config.invocation_params.dir, config.rootpath)
     config.stash[CATALOG] = catalog
     check_arguments(config, catalog)
     config.stash[SPOOL] = spool = ResultSpool(lambda: state_of_run(catalog, config.rootpath))
@@ -43,7 +43,7 @@ def activate(config: pytest.Config) -> None:
     plugins = config.pluginmanager
     plugins.register(recorder, "ragcheck-recorder")
     if not is_worker(config):
-        check_baselines(options, catalog, config.invocation_params.dir)
+        check_baselines(options, catalog)
         plugins.register(Gate(config, options, recorder, catalog), "ragcheck-gate")
         plugins.register(Summary(recorder, catalog, options), "ragcheck-summary")
         plugins.register(JudgeHeader(options), "ragcheck-judge-header")

@@ -17,7 +17,7 @@ from pytest_ragcheck.session.confirmations import Confirmations
 from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.progress import Progress, progress_state
-from pytest_ragcheck.session.selection import ASKED_TOO_LATE, selected_items
+from pytest_ragcheck.session.selection import ASKED_TOO_LATE, catalog_of, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.session.user_metrics import specs_of_fixture
@@ -65,7 +65,7 @@ class LiveAnswers:
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
-        self._confirmations = Confirmations(options, session.config.invocation_params.dir)
+        self._confirmations = Confirmations(options, catalog_of(session.config).baselines)
         self._maker.limits = limits
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
@@ -121,6 +121,7 @@ class LiveAnswers:
         name = self.batch_of(request.node)
         if name not in self._batches:
             self._pipelines.check(request.node)
+            self._pipelines.check_reach(item for item, _ in self._selected(name))
             candidate = request.getfixturevalue(PIPELINE)
             given = specs_of_fixture(request.getfixturevalue(METRICS))
             started = time.perf_counter()
@@ -178,8 +179,11 @@ class LiveAnswers:
             self.plans += await gateways.plans()
             await gateways.close()
 
+    def _selected(self, batch: str) -> list[tuple[pytest.Item, Entry]]:
+        return [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == batch]
+
     def _batch(self, name: str, candidate: Any, given: Sequence[MetricSpec]) -> _Batch:
-        selected = [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == name]
+        selected = self._selected(name)
         entries = [entry for _, entry in selected]
         system = next((self._pipelines.variant(item).long for item, _ in selected), "")
         by_key: dict[Hashable, Entry] = {entry.key: entry for entry in entries}

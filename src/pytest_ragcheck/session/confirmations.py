@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.rag.pipeline import ReferencePipeline, repeats_itself
-from pytest_ragcheck.session.baselines import baseline_place
 from pytest_ragcheck.session.gate_facts import measures
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pytest_ragcheck.baseline.entries import Dataset, Entry
-    from pytest_ragcheck.baseline.file import Baseline
     from pytest_ragcheck.engine import Job
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.rag.pipeline import Pipeline
+    from pytest_ragcheck.session.baselines import Baselines
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suites import Suite
 
@@ -30,15 +28,11 @@ __all__ = ["Confirmations"]
 
 
 class Confirmations:
-    """Tells jobs what their questions reached in the baseline, where the gate decides about the session.
+    """Tells jobs what their questions reached in the baseline, where the gate decides about the session."""
 
-    ``folder`` is where pytest was called.
-    """
-
-    def __init__(self, options: Options, folder: Path) -> None:
+    def __init__(self, options: Options, baselines: Baselines) -> None:
         self._options = options
-        self._folder = folder
-        self._baselines: dict[Path, Baseline] = {}
+        self._baselines = baselines
 
     def wanted(self, jobs: Sequence[Job], suite: Suite, variants: Mapping[Hashable, str]) -> list[Job]:
         """The jobs of a suite, those of questions that may fall with what they reached; ``variants`` by the jobs' keys.
@@ -59,17 +53,9 @@ class Confirmations:
 
     def _dataset(self, suite: Suite) -> Dataset | None:
         """What the suite is compared with; None where the gate does not decide."""
-        if not self._options.gates or self._options.plan or suite.settings.questions is None:
+        if not self._options.gates or self._options.plan:
             return None
-        place = baseline_place(self._options, self._folder, suite.settings.questions)
-        return self._loaded(place).datasets.get(suite.name) if place.exists() else None
-
-    def _loaded(self, place: Path) -> Baseline:
-        from pytest_ragcheck.baseline.file import load_baseline
-
-        if place not in self._baselines:
-            self._baselines[place] = load_baseline(place)
-        return self._baselines[place]
+        return self._baselines.dataset_of(suite.file)
 
 
 def _reached(

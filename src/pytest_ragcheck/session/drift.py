@@ -14,8 +14,8 @@ from pytest_ragcheck.report.figures import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
+    from pytest_ragcheck.baseline.datasets import QuestionFile
     from pytest_ragcheck.baseline.drift import Drift, Rejudged, StoredAnswer
     from pytest_ragcheck.baseline.file import Baseline
     from pytest_ragcheck.comparison import Comparison
@@ -40,12 +40,12 @@ def judged_changes(comparison: Comparison) -> list[str]:
 
 
 def rejudge(
-    run: Run, baseline: Baseline, names: Sequence[str], *, options: Options, places: Mapping[str, Path]
+    run: Run, baseline: Baseline, names: Sequence[str], *, options: Options, files: Mapping[str, QuestionFile]
 ) -> tuple[Drift | None, str]:
     """What today's judge says of some answers of the baseline, and a line about it.
 
     None where no stored answer is at hand with its contexts, or none could be judged. Asks the judge past the store,
-    which keeps what it has, within what is left of ``--ragcheck-max-cost``. ``places``: the question file of each
+    which keeps what it has, within what is left of ``--ragcheck-max-cost``. ``files``: the question file of each
     dataset.
     """
     from pytest_ragcheck.baseline.changes import context_texts
@@ -57,8 +57,8 @@ def rejudge(
     scores: list[Rejudged] = []
     spent = 0.0
     for dataset, answers in _by_dataset(stored).items():
-        if dataset in places:
-            found, cost = _judged_anew(places[dataset], answers, names, _afresh(options, run, spent))
+        if dataset in files:
+            found, cost = _judged_anew(files[dataset], answers, names, _afresh(options, run, spent))
             scores += found
             spent += cost
     if not scores:
@@ -83,14 +83,15 @@ def _by_dataset(stored: Collection[StoredAnswer]) -> dict[str, list[StoredAnswer
 
 
 def _judged_anew(
-    questions: Path, answers: Sequence[StoredAnswer], names: Sequence[str], options: Options
+    file: QuestionFile, answers: Sequence[StoredAnswer], names: Sequence[str], options: Options
 ) -> tuple[list[Rejudged], float]:
     """The scores, and what they cost in US dollars."""
     from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 
-    catalog = SuiteCatalog(options, questions.parent)
+    catalog = SuiteCatalog(options, file.configured_in)
     try:
-        suite = catalog.suite(questions.parent, questions=questions, metrics=dict.fromkeys(names))
+        folder, questions = file.configured_in, file.questions
+        suite = catalog.suite(folder, questions=questions, metrics=dict.fromkeys(names), configured_in=folder)
         # With a loop factory the Runner leaves the thread's current event loop alone.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             scores = runner.run(_all_scores(catalog, suite.metrics, answers))

@@ -48,15 +48,10 @@ def earlier_scores(config: pytest.Config, suite: Suite, result: Result) -> dict[
 
 
 def _read(config: pytest.Config, suite: Suite) -> _Earlier | None:
-    from pytest_ragcheck.baseline.file import load_baseline
-    from pytest_ragcheck.session.baselines import baseline_place
     from pytest_ragcheck.session.gate_facts import measures
-    from pytest_ragcheck.session.options import Options
+    from pytest_ragcheck.session.selection import catalog_of
 
-    if suite.settings.questions is None:
-        return None
-    place = baseline_place(Options.read(config), config.invocation_params.dir, suite.settings.questions)
-    dataset = load_baseline(place).datasets.get(suite.name) if place.exists() else None
+    dataset = catalog_of(config).baselines.dataset_of(suite.file)
     if dataset is None:
         return None
     return _Earlier(dataset, {entry.key: entry for entry in dataset.questions}, measures(suite))

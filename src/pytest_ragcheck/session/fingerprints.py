@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.metrics.judged.kinds import judging_digest
@@ -21,7 +22,8 @@ __all__ = ["fingerprints"]
 
 def fingerprints(suite: Suite) -> Mapping[str, str]:
     """A digest of each thing that makes two runs comparable."""
-    prints = {"questions": digest(*(repr(question) for question in suite.questions)).hex(), **_of_the_system(suite)}
+    questions = (replace(question, dataset=suite.local_name) for question in suite.questions)
+    prints = {"questions": digest(*map(repr, questions)).hex(), **_of_the_system(suite)}
     if suite.corpus is not None:
         prints["documents"] = suite.corpus.fingerprint
         prints["chunking"] = f"{suite.settings.chunk_size} words, overlap {suite.settings.chunk_overlap}"

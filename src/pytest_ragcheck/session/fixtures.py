@@ -51,7 +51,9 @@ def ragcheck_answer(request: pytest.FixtureRequest, _ragcheck_entry: Entry, _rag
     if _ragcheck_result.not_run is not None:
         pytest.skip(_ragcheck_result.not_run)
     if _ragcheck_result.answer is None:
-        pytest.fail(_describe(request, _ragcheck_entry.suite)(_ragcheck_result), pytrace=False)
+        from pytest_ragcheck.session.recorder import fail_unmeasured
+
+        fail_unmeasured(request.node, _describe(request, _ragcheck_entry.suite)(_ragcheck_result))
     return _ragcheck_result.answer
 
 
@@ -66,12 +68,13 @@ def ragcheck_result(request: pytest.FixtureRequest, _ragcheck_entry: Entry, _rag
     """
     from pytest_ragcheck.model import State
     from pytest_ragcheck.session.item_result import ItemResult
+    from pytest_ragcheck.session.recorder import fail_unmeasured
 
     describe = _describe(request, _ragcheck_entry.suite)
     if _ragcheck_result.state is State.NOT_RUN:
-        pytest.skip(_ragcheck_result.not_run or "")
+        pytest.skip(_ragcheck_result.why_not_run or "")
     if _ragcheck_result.state is State.ERROR:
-        pytest.fail(describe(_ragcheck_result), pytrace=False)
+        fail_unmeasured(request.node, describe(_ragcheck_result))
     return ItemResult.of(_ragcheck_result, describe, _excuse(request))
 
 
@@ -80,13 +83,14 @@ def _ragcheck_result(
     request: pytest.FixtureRequest, _ragcheck_entry: Entry, ragcheck_answers: LiveAnswers | SharedAnswers
 ) -> Result:
     from pytest_ragcheck.errors import ConfigurationError
-    from pytest_ragcheck.session.recorder import record, stop_if_misconfigured
+    from pytest_ragcheck.session.recorder import RECORDER, fail_unmeasured, record, stop_if_misconfigured
 
     __tracebackhide__ = True
+    request.config.stash[RECORDER].check_process(request.node)
     try:
         result = ragcheck_answers.obtain(request, _ragcheck_entry)
     except ConfigurationError as problem:
-        raise pytest.fail.Exception(str(problem), pytrace=False) from None
+        fail_unmeasured(request.node, str(problem))
     key = (ragcheck_answers.batch_of(request.node), *_ragcheck_entry.key)
     result = replace(result, variant=ragcheck_answers.variant_of(request.node, _ragcheck_entry))
     record(request.node, result, key)

@@ -12,13 +12,14 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.report.figures import plural
-from pytest_ragcheck.session.baselines import baseline_place
+from pytest_ragcheck.session.recorder import runners_left_out
 from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
-    from pytest_ragcheck.baseline.file import Baseline
+    from pytest_ragcheck.baseline.datasets import QuestionFile
+    from pytest_ragcheck.baseline.entries import Baseline
     from pytest_ragcheck.baseline.settings import GateSettings
     from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.model import Run
@@ -35,21 +36,18 @@ BROKEN_SHOWN = 3
 """Question reports of broken questions where these do not stand among the failures already."""
 
 
-def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> None:
+def check_baselines(options: Options, catalog: SuiteCatalog) -> None:
     """UsageError for a baseline that could not be compared with at the session's end, as far as it is known now."""
-    from pytest_ragcheck.baseline.file import load_baseline
-
     if options.update_baseline and options.metrics is not None:
         raise pytest.UsageError(f"ragcheck: {SOME_METRICS}")
-    named = [folder / options.baseline] if options.baseline is not None else []
-    files = [suite.settings.questions for suite in catalog.suites if suite.settings.questions is not None]
-    for path in dict.fromkeys(named or [baseline_place(options, folder, questions) for questions in files]):
-        if not path.exists() and options.require_baseline and not options.update_baseline:
-            raise pytest.UsageError(f"ragcheck: {_shortened(_absent(path))}")
+    baselines = catalog.baselines
+    for path in dict.fromkeys([*baselines.named, *(baselines.path_of(suite.file) for suite in catalog.suites)]):
         try:
-            _ = path.exists() and load_baseline(path)
+            baseline = baselines.load(path)
         except ConfigurationError as problem:
             raise pytest.UsageError(f"ragcheck: {_shortened(str(problem))}") from None
+        if baseline is None and options.require_baseline and not options.update_baseline:
+            raise pytest.UsageError(f"ragcheck: {_shortened(_absent(path))}")
 
 
 class Gate:
@@ -69,7 +67,9 @@ class Gate:
         if self._options.plan:
             return
         try:
-            if run is None:
+            if self._recorder.elsewhere and (self._options.gates or self._options.update_baseline):
+                self._refuse_elsewhere()
+            elif run is None:
                 self._tell_nothing()
             elif self._options.update_baseline:
                 self._update(run)
@@ -96,33 +96,42 @@ class Gate:
         """There is no result: fine where no question was selected, and a failure where some were."""
         if not self._options.gates and not self._options.update_baseline:
             return
-        undone = "the baseline was not updated" if self._options.update_baseline else "not compared with a baseline"
-        told = f"{undone}: no question has a result"
+        told = f"{self._undone}: no question has a result"
         if self._recorder.selected:
             raise RagcheckError(f"{told}, and {self._recorder.selected:,} should have one")
         self._notices.append(told)
 
+    @property
+    def _undone(self) -> str:
+        return "the baseline was not updated" if self._options.update_baseline else "not compared with a baseline"
+
+    def _refuse_elsewhere(self) -> None:
+        items = plural(self._recorder.elsewhere, "item")
+        why = f"{items} have no result here, as a plugin runs them elsewhere; {runners_left_out(self._config)}"
+        raise RagcheckError(f"{self._undone}: {why}")
+
     # ---- Comparing
 
     def _compare(self, run: Run) -> None:
+        from pytest_ragcheck.baseline.datasets import baseline_of, in_variants_of
         from pytest_ragcheck.baseline.gate import compare, passes
 
         if self._options.gates and not run.complete:
             raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
-        found = {path: self._loaded(path) for path in self._places()}
-        there = {path: baseline for path, baseline in found.items() if baseline is not None}
-        absent = [path for path, baseline in found.items() if baseline is None]
+        found = {path: (self._catalog.baselines.load(path), files) for path, files in self._files().items()}
+        there = {path: baseline_of(whole, files, path) for path, (whole, files) in found.items() if whole is not None}
+        absent = [path for path in found if path not in there]
         if absent and self._options.require_baseline:
             raise ConfigurationError(_absent(absent[0]))
         if absent and (self._options.gates or (self._config.get_verbosity() >= 0 and _asked_all(run))):
-            self._tell_absent(absent[0])
+            self._tell_absent(absent)
         if not there:
             return
         if not run.complete:
             self._notices.append(f"not compared with the baseline: {self._why_incomplete()}")
             return
         name = ", ".join(map(_shown, there))
-        baseline, settings = _merged(there), self._settings()
+        baseline, settings = in_variants_of(run, _merged(there)), self._settings()
         comparison = compare(run, baseline, name=name, settings=settings)
         comparison = self._without_drift(comparison, run, baseline, name, settings)
         self._recorder.comparison = comparison
@@ -139,25 +148,21 @@ class Gate:
         names = judged_changes(comparison)
         if not names or self._options.cache == "only":
             return comparison
-        drift, told = rejudge(run, baseline, names, options=self._options, places=self._recorder.question_files)
+        drift, told = rejudge(run, baseline, names, options=self._options, files=self._recorder.question_files)
         again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
         return replace(again, notes=(*again.notes, told))
 
-    def _loaded(self, path: Path) -> Baseline | None:
-        from pytest_ragcheck.baseline.file import load_baseline
-
-        return load_baseline(path) if path.exists() else None
-
     def _settings(self) -> GateSettings:
+        from pytest_ragcheck.baseline.settings import strictest
         from pytest_ragcheck.session.config import load_settings
 
-        folder = self._config.invocation_params.dir
-        first = next(iter(self._recorder.question_files.values()), folder / "questions.yaml")
-        return load_settings(first.parent, invocation=folder).gate
+        invocation = self._config.invocation_params.dir
+        folders = [file.configured_in for file in self._recorder.question_files.values()]
+        return strictest([load_settings(folder, invocation=invocation).gate for folder in folders or [invocation]])
 
-    def _tell_absent(self, path: Path) -> None:
+    def _tell_absent(self, paths: Iterable[Path]) -> None:
         command = shlex.join(["pytest", *self._config.invocation_params.args, "--ragcheck-update-baseline"])
-        self._notices.append(f"no baseline to compare with ({_shown(path)}); to make one: {command}")
+        self._notices.append(f"no baseline to compare with ({', '.join(map(_shown, paths))}); to make one: {command}")
 
     def _why_incomplete(self) -> str:
         lost = len(self._recorder.lost)
@@ -168,29 +173,28 @@ class Gate:
     def _update(self, run: Run) -> None:
         if not run.complete:
             raise ConfigurationError(f"the baseline was not updated: {self._why_incomplete()}")
-        from pytest_ragcheck.baseline.file import save_baseline, updated
+        from pytest_ragcheck.baseline.datasets import baseline_of, in_variants_of, with_datasets
+        from pytest_ragcheck.baseline.file import load_baseline, save_baseline, updated
 
-        for path, names in self._places().items():
-            part = replace(run, results=tuple(result for result in run.results if result.question.dataset in names))
-            before = self._loaded(path)
-            baseline = updated(before, part)
+        for path, files in self._files().items():
+            part = replace(run, results=tuple(result for result in run.results if result.question.dataset in files))
+            before = load_baseline(path) if path.exists() else None
+            known = None
+            if before is not None:
+                known = in_variants_of(run, baseline_of(before, files, path, is_replaced=True))
+            baseline = with_datasets(before, updated(known, part), files, path)
             save_baseline(baseline, path)
             count = sum(len(dataset.questions) for dataset in baseline.datasets.values())
             self._notices.append(
                 f"wrote the baseline {_shown(path)}: {plural(count, 'question')}, {len(part.results):,} of now"
             )
 
-    # ---- Places
-
-    def _places(self) -> dict[Path, set[str]]:
-        """Baseline files with the datasets that each holds."""
-        places: dict[Path, set[str]] = {}
-        for dataset, questions in self._recorder.question_files.items():
-            place = baseline_place(self._options, self._config.invocation_params.dir, questions)
-            places.setdefault(place, set()).add(dataset)
-        if not places and (self._options.gates or self._options.update_baseline):
+    def _files(self) -> dict[Path, dict[str, QuestionFile]]:
+        """Baseline files with the question files that each is for."""
+        files = self._catalog.baselines.paths(self._recorder.question_files)
+        if not files and (self._options.gates or self._options.update_baseline):
             raise RagcheckError("which baseline belongs to the results is not known: the workers that knew it are gone")
-        return places
+        return files
 
     # ---- Telling
 

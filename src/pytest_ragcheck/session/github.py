@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ragcheck.baseline.datasets import path_from
 from pytest_ragcheck.model import State
 
 if TYPE_CHECKING:
@@ -111,9 +112,10 @@ class GitHub:
 
     def _shown(self, result: Result) -> str:
         """The question file as the repository knows it."""
-        path = self._recorder.question_files.get(result.question.dataset, Path(result.question.dataset))
-        root = Path(os.environ.get("GITHUB_WORKSPACE") or self._config.rootpath)
-        return Path(os.path.relpath(path, root)).as_posix()
+        file = self._recorder.question_files.get(result.question.dataset)
+        if file is None:
+            return result.question.dataset
+        return path_from(Path(os.environ.get("GITHUB_WORKSPACE") or self._config.rootpath).resolve(), file.questions)
 
 
 def _message(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +14,8 @@ from pytest_ragcheck.session.parameter_ids import parameter_id
 from pytest_ragcheck.session.variants import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import CodeType
 
 __all__ = ["METRICS", "PIPELINE", "PipelineNames"]
 
@@ -69,6 +73,20 @@ class PipelineNames:
                     "so that there can be an item for each of them"
                 )
 
+    def check_reach(self, items: Iterable[pytest.Item]) -> None:
+        """ConfigurationError where an item would be answered by the ``conftest.py`` of a folder that it is not in.
+
+        pytest takes a ``conftest.py`` outside its root folder for one of the root, which overrides those of all others.
+        """
+        for item in {item.path: item for item in items}.values():
+            for name in (PIPELINE, METRICS):
+                conftest = _conftest_of(self._definitions(name, item)[-1], item.config)
+                if conftest is not None and conftest.parent not in item.path.parents:
+                    raise ConfigurationError(
+                        f"fixture {name} of {conftest} would serve {item.path} too, since pytest's root folder is "
+                        f"{item.config.rootpath}; set the root: --rootdir={_common_folder(conftest, item.path)}"
+                    )
+
     def owner(self, item: pytest.Item) -> pytest.Item | pytest.Collector:
         """The node with which the item's pipeline ends."""
         kinds: dict[str, type[pytest.Collector]] = {
@@ -101,6 +119,18 @@ class PipelineNames:
                 if name not in definition.argnames:
                     break  # what it overrides is not used
         return names
+
+
+def _conftest_of(definition: Any, config: pytest.Config) -> Path | None:
+    """The ``conftest.py`` that defines the fixture for the root; None where it stands elsewhere."""
+    code: CodeType | None = getattr(inspect.unwrap(definition.func), "__code__", None)
+    if code is None or definition.baseid or not config.pluginmanager.has_plugin(code.co_filename):
+        return None
+    return Path(code.co_filename)
+
+
+def _common_folder(*paths: Path) -> str:
+    return os.path.commonpath([path.parent for path in paths])
 
 
 def _outlives_its_items(definition: Any) -> bool:

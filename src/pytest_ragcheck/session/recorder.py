@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -15,22 +15,27 @@ from pytest_ragcheck.report.textual import one_line
 from pytest_ragcheck.session.expected import ExpectedFailures
 from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.roles import is_worker
+from pytest_ragcheck.session.selection import selected_items
 from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from pytest_ragcheck.baseline.datasets import QuestionFile
     from pytest_ragcheck.comparison import Comparison
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suite_catalog import SuiteCatalog
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["RECORDER", "Recorder", "record"]
+__all__ = ["RECORDER", "Recorder", "fail_unmeasured", "record", "runners_left_out"]
 
 RESULT = pytest.StashKey[tuple[Result, tuple[str, ...]]]()
 RECORDER = pytest.StashKey["Recorder"]()
+UNMEASURED = pytest.StashKey[bool]()
+RUNNING_HERE = frozenset({"deepeval", "rerunfailures"})
+"""Plugins that run items in pytest's place, and in its process."""
 CRASHED = "???"
 """When, in the one report that pytest-xdist makes for the item that a worker died with."""
 WORKER_OUTPUT = "ragcheck"
@@ -75,6 +80,25 @@ def _drop_properties(item: pytest.Item) -> None:
     item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith("ragcheck.")]
 
 
+def fail_unmeasured(item: pytest.Item, message: str) -> NoReturn:
+    """Fail the item in its set-up, as there is no result to pass or fail by; a mark xfail does not excuse that."""
+    __tracebackhide__ = True
+    item.stash[UNMEASURED] = True
+    raise pytest.fail.Exception(message, pytrace=False)
+
+
+def runners_left_out(config: pytest.Config) -> str:
+    """How to run without the plugins that run items in pytest's place."""
+    runners = config.hook.pytest_runtest_protocol.get_hookimpls()
+    names = {one.plugin_name for one in runners if not (one.wrapper or one.hookwrapper or _is_pytests(one.plugin))}
+    options = " or ".join(f"-p no:{name}" for name in sorted(names - RUNNING_HERE))
+    return f"leave it out: {options}" if options else "leave it out"
+
+
+def _is_pytests(plugin: object) -> bool:
+    return str(getattr(plugin, "__name__", type(plugin).__module__)).startswith("_pytest.")
+
+
 class Recorder:
     """A plugin that turns item reports into one Run.
 
@@ -91,6 +115,11 @@ class Recorder:
         self._facts: list[Mapping[str, Any]] = []
         self._expected: set[str] = set()
         self._reported: set[str] = set()
+        self._wanting: set[str] = set()
+        self._set_up: set[str] = set()
+        """Items that were set up in this process."""
+        self._pid = os.getpid()
+        self._elsewhere: set[str] = set()
         self._session: pytest.Session | None = None
         self._misconfigured: str | None = None
         self.expected_failures = ExpectedFailures()
@@ -104,9 +133,27 @@ class Recorder:
         """Items that should have run and never reported, although the session was not stopped early."""
 
     @property
-    def question_files(self) -> dict[str, Path]:
+    def question_files(self) -> dict[str, QuestionFile]:
         """The question file of each dataset that was asked."""
-        return {name: Path(path) for facts in self._facts for name, path in facts["question_files"].items()}
+        from pytest_ragcheck.baseline.datasets import QuestionFile
+
+        plain = ((name, file) for facts in self._facts for name, file in facts["question_files"].items())
+        return {name: QuestionFile.from_plain(file) for name, file in plain}
+
+    @property
+    def elsewhere(self) -> int:
+        """Items that were set up, but not by this process or its workers: their results are not known here."""
+        return sum((int(facts["elsewhere"]) for facts in self._facts), start=0)
+
+    def check_process(self, item: pytest.Item) -> None:
+        """Fail the item where a plugin has forked a process for it.
+
+        Each of these would ask all questions, within limits of its own, and its result would be lost with it.
+        """
+        __tracebackhide__ = True
+        if os.getpid() != self._pid:
+            why = "a plugin runs this item in a process of its own, but ragcheck asks all questions in one process"
+            fail_unmeasured(item, f"{why}; {runners_left_out(self._config)}")
 
     @property
     def plans(self) -> list[Planned]:
@@ -130,6 +177,8 @@ class Recorder:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Send the result with the set-up report, as builtin types: xdist's channel takes nothing else."""
         report = yield
+        if report.when == "setup":
+            self._set_up.add(item.nodeid)
         if report.when == "setup" and RESULT in item.stash:
             result, key = item.stash[RESULT]
             if is_worker(self._config):
@@ -138,6 +187,11 @@ class Recorder:
                 report.ragcheck = {"key": list(key), "result": dump(result)}
             else:
                 self._note(item.nodeid, key, result)
+        if item.stash.get(UNMEASURED, False) and hasattr(report, "wasxfail"):
+            del report.wasxfail
+            report.outcome = "failed"
+        if report.when == "teardown":
+            item.stash[UNMEASURED] = False  # it may be run again
         if report.when == "teardown" and RESULT in item.stash:
             del item.stash[RESULT]  # pytest keeps items to its end
         return report
@@ -146,6 +200,9 @@ class Recorder:
         """Collect results: several items of a question share one, two pipelines or suites do not."""
         if report.when in {"teardown", CRASHED}:
             self._reported.add(report.nodeid)
+        is_foreign = report.nodeid in self._wanting and report.nodeid not in self._set_up
+        if report.when == "setup" and report.passed and is_foreign:
+            self._elsewhere.add(report.nodeid)
         self.expected_failures.note_report(report)
         measured = getattr(report, "ragcheck", None)
         if measured is None or is_worker(self._config):  # a worker has yet to send it
@@ -174,8 +231,9 @@ class Recorder:
         self._session = session
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what should run."""
+        """Note what should run, and what of it wants a result."""
         self._expected |= {item.nodeid for item in session.items}
+        self._wanting |= {item.nodeid for item, _ in selected_items(session)}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -226,7 +284,8 @@ class Recorder:
             "notices": [] if self.live is None else self.live.notices,
             "fingerprints": {suite.name: dict(fingerprints(suite)) for suite in self._answered_suites()},
             "gate": self._gate_facts(),
-            "question_files": {suite.name: str(suite.settings.questions) for suite in self._answered_suites()},
+            "elsewhere": len(self._elsewhere),
+            "question_files": {suite.name: suite.file.plain() for suite in self._answered_suites()},
         }
 
     def _gate_facts(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.session.baselines import Baselines
 from pytest_ragcheck.session.config import load_settings
 from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.gateways import Gateways
@@ -22,11 +23,16 @@ __all__ = ["SuiteCatalog"]
 
 
 class SuiteCatalog:
-    """All suites of a session, each made once; a suite that could not be made fails the same way again."""
+    """All suites of a session, each made once; a suite that could not be made fails the same way again.
 
-    def __init__(self, options: Options, invocation: Path) -> None:
+    ``invocation`` is where pytest was called, ``root`` the folder from which suites are named (see :class:`Suite`).
+    """
+
+    def __init__(self, options: Options, invocation: Path, root: Path | None = None) -> None:
         self._options = options
         self._invocation = invocation
+        self._root = root
+        self.baselines = Baselines(options, invocation)
         self._stores: dict[Path | None, Store] = {}
         self._suites: dict[Any, Suite | Exception] = {}
         self.gateways = Gateways(options)
@@ -50,10 +56,14 @@ class SuiteCatalog:
         questions: Path | None = None,
         documents: tuple[str, ...] | None = None,
         metrics: Mapping[str, float | None] | None = None,
+        configured_in: Path | None = None,
     ) -> Suite:
-        """The suite for tests in ``folder``; the keywords win over the configuration."""
+        """The suite for tests in ``folder``; the keywords win over the configuration.
+
+        ``configured_in``: the folder whose configuration counts; None: that of the question file, or else of the tests.
+        """
         settings = load_settings(
-            folder if questions is None else questions.parent,
+            configured_in or (folder if questions is None else questions.parent),
             questions=questions,
             documents=documents,
             invocation=self._invocation,
@@ -64,7 +74,12 @@ class SuiteCatalog:
             try:
                 store = self._store(settings.root)
                 self._suites[key] = Suite(
-                    settings, options=self._options, store=store, gateways=self.gateways, metrics=metrics
+                    settings,
+                    options=self._options,
+                    store=store,
+                    gateways=self.gateways,
+                    metrics=metrics,
+                    root=self._root,
                 )
             except Exception as problem:
                 if getattr(problem, "unknown_metric", None) is None:  # else a module that defines it may come yet

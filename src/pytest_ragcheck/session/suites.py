@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.baseline.datasets import QuestionFile
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.kinds import KINDS
@@ -19,6 +20,7 @@ from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session import systems
+from pytest_ragcheck.session.config_file import find_configuration
 from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.session.judges import Judges
 from pytest_ragcheck.session.metric_choice import MetricChoice, check_threshold_names
@@ -52,7 +54,8 @@ class Suite:
     """One question file under one configuration.
 
     Making it reads and checks questions, documents and settings, and raises the first RagcheckError;
-    models, index and vectors wait until they are needed.
+    models, index and vectors wait until they are needed. ``root`` is the session's, from which the suite is named;
+    None: the folder of the configuration.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Suite:
         store: Store,
         gateways: Gateways,
         metrics: Mapping[str, float | None] | None,
+        root: Path | None = None,
     ) -> None:
         if settings.questions is None:
             raise ConfigurationError(
@@ -78,7 +82,11 @@ class Suite:
         self._fixture_judges = False
         self.is_set_up = False
         """Whether the reference pipeline was used."""
-        self.name = _relative(settings.questions, settings.root)
+        self.local_name = _relative(settings.questions, settings.root)
+        """The question file as seen from the configuration: the same in every session."""
+        self.file = _question_file(settings, settings.questions, self.local_name)
+        self.name = self.local_name if root is None else self.file.name_from(root.resolve())
+        """The question file as seen from the root of the session: no other suite has it, but those of other marks."""
         self.identity = digest(*map(repr, (settings, sorted((metrics or {}).items())))).hex()
         shown = _relative(settings.questions, Path.cwd())
         loaded = self.written = load_questions(settings.questions, name=shown)
@@ -363,6 +371,20 @@ class Suite:
         from pytest_ragcheck.gateway.replies import KIND
 
         return self._options.cache == "use" and KIND in self.store.size().entries
+
+
+def _question_file(settings: Settings, questions: Path, former_name: str) -> QuestionFile:
+    """Two paths to one folder are one; a link to a file is a question file of its own, with a baseline next to it."""
+    folder = questions.parent.resolve()
+    own, nearest = map(_path_of_configuration, (settings.root, folder))
+    return QuestionFile(
+        questions=folder / questions.name, configuration=None if own == nearest else own, former_name=former_name
+    )
+
+
+def _path_of_configuration(folder: Path) -> Path | None:
+    found = find_configuration(folder)
+    return None if found is None else found.path.resolve()
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -212,4 +212,5 @@ def keeping_answers(
     since = suite.gateways.run_started if options.cache == "refresh" else None
     configured = [settings.generator, repr(settings.endpoint)] if is_configured else []
     whole = digest(system, *configured, version or "").hex()
-    return KeptAnswers(pipeline, suite.store, version=whole, since=since, only=only), notice
+    kept = KeptAnswers(pipeline, suite.store, version=whole, dataset=suite.local_name, since=since, only=only)
+    return kept, notice
