@@ -264,8 +264,11 @@ class AdaptiveLimit:
         self._window.open(now, self.in_flight)
 
     def _close_place(self, now: float) -> None:
+        pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
         if self._closed == 0 or self._refusals.run > 1:
-            self._reopen_at = now + self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
+            self._reopen_at = now + pause
+        if self._goal < 2:
+            self._next_at = now + pause
         self._closed = min(self._closed + 1, int(self._goal) - 1)
 
     # Outages.
@@ -468,6 +471,8 @@ class Pace:
         self.misses = 0
         """Refusals in a row."""
         self._first = interval
+        self._steady = interval
+        """The interval before calls went ever faster."""
         self._streak = self._accepted = 0
         self._test_at = self.FIRST_TEST
         self._since, self._accepted_since = now, 0
@@ -488,6 +493,8 @@ class Pace:
         self._streak += 1
         self._accepted += 1
         self._accepted_since += 1
+        if self._streak <= self.STREAK:
+            self._steady = self.interval
         self.interval *= 0.995 if self._streak <= self.STREAK else 0.95 ** (self._streak - self.STREAK)
         is_test = self._accepted >= self._test_at
         if is_test:
@@ -498,6 +505,7 @@ class Pace:
         """Go slower, once for refusals in a row: as fast as calls were accepted between two refusals."""
         if self.misses == 0:
             measured = (now - self._since) / max(1, self._accepted_since)
+            self.interval = max(self.interval, 0.95 * self._steady)  # what was saved up in a burst is used up
             slower = 1.2 * self.interval
             self.interval = min(slower, max(1.03 * measured, self.interval)) if self._accepted_since >= 4 else slower
             if self._accepted_since >= 32:
