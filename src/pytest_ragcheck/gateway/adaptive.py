@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from pytest_ragcheck.gateway.outages import (
     BLOCKED,
+    LONGEST_GRACE,
     LONGEST_PAUSE,
     NOTHING_BORNE,
     SHORTEST_GRACE,
@@ -38,6 +39,8 @@ GROWTH = 0.125
 """Of the limit: the first step up after a limit was met; steps double while they are borne."""
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""
+CLOSED_SHARE = 0.5
+"""Of a round trip: a refused call's place stays closed so long. Behind a rate limit it would be refused again at once."""
 LONGEST_TOLD_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
@@ -261,6 +264,7 @@ class AdaptiveLimit:
 
     def _close_place(self, now: float) -> None:
         pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
+        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_GRACE))
         if self._closed == 0 or self._refusals.run > 1:
             self._reopen_at = now + pause
         if int(self._goal) == 1:  # its place cannot be closed
