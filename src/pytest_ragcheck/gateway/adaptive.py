@@ -11,18 +11,26 @@ Pure: the time is an argument, in seconds.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from enum import StrEnum
+
+from pytest_ragcheck.gateway.outages import (
+    BLOCKED,
+    LONGEST_GRACE,
+    LONGEST_PAUSE,
+    NOTHING_BORNE,
+    SHORTEST_GRACE,
+    Pace,
+    Refusals,
+)
 
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
 START = 10
 """Calls sent at once to a server that nothing is known of."""
 MAXIMUM = 1024
+"""Calls in flight, at most: as many connections are opened."""
 UNPROVEN = 256
 """The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
-FIRST_GRACE, SHORTEST_GRACE, LONGEST_GRACE = 0.05, 0.02, 0.5
-"""Seconds after which a call that was not refused counts as accepted: twice as long as refusals take to arrive."""
 LONGEST_WINDOW = 1.0
 """Seconds over which what is borne is averaged, at most; else over one round trip."""
 BORNE_SHARE = 0.85
@@ -31,24 +39,15 @@ GROWTH = 0.125
 """Of the limit: the first step up after a limit was met; steps double while they are borne."""
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""
-NOTHING_BORNE, BLOCKED = 3, 3
-"""Refusals in a row from which on one call at a time is tried: with no other call in flight, and with others."""
-OUTAGE_SHARE = 0.5
-"""Of an outage's length so far: the wait until a call is tried, so that its end is noticed in proportion."""
-LONGEST_PAUSE = 10.0
+CLOSED_SHARE = 0.5
+"""Of a round trip: a refused call's place stays closed so long. Behind a rate limit it would be refused again at once."""
 LONGEST_TOLD_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
-FEW = 3
-"""Calls accepted between two outages, up to which the server is taken to admit single calls at a steady rate."""
-
-
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
 """Of the average time between two calls: what lies between them at least, for limits up to the second, once a limit was
 met. Behind a rate limit with a small burst, calls that are sent together are refused."""
 SURE = 3
 """Failed steps from which on one refusal is enough for the next one to fail."""
-MOST_SENT = 64
-"""Calls whose moments are kept, to see how many were refused."""
 
 
 class Hold(StrEnum):
@@ -97,7 +96,7 @@ class AdaptiveLimit:
         self._window = _Window()
         self._short_windows = 0
         """Windows in a row in which the server bore less than the base."""
-        self._refusals = _Refusals()
+        self._refusals = Refusals()
         self._latency: float | None = None
         self._next_at = -math.inf
         """No call goes before."""
@@ -189,7 +188,7 @@ class AdaptiveLimit:
     def _quota(self) -> float:
         """Calls to be sent before the outcome of the first one is known, fewer with each refusal in a row."""
         share = self._refusals.grace / max(self._latency or 0.0, self._refusals.grace)
-        return max(1.0, share * self._goal / 2 ** (self._refusals.run - 1))
+        return max(1.0, share * self._goal / 2.0 ** (self._refusals.run - 1))
 
     @property
     def _is_stepping(self) -> bool:
@@ -264,8 +263,12 @@ class AdaptiveLimit:
         self._window.open(now, self.in_flight)
 
     def _close_place(self, now: float) -> None:
+        pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
+        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_GRACE))
         if self._closed == 0 or self._refusals.run > 1:
-            self._reopen_at = now + self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
+            self._reopen_at = now + pause
+        if int(self._goal) == 1:  # its place cannot be closed
+            self._next_at = now + pause
         self._closed = min(self._closed + 1, int(self._goal) - 1)
 
     # Outages.
@@ -354,153 +357,3 @@ class _Window:
         if self.since == -math.inf:
             return float(in_flight)
         return (self._busy - self._lost) / max(now - self.since, 1e-9)
-
-
-class _Refusals:
-    """Refusals in a row, and the outages that they make.
-
-    A run goes on only where a call that was sent after the last step of the run (``since``) was refused too, and most
-    of those sent before it; refusals of calls that were sent together are one step.
-    """
-
-    def __init__(self) -> None:
-        self.run = 0
-        self.count = 0
-        """Calls sent so far."""
-        self.since = 0
-        """The count at the last step of the run."""
-        self.is_outage = False
-        """Whether nothing at all was borne during the run."""
-        self.grace = FIRST_GRACE
-        self._delay = FIRST_GRACE / 2
-        self._sent: list[float] = []
-        """When the first calls after the last step were sent."""
-        self._refused = 0
-        """How many of them were refused."""
-        self._began = 0.0
-        self._last_outage = 0.0
-        """Seconds that the last one took."""
-        self._outage_at: float | None = None
-        self._accepted = 0
-        """Calls since the beginning of the last outage."""
-
-    def sent(self, now: float) -> int:
-        """Note that a call was sent, and return its number."""
-        self.count += 1
-        self._accepted += 1
-        if len(self._sent) < MOST_SENT:
-            self._sent.append(now)
-        return self.count
-
-    def refuse(self, now: float, sent: float, number: int) -> bool:
-        """Note a refusal; return whether it is a step of a run."""
-        self._delay = 0.7 * self._delay + 0.3 * (now - sent)
-        self.grace = min(max(2 * self._delay, SHORTEST_GRACE), LONGEST_GRACE)
-        self._accepted -= 1
-        if number <= self.since:
-            return False
-        self._refused += 1
-        if self.run == 0:
-            self._began = now
-        is_most = self._refused > bisect_right(self._sent, now - self._delay) / 2
-        self.run = self.run + 1 if is_most else 1
-        self._restart()
-        return True
-
-    @property
-    def fresh(self) -> int:
-        """Calls sent since the last step of the run."""
-        return self.count - self.since
-
-    def nothing_borne(self) -> None:
-        """Note that no other call was in flight when one was refused."""
-        self.is_outage = True
-
-    def accept(self, now: float) -> None:
-        """End the run, after a block not at once: what is sent next shows whether more than one call is accepted."""
-        if self.is_outage:
-            self._last_outage = now - self._began
-        self.run = BLOCKED - 1 if self.run >= BLOCKED and not self.is_outage else 0
-        self.is_outage = False
-        self._restart()
-
-    def is_over(self, now: float) -> bool:
-        """Whether most calls sent after the last step have not been refused for long enough."""
-        first_for_sure = 2 * self._refused
-        return len(self._sent) > first_for_sure and now >= self._sent[first_for_sure] + self.grace
-
-    def until_known(self, now: float) -> float:
-        """Return the seconds until :meth:`is_over`, if a call was sent; else 0."""
-        return max(0.0, self._sent[0] + self.grace - now) if self._sent else 0.0
-
-    def pause(self, now: float) -> float:
-        """Return the seconds until the next call is tried."""
-        first = max(self.grace * 2.0 ** min(max(1, self.run - BLOCKED + 1), 6), 0.25 * min(self._last_outage, 8.0))
-        return min(max(first, OUTAGE_SHARE * (now - self._began)), LONGEST_PAUSE)
-
-    def steady_interval(self, now: float) -> float | None:
-        """Return the seconds between accepted calls, where only a few were accepted since the last outage began."""
-        before, self._outage_at = self._outage_at, now
-        accepted, self._accepted = self._accepted, 0
-        if before is None or not 0 < accepted <= FEW:
-            return None
-        return (now - before) / accepted
-
-    def _restart(self) -> None:
-        self.since, self._refused = self.count, 0
-        self._sent.clear()
-
-
-class Pace:
-    """Interval between calls, for a server that admits less than one per round trip.
-
-    Now and then a call is sent at once: behind such a limit it is refused, and where it is accepted the pace was wrong.
-    """
-
-    MOST_MISSES = 4
-    FIRST_TEST = 4
-    """Accepted calls until one is sent at once; the next one after three times as many."""
-    STREAK = 12
-    """Calls accepted in a row after which the pace may be wrong altogether."""
-
-    def __init__(self, interval: float, now: float) -> None:
-        self.interval = interval
-        self.misses = 0
-        """Refusals in a row."""
-        self._first = interval
-        self._streak = self._accepted = 0
-        self._test_at = self.FIRST_TEST
-        self._since, self._accepted_since = now, 0
-
-    @property
-    def has_outrun(self) -> bool:
-        """Whether calls are accepted much faster than was assumed."""
-        return self.interval < self._first / 8
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds after a refusal until the next try: the call came only a little too early."""
-        return self.interval * 0.3 * 2.0 ** max(0, self.misses - 1)
-
-    def accept(self) -> bool:
-        """Go a little faster, and ever faster the longer nothing is refused; return whether to send a call at once."""
-        self.misses = 0
-        self._streak += 1
-        self._accepted += 1
-        self._accepted_since += 1
-        self.interval *= 0.995 if self._streak <= self.STREAK else 0.95 ** (self._streak - self.STREAK)
-        is_test = self._accepted >= self._test_at
-        if is_test:
-            self._test_at *= 3
-        return is_test
-
-    def refuse(self, now: float) -> None:
-        """Go slower, once for refusals in a row: as fast as calls were accepted between two refusals."""
-        if self.misses == 0:
-            measured = (now - self._since) / max(1, self._accepted_since)
-            slower = 1.2 * self.interval
-            self.interval = min(slower, max(1.03 * measured, self.interval)) if self._accepted_since >= 4 else slower
-            if self._accepted_since >= 32:
-                self._since, self._accepted_since = now, 0
-        self.misses += 1
-        self._streak = 0
