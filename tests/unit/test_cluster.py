@@ -181,7 +181,7 @@ async def test_actors_have_the_whole_of_a_limit_together_and_a_lost_one_gives_ba
         one, two = (RemoteLimits(Linked(made, caller), 1.0) for caller in (1, 2))
         caps = {"concurrency": 3, "requests_per_minute": None}
         lost, other = (limits.limiter(Path("here"), "a model", **caps) for limits in (one, two))
-        await one.budget.reserve(0.6)
+        await one.budget.reserve(0.95)
         for _ in range(3):
             await lost.admit(Admission())
         waits = [asyncio.create_task(other.admit(Admission())) for _ in range(4)]
@@ -192,7 +192,7 @@ async def test_actors_have_the_whole_of_a_limit_together_and_a_lost_one_gives_ba
         for _ in range(2):
             with pytest.raises(NotRunError, match="another process has taken over"):
                 await lost.admit(Admission())
-        with pytest.raises(NotRunError, match=r"budget spent: 0\.6000 of 1\.0000"):
+        with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
             await two.budget.reserve(0.5)
         for task in waits:
             task.cancel()

@@ -510,7 +510,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         (first, mine), (second, others) = (connected(listener, 1.0) for _ in range(2))
         caps = UNLIMITED | {"concurrency": 3}
         lost, other = (limits.limiter(HERE, "a model", **caps) for limits in (mine, others))
-        await mine.budget.reserve(0.6)
+        await mine.budget.reserve(0.95)
         for _ in range(3):
             await lost.admit(Admission())
         waits = [asyncio.create_task(other.admit(Admission())) for _ in range(4)]
@@ -519,7 +519,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         assert not any(task.done() for task in waits)
         first.close()
         await reached(lambda: sum(task.done() for task in waits) == 3)
-        with pytest.raises(NotRunError, match=r"budget spent: 0\.6000 of 1\.0000"):
+        with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
             await others.budget.reserve(0.5)
         with pytest.raises(MeasurementError, match=LOST):
             await lost.admit(Admission())
@@ -588,7 +588,7 @@ from pytest_ragcheck.session.workers_limits import LimitConnection, LimitListene
 async def hold(port, token):
     limits = RemoteLimits(LimitConnection(int(port), token), 1.0)
     limiter = limits.limiter(Path("here"), "a model", concurrency=3, requests_per_minute=None)
-    await limits.budget.reserve(0.6)
+    await limits.budget.reserve(0.95)
     for _ in range(3):
         await limiter.admit(Admission(number=limiter.number()))
     print("holds", flush=True)
@@ -624,9 +624,9 @@ async def test_a_process_that_is_killed_frees_its_permits_and_its_money_counts_a
         assert not any(task.done() for task in [*waits, dear])
         os.kill(victim.pid, signal.SIGKILL)
         await asyncio.wait_for(asyncio.gather(*waits), 20)
-        with pytest.raises(NotRunError, match=r"budget spent: 0\.6000 of 1\.0000"):
+        with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
             await asyncio.wait_for(dear, 20)
-        await limits.budget.reserve(0.4)
+        await limits.budget.reserve(0.04)
         limiter.close()
         connection.close()
 

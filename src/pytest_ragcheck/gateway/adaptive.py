@@ -40,7 +40,7 @@ GROWTH = 0.125
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""
 CLOSED_SHARE = 0.5
-"""Of a round trip: a refused call's place stays closed so long. Behind a rate limit it would be refused again at once."""
+"""Of a round trip: how long a refused call's place stays closed; behind a rate limit it would be refused at once."""
 LONGEST_TOLD_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
