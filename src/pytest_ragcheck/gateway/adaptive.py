@@ -15,7 +15,6 @@ from enum import StrEnum
 
 from pytest_ragcheck.gateway.outages import (
     BLOCKED,
-    LONGEST_GRACE,
     LONGEST_PAUSE,
     NOTHING_BORNE,
     SHORTEST_GRACE,
@@ -29,18 +28,20 @@ START = 10
 """Calls sent at once to a server that nothing is known of."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
-UNPROVEN = 256
+UNPROVEN = 128
 """The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
 LONGEST_WINDOW = 1.0
 """Seconds over which what is borne is averaged, at most; else over one round trip."""
 BORNE_SHARE = 0.85
 """Of the limit: while the server bears so much, refusals do not lower it."""
-GROWTH = 0.125
-"""Of the limit: the first step up after a limit was met; steps double while they are borne."""
+GROWTH, FASTEST = 0.125, 0.5
+"""Of the limit: the first step up after a limit was met; steps double while they are borne, up to the second, which is
+the first one where no limit is known. What passes the limit is refused: larger steps waste more than they gain."""
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""
-CLOSED_SHARE = 0.5
-"""Of a round trip: a refused call's place stays closed so long. Behind a rate limit it would be refused again at once."""
+CLOSED_SHARE, LONGEST_CLOSED = 0.5, 3.0
+"""Of a round trip, and seconds at most: so long a refused call's place stays closed. Behind a rate limit it would be
+refused again at once."""
 LONGEST_TOLD_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
@@ -80,7 +81,7 @@ class AdaptiveLimit:
         """What the server is known to bear."""
         self._goal = float(min(start or maximum or START, self._maximum))
         """What is tried: above the base during a step."""
-        self._growth = 1.0
+        self._growth = FASTEST
         self._met = math.inf
         """The limit as it was met last."""
         self._failed_steps = 0
@@ -233,7 +234,7 @@ class AdaptiveLimit:
         elif not window.is_starved and self.in_flight >= self.limit:
             refused = window.refused > 0
             self._base = self._goal = max(self._base, math.floor(borne + 0.5)) if refused else self._goal
-            self._growth = min(1.0, 2 * self._growth)
+            self._growth = min(FASTEST, 2 * self._growth)
             self._failed_steps = max(0, self._failed_steps - 2)
             self._successes = 0
         elif window.refused:
@@ -264,7 +265,7 @@ class AdaptiveLimit:
 
     def _close_place(self, now: float) -> None:
         pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
-        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_GRACE))
+        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_CLOSED))
         if self._closed == 0 or self._refusals.run > 1:
             self._reopen_at = now + pause
         if int(self._goal) == 1:  # its place cannot be closed
@@ -298,7 +299,7 @@ class AdaptiveLimit:
             return
         self._next_at = now
         self._base = self._goal = float(max(1, self.in_flight))
-        self._growth = 1.0  # look for the limit as at the start, with longer steps up to where it was met
+        self._growth = FASTEST  # look for the limit as at the start, with longer steps up to where it was met
         self._failed_steps = 0
         self._closed = 0
         self._window.open(now, self.in_flight)
