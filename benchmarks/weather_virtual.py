@@ -17,7 +17,7 @@ import random
 import re
 import selectors
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http import HTTPStatus
@@ -345,7 +345,7 @@ def by_oracle(row: Row, seed: int) -> Outcome:
             await work
 
         await asyncio.gather(*(ask(number) for number in range(row.calls)))
-        return Outcome(seconds=loop.time(), made=row.calls, refused=0, lost=0, longest=0.0)
+        return replace(_outcome(server, loop.time(), lost=0, longest=0.0), made=row.calls)
 
     return run_in_virtual_time(main)
 

@@ -15,7 +15,6 @@ from enum import StrEnum
 
 from pytest_ragcheck.gateway.outages import (
     BLOCKED,
-    LONGEST_GRACE,
     LONGEST_PAUSE,
     NOTHING_BORNE,
     SHORTEST_GRACE,
@@ -29,18 +28,22 @@ START = 10
 """Calls sent at once to a server that nothing is known of."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
-UNPROVEN = 256
+UNPROVEN = 128
 """The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
 LONGEST_WINDOW = 1.0
 """Seconds over which what is borne is averaged, at most; else over one round trip."""
 BORNE_SHARE = 0.85
 """Of the limit: while the server bears so much, refusals do not lower it."""
-GROWTH = 0.125
-"""Of the limit: the first step up after a limit was met; steps double while they are borne."""
+GROWTH, FASTEST = 0.125, 0.5
+"""Of the limit: the first step up after a limit was met; steps double while they are borne, up to the second, which is
+the first one where no limit is known. What passes the limit is refused: larger steps waste more than they gain."""
+LONGEST_DOUBT, FEWEST_SUCCESSES = 3.0, 4
+"""Seconds after which a limit is tested again in any case, given so many successes."""
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""
-CLOSED_SHARE = 0.5
-"""Of a round trip: how long a refused call's place stays closed; behind a rate limit it would be refused at once."""
+CLOSED_SHARE, LONGEST_CLOSED = 0.5, 3.0
+"""Of a round trip, and seconds at most: so long a refused call's place stays closed. Behind a rate limit it would be
+refused again at once."""
 LONGEST_TOLD_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
@@ -80,7 +83,7 @@ class AdaptiveLimit:
         """What the server is known to bear."""
         self._goal = float(min(start or maximum or START, self._maximum))
         """What is tried: above the base during a step."""
-        self._growth = 1.0
+        self._growth = FASTEST
         self._met = math.inf
         """The limit as it was met last."""
         self._failed_steps = 0
@@ -90,6 +93,7 @@ class AdaptiveLimit:
         """Number of the last call that was sent before a step failed."""
         self._successes = 0
         """Since the last step."""
+        self._stepped_at = -math.inf
         self._closed = 0
         """Places of refused calls that are not used yet."""
         self._reopen_at = -math.inf
@@ -222,7 +226,7 @@ class AdaptiveLimit:
             self._short_windows = 0
         window.open(now, self.in_flight)
         if not self._is_stepping and self.in_flight >= self.limit:
-            self._step_up()
+            self._step_up(now)
         return self._refusals.grace if self._is_stepping else math.inf
 
     def _judge_step(self, now: float, borne: float) -> None:
@@ -233,23 +237,24 @@ class AdaptiveLimit:
         elif not window.is_starved and self.in_flight >= self.limit:
             refused = window.refused > 0
             self._base = self._goal = max(self._base, math.floor(borne + 0.5)) if refused else self._goal
-            self._growth = min(1.0, 2 * self._growth)
+            self._growth = min(FASTEST, 2 * self._growth)
             self._failed_steps = max(0, self._failed_steps - 2)
             self._successes = 0
         elif window.refused:
             self._goal = self._base
 
-    def _step_up(self) -> None:
+    def _step_up(self, now: float) -> None:
         spacing = int(self._base / 2) if self._base >= UNPROVEN else 0
         if self._failed_steps:
             spacing = max(spacing, min(FIRST_SPACING * 2 ** (self._failed_steps - 1), LONGEST_SPACING))
-        if self._successes >= spacing:
+        is_overdue = self._successes >= FEWEST_SUCCESSES and now >= self._stepped_at + LONGEST_DOUBT
+        if self._successes >= spacing or is_overdue:
             if self._base == self._met > 1:
                 self._growth, self._met = GROWTH, math.inf
             step = max(1.0, math.floor(self._growth * self._base))
             top = self._met if self._base < self._met else math.inf
             self._goal = min(self._base + step, top, float(self._maximum))
-            self._successes = 0
+            self._successes, self._stepped_at = 0, now
 
     def _lower(self, base: float) -> None:
         self._base = self._goal = max(1.0, min(self._goal, base))
@@ -264,7 +269,7 @@ class AdaptiveLimit:
 
     def _close_place(self, now: float) -> None:
         pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
-        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_GRACE))
+        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_CLOSED))
         if self._closed == 0 or self._refusals.run > 1:
             self._reopen_at = now + pause
         if int(self._goal) == 1:  # its place cannot be closed
@@ -298,7 +303,7 @@ class AdaptiveLimit:
             return
         self._next_at = now
         self._base = self._goal = float(max(1, self.in_flight))
-        self._growth = 1.0  # look for the limit as at the start, with longer steps up to where it was met
+        self._growth = FASTEST  # look for the limit as at the start, with longer steps up to where it was met
         self._failed_steps = 0
         self._closed = 0
         self._window.open(now, self.in_flight)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-__all__ = ["BLOCKED", "LONGEST_GRACE", "LONGEST_PAUSE", "NOTHING_BORNE", "SHORTEST_GRACE", "Pace", "Refusals"]
+__all__ = ["BLOCKED", "LONGEST_PAUSE", "NOTHING_BORNE", "SHORTEST_GRACE", "Pace", "Refusals"]
 
 FIRST_GRACE, SHORTEST_GRACE, LONGEST_GRACE = 0.05, 0.02, 0.5
 """Seconds after which a call that was not refused counts as accepted: twice as long as refusals take to arrive."""
