@@ -210,7 +210,7 @@ def _document_suffixes() -> str:
 
 def fixtures_page() -> str:
     """Every public fixture with its scope and docstring, and the mark."""
-    from pytest_ragcheck.session.selection import MARK_LINE
+    from pytest_ragcheck.plugin import MARK_LINE
 
     parts = [FIXTURE_RULES]
     for name, scope, doc in public_fixtures():

@@ -32,14 +32,16 @@ def earlier_scores(config: pytest.Config, suite: Suite, result: Result) -> dict[
 
     Empty where there is no baseline, or another question under this id.
     """
-    from pytest_ragcheck.baseline.entries import question_digest
-
     known = config.stash.setdefault(_EARLIER, {})
     if suite.identity not in known:
         known[suite.identity] = _read(config, suite)
     earlier = known[suite.identity]
-    entry = None if earlier is None else earlier.entries.get((result.question.id, result.variant))
-    if earlier is None or entry is None or entry.question != question_digest(result.question):
+    if earlier is None:
+        return {}
+    from pytest_ragcheck.baseline.entries import question_digest
+
+    entry = earlier.entries.get((result.question.id, result.variant))
+    if entry is None or entry.question != question_digest(result.question):
         return {}
     then = earlier.dataset.setup_of(entry).scoring
     failed = [score.metric for score in result.failed_scores]
@@ -48,15 +50,18 @@ def earlier_scores(config: pytest.Config, suite: Suite, result: Result) -> dict[
 
 
 def _read(config: pytest.Config, suite: Suite) -> _Earlier | None:
-    from pytest_ragcheck.baseline.file import load_baseline
     from pytest_ragcheck.session.baselines import baseline_place
-    from pytest_ragcheck.session.gate_facts import measures
     from pytest_ragcheck.session.options import Options
 
     if suite.settings.questions is None:
         return None
     place = baseline_place(Options.read(config), config.invocation_params.dir, suite.settings.questions)
-    dataset = load_baseline(place).datasets.get(suite.name) if place.exists() else None
+    if not place.exists():
+        return None
+    from pytest_ragcheck.baseline.file import load_baseline
+    from pytest_ragcheck.session.gate_facts import measures
+
+    dataset = load_baseline(place).datasets.get(suite.name)
     if dataset is None:
         return None
     return _Earlier(dataset, {entry.key: entry for entry in dataset.questions}, measures(suite))

@@ -105,8 +105,6 @@ class Gate:
     # ---- Comparing
 
     def _compare(self, run: Run) -> None:
-        from pytest_ragcheck.baseline.gate import compare, passes
-
         if self._options.gates and not run.complete:
             raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
         found = {path: self._loaded(path) for path in self._places()}
@@ -121,6 +119,8 @@ class Gate:
         if not run.complete:
             self._notices.append(f"not compared with the baseline: {self._why_incomplete()}")
             return
+        from pytest_ragcheck.baseline.gate import compare, passes
+
         name = ", ".join(map(_shown, there))
         baseline, settings = _merged(there), self._settings()
         comparison = compare(run, baseline, name=name, settings=settings)
