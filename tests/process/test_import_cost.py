@@ -28,6 +28,9 @@ from pathlib import Path
 
 def pytest_sessionfinish(session):
     Path("imported.json").write_text(json.dumps(sorted(sys.modules)))
+    loaders = {name: type(getattr(module, "__loader__", None)) for name, module in sys.modules.items()}
+    rewritten = sorted(name for name, loader in loaders.items() if loader.__name__ == "AssertionRewritingHook")
+    Path("rewritten.json").write_text(json.dumps(rewritten))
 """
 
 
@@ -93,6 +96,18 @@ def test_a_run_that_finds_everything_in_the_store_loads_no_model_and_no_index(pr
     assert not second & (HEAVY - {"httpx"})
     assert project.embedded()[:2] == [3, 4]
     assert len(project.embedded()) == 3  # and the answers and references, for their similarity
+
+
+def test_pytest_rewrites_none_of_the_modules_that_do_the_work(project, imported):
+    pytest.importorskip("deepeval")
+    project.write("conftest.py", "import deepeval.test_case\n")
+
+    imported(ragcheck=True)
+
+    rewritten = set(json.loads((project.path / "rewritten.json").read_text()))
+    assert "conftest" in rewritten  # pytest's hook is at work
+    before_its_hooks = {"pytest_ragcheck.plugin", "pytest_ragcheck.session", "pytest_ragcheck.session.rewriting"}
+    assert {name for name in rewritten if name.startswith(("pytest_ragcheck.", "deepeval."))} <= before_its_hooks
 
 
 def test_an_own_pipeline_without_documents_needs_no_index(own_system, imported):

@@ -37,8 +37,6 @@ BROKEN_SHOWN = 3
 
 def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> None:
     """UsageError for a baseline that could not be compared with at the session's end, as far as it is known now."""
-    from pytest_ragcheck.baseline.file import load_baseline
-
     if options.update_baseline and options.metrics is not None:
         raise pytest.UsageError(f"ragcheck: {SOME_METRICS}")
     named = [folder / options.baseline] if options.baseline is not None else []
@@ -47,7 +45,7 @@ def check_baselines(options: Options, catalog: SuiteCatalog, folder: Path) -> No
         if not path.exists() and options.require_baseline and not options.update_baseline:
             raise pytest.UsageError(f"ragcheck: {_shortened(_absent(path))}")
         try:
-            _ = path.exists() and load_baseline(path)
+            _loaded(path)
         except ConfigurationError as problem:
             raise pytest.UsageError(f"ragcheck: {_shortened(str(problem))}") from None
 
@@ -107,7 +105,7 @@ class Gate:
     def _compare(self, run: Run) -> None:
         if self._options.gates and not run.complete:
             raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
-        found = {path: self._loaded(path) for path in self._places()}
+        found = {path: _loaded(path) for path in self._places()}
         there = {path: baseline for path, baseline in found.items() if baseline is not None}
         absent = [path for path, baseline in found.items() if baseline is None]
         if absent and self._options.require_baseline:
@@ -143,11 +141,6 @@ class Gate:
         again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
         return replace(again, notes=(*again.notes, told))
 
-    def _loaded(self, path: Path) -> Baseline | None:
-        from pytest_ragcheck.baseline.file import load_baseline
-
-        return load_baseline(path) if path.exists() else None
-
     def _settings(self) -> GateSettings:
         from pytest_ragcheck.session.config import load_settings
 
@@ -172,7 +165,7 @@ class Gate:
 
         for path, names in self._places().items():
             part = replace(run, results=tuple(result for result in run.results if result.question.dataset in names))
-            before = self._loaded(path)
+            before = _loaded(path)
             baseline = updated(before, part)
             save_baseline(baseline, path)
             count = sum(len(dataset.questions) for dataset in baseline.datasets.values())
@@ -212,6 +205,14 @@ class Gate:
             terminalreporter.write_line("")
         if len(results) > BROKEN_SHOWN:
             terminalreporter.write_line(f"... and {len(results) - BROKEN_SHOWN:,} more\n")
+
+
+def _loaded(path: Path) -> Baseline | None:
+    if not path.exists():
+        return None
+    from pytest_ragcheck.baseline.file import load_baseline
+
+    return load_baseline(path)
 
 
 def _merged(baselines: Mapping[Path, Baseline]) -> Baseline:
