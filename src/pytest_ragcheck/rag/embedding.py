@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
+from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.rag.native_threads import sleeping_while_idle
 from pytest_ragcheck.store import digest
 
@@ -100,7 +101,7 @@ class SentenceTransformersEmbedder:
 
     def _loaded(self) -> Any:
         # On macOS torch must be imported before faiss (sentence-transformers issue 2291).
-        with sleeping_while_idle():
+        with sleeping_while_idle(), without_collections():
             from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
