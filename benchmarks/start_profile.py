@@ -24,7 +24,7 @@ ENDS = {
     ("pytest_ragcheck.session.config", "load_settings"): "settings read",
     ("pytest_ragcheck.rag.corpus", "read_corpus"): "documents read",
     ("pytest_ragcheck.dataset", "load_questions"): "questions read",
-    ("pytest_ragcheck.rag.embedding", "SentenceTransformersEmbedder.load"): "embedding model loaded",
+    ("pytest_ragcheck.rag.minilm", "MiniLmEmbedder.load"): "embedding model loaded",
     ("pytest_ragcheck.rag.index", "Index.make_ready"): "index ready",
     ("pytest_ragcheck.engine", "Engine.start"): "questions asked",
 }
