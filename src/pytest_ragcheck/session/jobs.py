@@ -71,6 +71,8 @@ class JobMaker:
             self.to_open.append(suite)
         if isinstance(pipeline, ReferencePipeline):
             metrics = looking_deeper(metrics, suite.index)
+        if is_sure_to_ask and suite.is_judged and not self._options.sequential:
+            metrics = _asking_ahead(metrics)
         trials = self._trials(suite, pipeline, metrics)
         return [
             Job(
@@ -149,3 +151,9 @@ class JobMaker:
             f"{suite.name}: answers and scores are the same each time, so --ragcheck-trials asks each question once"
         )
         return 1
+
+
+def _asking_ahead(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    from pytest_ragcheck.metrics.judged.ahead import asking_ahead
+
+    return asking_ahead(metrics)
