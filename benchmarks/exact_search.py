@@ -19,10 +19,10 @@ from support import print_table, project_folder
 from pytest_ragcheck.dataset import load_questions
 from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.rag.corpus import read_corpus
-from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
-from pytest_ragcheck.rag.importing import import_object, is_import_path
+from pytest_ragcheck.rag.embedding import CachedEmbedder
 from pytest_ragcheck.rag.index import Index
 from pytest_ragcheck.session.config import load_settings
+from pytest_ragcheck.session.embedders import configured_embedder
 from pytest_ragcheck.store import Store
 
 
@@ -43,7 +43,7 @@ def main():
 
 def compare(settings, top_k, place, store):
     corpus = read_corpus(settings.documents, settings.root, store)
-    embedder = CachedEmbedder(make_embedder(settings), store)
+    embedder = CachedEmbedder(configured_embedder(settings), store)
     index = Index(
         corpus,
         folder=place,
@@ -63,14 +63,6 @@ def compare(settings, top_k, place, store):
     expected = exact_search(chunks, queries, top_k)
     ended = time.perf_counter()
     show(index.chunks, texts, found, expected, (between - started, ended - between))
-
-
-def make_embedder(settings):
-    name = settings.embedder
-    if is_import_path(name):
-        return import_object(name, root=settings.root, key="embedder")()
-    location = settings.root / name
-    return SentenceTransformersEmbedder(str(location) if location.is_dir() else name)
 
 
 def exact_search(chunks, queries, top_k):

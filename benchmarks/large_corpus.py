@@ -26,9 +26,10 @@ from zlib import crc32
 from support import child_environment, print_table, watched
 
 from pytest_ragcheck.rag.corpus import read_corpus
-from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
+from pytest_ragcheck.rag.embedding import CachedEmbedder
 from pytest_ragcheck.rag.index import Index
 from pytest_ragcheck.rag.limits import EXACT_UP_TO
+from pytest_ragcheck.rag.minilm import MiniLmEmbedder
 from pytest_ragcheck.store import Store
 
 CHUNKS_PER_PAGE = 250
@@ -110,7 +111,7 @@ class WordVectors:
 
 def make_index(place, options, store):
     corpus = read_corpus(["pages"], place, store)
-    embedder = CachedEmbedder(WordVectors() if options.stand_in else SentenceTransformersEmbedder(), store)
+    embedder = CachedEmbedder(WordVectors() if options.stand_in else MiniLmEmbedder(), store)
     folder = place / f"index-{options.exact_up_to}"
     index = Index(
         corpus,
@@ -186,9 +187,7 @@ def killed_and_resumed(place, options):
 def base_memory(options):
     """What a process holds that has loaded model and libraries and embedded a few texts."""
     embedder = (
-        "large_corpus import WordVectors"
-        if options.stand_in
-        else ("pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder")
+        "large_corpus import WordVectors" if options.stand_in else "pytest_ragcheck.rag.minilm import MiniLmEmbedder"
     )
     code = f"from {embedder} as Embedder; import faiss; Embedder().embed(['a text of some words'] * 256)"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}

@@ -2,8 +2,8 @@
 
 Steps have seconds since ``RAGCHECK_STARTED`` (Unix time, so that they are those of the whole command in each of its
 processes) and the processor time of the process so far. Each process writes a file of its own into the folder
-``RAGCHECK_PROFILES``. With ``RAGCHECK_ON_DEMAND`` set, deepeval is imported when a score is first asked of it and no
-sooner.
+``RAGCHECK_PROFILES``. With ``RAGCHECK_ON_DEMAND`` set, the SDK is imported for the first call and deepeval for the
+first score, and no sooner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENDS = {
     ("pytest_ragcheck.session.config", "load_settings"): "settings read",
     ("pytest_ragcheck.rag.corpus", "read_corpus"): "documents read",
     ("pytest_ragcheck.dataset", "load_questions"): "questions read",
-    ("pytest_ragcheck.rag.embedding", "SentenceTransformersEmbedder.load"): "embedding model loaded",
+    ("pytest_ragcheck.rag.minilm", "MiniLmEmbedder.load"): "embedding model loaded",
     ("pytest_ragcheck.rag.index", "Index.make_ready"): "index ready",
     ("pytest_ragcheck.engine", "Engine.start"): "questions asked",
 }
@@ -65,8 +65,8 @@ def _watch(module):
             *owners, attribute = place.split(".")
             owner = functools.reduce(getattr, owners, sys.modules[name])
             setattr(owner, attribute, _noting(getattr(owner, attribute), step))
-    if module == "pytest_ragcheck.metrics.judged.library" and "RAGCHECK_ON_DEMAND" in os.environ:
-        sys.modules[module].Library.begin = lambda _: None
+    if module == "pytest_ragcheck.session.suites" and "RAGCHECK_ON_DEMAND" in os.environ:
+        sys.modules[module].Suite.begin_imports = lambda _: None
 
 
 def _noting(function, step):

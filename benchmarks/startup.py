@@ -1,9 +1,11 @@
 """What the plugin costs when nothing is to be done, and where a start goes: whole processes, side by side.
 
-``python benchmarks/startup.py [--times 7] [--profiles 3] [--overlaps 3]``
+``python benchmarks/startup.py [--times 7] [--profiles 3] [--overlaps 3] [--no-bytecode]``
 
 Compares pytest over an empty test without the plugin, the same with the plugin but without
-``--ragcheck``, and a repeated, unchanged run of the handbook example with ``--ragcheck``.
+``--ragcheck``, and a repeated, unchanged run of the handbook example with ``--ragcheck``. With ``--no-bytecode`` these
+may write no bytecode (``PYTHONDONTWRITEBYTECODE``), as in most container images; what pytest kept of earlier runs is
+removed before.
 
 Then the profile: when the handbook's run reaches each step, in an empty project (cold) and repeated (warm), serial and
 under ``-n 2``, and which packages it spends its imports on. The warm runs must import none of the heavy libraries.
@@ -41,16 +43,17 @@ def main():
     parser.add_argument("--times", type=int, default=7, help="runs of each kind (default: 7)")
     parser.add_argument("--profiles", type=int, default=3, help="profiles of each kind (default: 3)")
     parser.add_argument("--overlaps", type=int, default=3, help="judged runs of each kind (default: 3)")
+    parser.add_argument("--no-bytecode", action="store_true", help="as where PYTHONDONTWRITEBYTECODE is set")
     options = parser.parse_args()
     if options.times:
-        compare(options.times)
+        compare(options.times, **({"PYTHONDONTWRITEBYTECODE": "1"} if options.no_bytecode else {}))
     if options.profiles:
         show_profiles(options.profiles)
     if options.overlaps:
         show_overlap(options.overlaps)
 
 
-def compare(times):
+def compare(times, **environment):
     with tempfile.TemporaryDirectory() as place:
         empty, handbook = Path(place, "empty"), Path(place, "handbook")
         empty.mkdir()
@@ -58,13 +61,23 @@ def compare(times):
         copy_handbook(handbook)
         _, first = with_stopwatch(handbook, "--ragcheck")
         _, second = with_stopwatch(handbook, "--ragcheck")
+        if environment:
+            remove_rewritten()
         commands = {OFF: (*PYTEST, "-p", "no:ragcheck"), ON: PYTEST, WARM: (*PYTEST, "--ragcheck")}
         folders = {OFF: empty, ON: empty, WARM: handbook}
-        interleaved(commands, folders, 1)  # compiles and reads into the system's cache what all need
-        runs = interleaved(commands, folders, times)
+        interleaved(commands, folders, 1, **environment)  # compiles and reads into the system's cache what all need
+        runs = interleaved(commands, folders, times, **environment)
     expect_status(runs[OFF] + runs[ON], 0)
     expect_status(runs[WARM], 0, 1)
     show(runs, times, first, second)
+
+
+def remove_rewritten():
+    """What pytest has compiled of this package with rewritten assertions."""
+    import pytest_ragcheck
+
+    for path in Path(pytest_ragcheck.__file__).parent.rglob("__pycache__/*-pytest-*.pyc"):
+        path.unlink()
 
 
 def copy_handbook(place):

@@ -175,12 +175,12 @@ def with_stopwatch(folder, *arguments, **environment):
     return process, json.loads(told.read_text())
 
 
-def interleaved(commands, folders, times):
+def interleaved(commands, folders, times, **environment):
     """Each command ``times`` times, in turns, so that what else the machine does touches all alike."""
     runs = {name: [] for name in commands}
     for _ in range(times):
         for name, command in commands.items():
-            runs[name].append(measure(command, folders[name]))
+            runs[name].append(measure(command, folders[name], **environment))
     return runs
 
 

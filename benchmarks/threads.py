@@ -147,9 +147,10 @@ def made_steps(options):
     import numpy as np
 
     from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder
+    from pytest_ragcheck.rag.minilm import model_folder
     from pytest_ragcheck.rag.vectors import import_faiss
 
-    embedder = SentenceTransformersEmbedder()
+    embedder = SentenceTransformersEmbedder(str(model_folder()))
     embedder.load()
     faiss = import_faiss()
     rows = np.random.default_rng(1).normal(size=(options.rows, DIMENSIONS)).astype(np.float32)

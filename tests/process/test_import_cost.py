@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from pytest_ragcheck.testing.messages_api import MessagesApi
+
 HEAVY = {
     "torch",
     "sentence_transformers",
@@ -28,6 +30,26 @@ from pathlib import Path
 
 def pytest_sessionfinish(session):
     Path("imported.json").write_text(json.dumps(sorted(sys.modules)))
+    loaders = {name: type(getattr(module, "__loader__", None)) for name, module in sys.modules.items()}
+    rewritten = sorted(name for name, loader in loaders.items() if loader.__name__ == "AssertionRewritingHook")
+    Path("rewritten.json").write_text(json.dumps(rewritten))
+"""
+
+PATIENT_EMBEDDER = """
+import sys
+import time
+from pathlib import Path
+
+from embedder import Embedder
+
+
+class Patient(Embedder):
+    def embed(self, texts):
+        deadline = time.monotonic() + 60
+        while "deepeval.metrics" not in sys.modules and time.monotonic() < deadline:
+            time.sleep(0.01)
+        Path(__file__).with_name("imported_by_then").write_text(str("deepeval.metrics" in sys.modules))
+        return super().embed(texts)
 """
 
 
@@ -90,9 +112,34 @@ def test_a_run_that_finds_everything_in_the_store_loads_no_model_and_no_index(pr
     second = imported(ragcheck=True)
 
     assert "faiss" in first
-    assert not second & (HEAVY - {"httpx"})
+    assert not second & ((HEAVY - {"httpx"}) | {"pydantic"})
     assert project.embedded()[:2] == [3, 4]
     assert len(project.embedded()) == 3  # and the answers and references, for their similarity
+
+
+def test_what_judges_is_imported_while_documents_are_embedded(project, imported, monkeypatch):
+    pytest.importorskip("deepeval")
+    project.write("patient.py", PATIENT_EMBEDDER)
+    project.configure(embedder="patient:Patient", judge="anthropic:claude-haiku-5-5", metrics={"contextual_recall": 0})
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+
+    with MessagesApi() as api:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
+        imported(ragcheck=True)
+
+    assert (project.path / "imported_by_then").read_text() == "True"
+
+
+def test_pytest_rewrites_none_of_the_modules_that_do_the_work(project, imported):
+    pytest.importorskip("deepeval")
+    project.write("conftest.py", "import deepeval.test_case\n")
+
+    imported(ragcheck=True)
+
+    rewritten = set(json.loads((project.path / "rewritten.json").read_text()))
+    assert "conftest" in rewritten  # pytest's hook is at work
+    before_its_hooks = {"pytest_ragcheck.plugin", "pytest_ragcheck.session", "pytest_ragcheck.session.rewriting"}
+    assert {name for name in rewritten if name.startswith(("pytest_ragcheck.", "deepeval."))} <= before_its_hooks
 
 
 def test_an_own_pipeline_without_documents_needs_no_index(own_system, imported):

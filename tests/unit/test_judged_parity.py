@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.gateway import Gateway
 from pytest_ragcheck.gateway.requests import ModelReply
 from pytest_ragcheck.metrics.base import Case
+from pytest_ragcheck.metrics.judged.ahead import asking_ahead
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.judged.library import Library
 from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
@@ -238,6 +240,61 @@ async def test_the_same_number_through_the_api(name, judge_class):
             metric = JudgedMetric(KINDS[name], judging)
             ours = await asyncio.gather(*(metric.measure(case) for case in cases))
     assert [score.value for score in ours] == pytest.approx([value for value, _ in theirs], abs=1e-9)
+
+
+@pytest.mark.asyncio
+async def test_what_is_asked_ahead_changes_neither_scores_nor_calls(deepeval):
+    cases = [case_of(number) for number in range(FEWER_CASES)]
+    expected, requests = await our_scores("faithfulness", SETTINGS[0], cases)
+    gateway = HashedReplies()
+
+    with Store(None) as store:
+        judging = Judging(gateway=gateway, model=MODEL, store=store, settings=SETTINGS[0])
+        (metric,) = asking_ahead([JudgedMetric(KINDS["faithfulness"], judging)])
+        begun = [metric.begin(replace(case, answer=None)) for case in cases]
+        await asyncio.gather(*(each._asked for each in begun))
+        ahead = len(gateway.requests)
+        scores = await asyncio.gather(*(each.measure(case) for each, case in zip(begun, cases, strict=True)))
+
+    assert ahead == FEWER_CASES
+    assert scores == expected
+    assert sorted(map(prompt_of, gateway.requests)) == sorted(map(prompt_of, requests))
+
+
+@pytest.mark.asyncio
+async def test_what_was_asked_ahead_about_other_contexts_is_asked_again(deepeval):
+    gateway = HashedReplies()
+
+    with Store(None) as store:
+        judging = Judging(gateway=gateway, model=MODEL, store=store, settings=SETTINGS[0])
+        plain = JudgedMetric(KINDS["faithfulness"], judging)
+        (metric,) = asking_ahead([plain])
+        begun = metric.begin(replace(case_of(1), answer=None))
+        score = await begun.measure(case_of(2))
+        expected = (await our_scores("faithfulness", SETTINGS[0], [case_of(2)]))[0]
+
+    assert [score] == expected
+
+
+@pytest.mark.asyncio
+async def test_a_failure_of_what_was_asked_ahead_is_the_scores(deepeval):
+    class Failing:
+        async def complete(self, request):
+            raise MeasurementError("the server is down", kind="connection")
+
+    with Store(None) as store:
+        (metric,) = asking_ahead(
+            [JudgedMetric(KINDS["faithfulness"], Judging(gateway=Failing(), model=MODEL, store=store))]
+        )
+        begun = metric.begin(replace(case_of(1), answer=None))
+        with pytest.raises(MeasurementError, match="the server is down"):
+            await begun.measure(case_of(1))
+        await begun.close()
+        assert metric.begin(replace(case_of(1), contexts=(), answer=None)) is None
+
+
+def prompt_of(request):
+    return request.messages[0]["content"]
 
 
 EVALUATE = """

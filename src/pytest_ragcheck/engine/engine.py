@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,17 @@ from pytest_ragcheck.call_context import collect_calls, question_scope, trial_sc
 from pytest_ragcheck.engine.outcomes import guarded
 from pytest_ragcheck.engine.slots import Done
 from pytest_ragcheck.engine.steps import generate, measure, measure_without_contexts
-from pytest_ragcheck.metrics.base import Case
+from pytest_ragcheck.metrics.base import BeginsEarly, Case
 from pytest_ragcheck.model import NOT_RUN, Answer, Context, Failure, Result, Score, Timing
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Sequence
 
     from pytest_ragcheck.engine.job import Job
     from pytest_ragcheck.engine.outcomes import Outcome
     from pytest_ragcheck.engine.slots import Slots
-    from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.metrics.base import Begun, Metric
 
 __all__ = ["Engine"]
 
@@ -152,14 +153,15 @@ class Engine:
             return stopped.result(job.question)
         contexts = retrieved.outcome.value
         early = [metric for metric in job.metrics if not metric.needs_answer and contexts is not None]
-        async with asyncio.TaskGroup() as tasks:
+        begun = _begin(job, contexts)
+        async with _closing(begun.values()), asyncio.TaskGroup() as tasks:
             scoring = [tasks.create_task(self._measure(job, metric, contexts, None)) for metric in early]
             work = guarded(generate(job, contexts))
             generated = await self._slots.step(work)
             answer, stopped = generated.outcome.value, generated.outcome.stopped
             if answer is not None:
                 self._slots.answers += 1
-                late = [metric for metric in job.metrics if metric not in early]
+                late = [begun.get(metric.name, metric) for metric in job.metrics if metric not in early]
                 scoring += [tasks.create_task(self._measure(job, metric, answer.contexts, answer)) for metric in late]
         scored = {task.result().outcome.metric: task.result() for task in scoring}
         share = 0.0 if preparation is None else preparation.share
@@ -191,6 +193,24 @@ class Engine:
             reason = Failure(message=(stopped and stopped.not_run) or "", kind=NOT_RUN)
             score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
         return Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
+
+
+def _begin(job: Job, contexts: tuple[Context, ...] | None) -> dict[str, Begun]:
+    """What metrics can do before there is an answer, by their names."""
+    if contexts is None:
+        return {}
+    case = Case(question=job.question, contexts=contexts)
+    begun = {metric.name: metric.begin(case) for metric in job.metrics if isinstance(metric, BeginsEarly)}
+    return {name: each for name, each in begun.items() if each is not None}
+
+
+@asynccontextmanager
+async def _closing(begun: Collection[Begun]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for each in begun:
+            await each.close()
 
 
 def _next_round(job: Job, done: Sequence[Result]) -> int:

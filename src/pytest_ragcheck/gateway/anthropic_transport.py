@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import importlib.util
 import json
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.gateway.transport import Response, TransportError
+from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from anthropic import AsyncAnthropic
 
-__all__ = ["AnthropicTransport", "Secrets", "check_access", "check_credentials", "endpoint"]
+__all__ = ["AnthropicTransport", "Secrets", "check_access", "check_credentials", "endpoint", "import_sdk"]
 
 DEFAULT_ENDPOINT = "https://api.anthropic.com"
 NOWHERE = "http://rehearsal.invalid"
@@ -125,7 +125,7 @@ class AnthropicTransport:
     async def _opened(self) -> AsyncAnthropic:
         async with self._opening:
             if self._client is None:
-                await asyncio.to_thread(_import_sdk)
+                await asyncio.to_thread(import_sdk)
                 self._client = self._make_client()
                 await _rehearse(self._client)
         return self._client
@@ -193,14 +193,13 @@ def _as_json(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _import_sdk() -> None:
+def import_sdk() -> None:
+    """Import the SDK, which takes seconds."""
     if "anthropic" in sys.modules and "httpx2" in sys.modules:
         return
-    importlib.import_module("anthropic")
-    importlib.import_module("httpx2")
-
-    # So many new objects bring on a full collection soon; better now than while calls wait.
-    gc.collect()
+    with without_collections():
+        importlib.import_module("anthropic")
+        importlib.import_module("httpx2")
 
 
 async def _rehearse(client: AsyncAnthropic) -> None:

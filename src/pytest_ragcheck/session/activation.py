@@ -20,8 +20,6 @@ from pytest_ragcheck.session.spool import SPOOL, ResultSpool
 from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
-from pytest_ragcheck.session.workers_progress import WorkersProgress
-from pytest_ragcheck.session.workers_watch import WorkersWatch
 
 if TYPE_CHECKING:
     import pytest
@@ -53,6 +51,9 @@ def activate(config: pytest.Config) -> None:
             from pytest_ragcheck.session.workers_limits import WorkersLimits
 
             plugins.register(WorkersLimits(options.max_cost), "ragcheck-workers-limits")
+            from pytest_ragcheck.session.workers_progress import WorkersProgress
+            from pytest_ragcheck.session.workers_watch import WorkersWatch
+
             plugins.register(WorkersProgress(config), "ragcheck-workers-progress")
             plugins.register(WorkersWatch(config), "ragcheck-workers-watch")
         if is_on_github():

@@ -14,10 +14,11 @@ from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.session.cluster.target import LOCAL
 from pytest_ragcheck.session.confirmations import Confirmations
+from pytest_ragcheck.session.fixtures import ASKED_TOO_LATE
 from pytest_ragcheck.session.jobs import JobMaker
 from pytest_ragcheck.session.pipelines import METRICS, PIPELINE, PipelineNames
 from pytest_ragcheck.session.progress import Progress, progress_state
-from pytest_ragcheck.session.selection import ASKED_TOO_LATE, catalog_of, selected_items
+from pytest_ragcheck.session.selection import catalog_of, selected_items
 from pytest_ragcheck.session.sharing import sharing_of
 from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.session.user_metrics import specs_of_fixture

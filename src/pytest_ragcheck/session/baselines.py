@@ -38,10 +38,8 @@ class Baselines:
 
     def load(self, path: Path) -> Baseline | None:
         """The baseline at ``path``, None where there is none; ConfigurationError where it cannot be read."""
-        from pytest_ragcheck.baseline.file import load_baseline
-
         if path not in self._read:
-            self._read[path] = load_baseline(path) if path.exists() else None
+            self._read[path] = _loaded(path) if path.exists() else None
         return self._read[path]
 
     def dataset_of(self, file: QuestionFile) -> Dataset | None:
@@ -51,3 +49,9 @@ class Baselines:
         path = self.path_of(file)
         whole = self.load(path)
         return None if whole is None else baseline_of(whole, {"": file}, path).datasets.get("")
+
+
+def _loaded(path: Path) -> Baseline:
+    from pytest_ragcheck.baseline.file import load_baseline  # a run without a baseline does without the module
+
+    return load_baseline(path)

@@ -10,13 +10,12 @@ from pytest_ragcheck.baseline.settings import GateSettings
 from pytest_ragcheck.errors import ConfigurationError, did_you_mean
 from pytest_ragcheck.metrics.judged.settings import JudgeSettings, judge_model
 from pytest_ragcheck.session.config_file import FILE_NAME, ConfigurationFile, find_configuration
-from pytest_ragcheck.session.config_schema import schema
+from pytest_ragcheck.session.config_kinds import WrongValueError
+from pytest_ragcheck.session.config_schema import UnknownKeyError, checked_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from pydantic import ValidationError
 
 __all__ = ["Endpoint", "Generation", "Settings", "load_settings"]
 
@@ -117,12 +116,13 @@ def _defaults(root: Path) -> Settings:
 
 
 def _validated(file: ConfigurationFile) -> Settings:
-    from pydantic import ValidationError
-
     try:
-        table: Any = schema().model_validate(file.table)
-    except ValidationError as problem:
-        raise _first_error(file, problem) from None
+        table = checked_table(file.table)
+    except UnknownKeyError as problem:
+        near = did_you_mean(problem.place[-1], problem.known)
+        raise file.error(f"unknown key {str(problem)!r}{near}", *problem.place) from None
+    except WrongValueError as problem:
+        raise _wrong_value(file, problem) from None
     if table.chunking.overlap >= table.chunking.size:
         raise file.error("chunking.overlap must be smaller than chunking.size", "chunking", "overlap")
     root = file.path.parent
@@ -173,16 +173,16 @@ def _judge(file: ConfigurationFile, said: str | None) -> str | None:
 
 
 def _generator(file: ConfigurationFile, table: Any) -> str:
-    if table.answers is not None and "generator" in table.model_fields_set:
+    if table.answers is not None and "generator" in file.table:
         raise file.error("answers are recorded, and generator makes new ones; keep one of the two keys", "answers")
     generator: str = table.generator
     return generator
 
 
 def _endpoint(file: ConfigurationFile, table: Any) -> Endpoint:
-    if "endpoint" in table.model_fields_set and not table.generator.startswith(("http://", "https://")):
+    if "endpoint" in file.table and not table.generator.startswith(("http://", "https://")):
         raise file.error('[endpoint] is for an address; set generator = "http://..."', "endpoint")
-    said = table.endpoint.model_dump()
+    said = vars(table.endpoint)
     return Endpoint(**said | {"headers": MappingProxyType(said["headers"])})
 
 
@@ -193,7 +193,7 @@ def _fingerprint(file: ConfigurationFile, said: str | list[str] | None) -> str |
 
 
 def _judging(said: Any) -> JudgeSettings:
-    values = said.model_dump() | {
+    values = vars(said) | {
         "parameters": MappingProxyType(said.parameters),
         "evaluation_steps": tuple(said.evaluation_steps),
     }
@@ -212,24 +212,9 @@ def _thresholds(file: ConfigurationFile, metrics: Mapping[str, float | str]) -> 
     return thresholds
 
 
-def _first_error(file: ConfigurationFile, problem: ValidationError) -> ConfigurationError:
-    error = problem.errors(include_url=False)[0]
-    place = [str(part) for part in error["loc"]]
-    if error["type"] == "extra_forbidden":
-        known: Any = schema().model_fields
-        if len(place) > 1:
-            known = known[place[0]].annotation.model_fields
-        return file.error(f"unknown key {'.'.join(place)!r}{did_you_mean(place[-1], known)}", *place)
+def _wrong_value(file: ConfigurationFile, wrong: WrongValueError) -> ConfigurationError:
+    place = wrong.place
     if place[0] == "metrics" and len(place) > 1:
-        problem_text = f'metrics.{place[1]}: expected a number from 0 to 1 or "{REPORT_ONLY}", got {error["input"]!r}'
-        return file.error(problem_text, *place[:2])
-    return file.error(f"{'.'.join(place)}: {_plain(error['msg'])}, got {error['input']!r}", *place)
-
-
-def _plain(message: str) -> str:
-    return (
-        message.removeprefix("Input ")
-        .replace("should be", "must be")
-        .replace("a valid integer", "an integer")
-        .replace("a valid ", "a ")
-    )
+        expected = f'metrics.{place[1]}: expected a number from 0 to 1 or "{REPORT_ONLY}", got {wrong.value!r}'
+        return file.error(expected, *place[:2])
+    return file.error(f"{'.'.join(place)}: {wrong.problem}, got {wrong.value!r}", *place)

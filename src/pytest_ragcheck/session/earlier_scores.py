@@ -32,14 +32,16 @@ def earlier_scores(config: pytest.Config, suite: Suite, result: Result) -> dict[
 
     Empty where there is no baseline, or another question under this id.
     """
-    from pytest_ragcheck.baseline.entries import question_digest
-
     known = config.stash.setdefault(_EARLIER, {})
     if suite.identity not in known:
         known[suite.identity] = _read(config, suite)
     earlier = known[suite.identity]
-    entry = None if earlier is None else earlier.entries.get((result.question.id, result.variant))
-    if earlier is None or entry is None or entry.question != question_digest(result.question):
+    if earlier is None:
+        return {}
+    from pytest_ragcheck.baseline.entries import question_digest
+
+    entry = earlier.entries.get((result.question.id, result.variant))
+    if entry is None or entry.question != question_digest(result.question):
         return {}
     then = earlier.dataset.setup_of(entry).scoring
     failed = [score.metric for score in result.failed_scores]

@@ -21,10 +21,13 @@ def configured_embedder(settings: Settings) -> Embedder:
     packages are not installed.
     """
     from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder
+    from pytest_ragcheck.rag.minilm import DEFAULT_MODEL, MiniLmEmbedder
 
     name = settings.embedder
     if is_import_path(name):
         return _own(name, settings)
+    if name == DEFAULT_MODEL:
+        return MiniLmEmbedder()
     location = settings.root / name
     return SentenceTransformersEmbedder(str(location) if location.is_dir() else name)
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ragcheck.session.selection import ASKED_TOO_LATE, ENTRY, OFF_REASON
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -23,6 +21,14 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.suites import Suite
     from pytest_ragcheck.session.workers import SharedAnswers
     from pytest_ragcheck.testing.messages_api import MessagesApi
+
+ENTRY = "_ragcheck_entry"
+"""The parameter that carries an item's question."""
+ASKED_TOO_LATE = (
+    "a ragcheck fixture was asked for while the test ran; name it among the test's arguments, "
+    "so that there can be one item for each question"
+)
+OFF_REASON = "a RAG item: add --ragcheck to run it"
 
 
 @pytest.fixture(name=ENTRY)

@@ -130,6 +130,7 @@ class Gate:
         if not run.complete:
             self._notices.append(f"not compared with the baseline: {self._why_incomplete()}")
             return
+
         name = ", ".join(map(_shown, there))
         baseline, settings = in_variants_of(run, _merged(there)), self._settings()
         comparison = compare(run, baseline, name=name, settings=settings)

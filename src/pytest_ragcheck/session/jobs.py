@@ -62,11 +62,17 @@ class JobMaker:
         self.suites.append(suite)
         own = suite.metrics_of_fixture(given)
         metrics = (*suite.metrics, *own.metrics)
-        pipeline = self._pipeline(suite, entries, candidate, system)
-        if suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline)):
+        is_sure_to_ask = suite.is_sure_to_ask(generates=isinstance(candidate, ConfiguredPipeline))
+        begin_imports = suite.begin_imports if is_sure_to_ask and self._answers_here else None
+        pipeline = self._pipeline(suite, entries, candidate, system, meanwhile=begin_imports)
+        if begin_imports is not None:
+            begin_imports()
+        if is_sure_to_ask:
             self.to_open.append(suite)
         if isinstance(pipeline, ReferencePipeline):
             metrics = looking_deeper(metrics, suite.index)
+        if is_sure_to_ask and suite.is_judged and not self._options.sequential:
+            metrics = _asking_ahead(metrics)
         trials = self._trials(suite, pipeline, metrics)
         return [
             Job(
@@ -86,7 +92,20 @@ class JobMaker:
         """Most calls in flight for a suite, in all processes together."""
         return self._options.concurrency or suite.settings.concurrency
 
-    def _pipeline(self, suite: Suite, entries: Sequence[Entry], candidate: Any, system: str) -> Pipeline:
+    @property
+    def _answers_here(self) -> bool:
+        """Whether this process is sure to answer: actors do it elsewhere, and not every worker gets a share."""
+        return self.before_set_up is None and self.sharing.processes == 1
+
+    def _pipeline(
+        self,
+        suite: Suite,
+        entries: Sequence[Entry],
+        candidate: Any,
+        system: str,
+        *,
+        meanwhile: Callable[[], None] | None,
+    ) -> Pipeline:
         """What answers a suite's questions: what the configuration says, or the user's ``candidate``."""
         is_configured = isinstance(candidate, ConfiguredPipeline)
         if is_configured and not suite.has_own_system:
@@ -96,6 +115,7 @@ class JobMaker:
             suite.set_up(
                 [entry.question for entry in entries],
                 is_shared=self.sharing.processes > 1 and self.before_set_up is None,
+                meanwhile=meanwhile,
             )
             return reference
         if is_configured and suite.settings.answers is not None:
@@ -131,3 +151,9 @@ class JobMaker:
             f"{suite.name}: answers and scores are the same each time, so --ragcheck-trials asks each question once"
         )
         return 1
+
+
+def _asking_ahead(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    from pytest_ragcheck.metrics.judged.ahead import asking_ahead
+
+    return asking_ahead(metrics)

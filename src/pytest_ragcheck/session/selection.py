@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, DatasetError, RagcheckError
+from pytest_ragcheck.session.fixtures import ENTRY, OFF_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.suites import Suite
 
 __all__ = [
-    "ASKED_TOO_LATE",
     "CATALOG",
-    "ENTRY",
-    "MARK_LINE",
-    "OFF_REASON",
     "Entry",
     "catalog_of",
     "check_tags",
@@ -35,19 +32,8 @@ __all__ = [
     "suite_of_session",
 ]
 
-ENTRY = "_ragcheck_entry"
-"""The parameter that carries an item's question."""
 CATALOG = pytest.StashKey["SuiteCatalog"]()
 MARK = "ragcheck"
-MARK_LINE = (
-    "ragcheck(questions=..., documents=..., metrics=...): the suite of a test, class or module: a question file, "
-    "document patterns (both relative to the test file), and metric names with their least values"
-)
-ASKED_TOO_LATE = (
-    "a ragcheck fixture was asked for while the test ran; name it among the test's arguments, "
-    "so that there can be one item for each question"
-)
-OFF_REASON = "a RAG item: add --ragcheck to run it"
 _MARK_KEYS = ("questions", "documents", "metrics")
 _MARKS_WITH_ARGUMENTS = frozenset(
     {"anyio", "asyncio", "filterwarnings", "parametrize", "ragcheck", "skipif", "usefixtures", "xdist_group"}
@@ -68,9 +54,7 @@ class Entry:
 
 
 def parametrize(metafunc: pytest.Metafunc, catalog: SuiteCatalog | None) -> None:
-    """One item for each question, if the test asks for one; skipped items where the plugin is off (no catalog)."""
-    if ENTRY not in metafunc.fixturenames:
-        return
+    """One item for each question; skipped items where the plugin is off (no catalog)."""
     if catalog is None:
         skip = pytest.mark.skip(reason=OFF_REASON)
         parameters = [pytest.param(None, id=name, marks=skip) for name in _ids_only(metafunc.definition)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +30,7 @@ from pytest_ragcheck.session.user_metrics import made_for
 from pytest_ragcheck.store import Store, digest, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
@@ -80,6 +82,7 @@ class Suite:
         self._options = options
         self.gateways = gateways
         self._fixture_judges = False
+        self._imports_begun = False
         self.is_set_up = False
         """Whether the reference pipeline was used."""
         self.local_name = _relative(settings.questions, settings.root)
@@ -278,14 +281,22 @@ class Suite:
         made = made_for(wanted, self.judges, top_k=self.settings.top_k)
         return made if not self._options.plan else replace(made, metrics=self._planned(made.metrics))
 
-    def set_up(self, questions: Sequence[Question], *, is_shared: bool = False) -> None:
+    def set_up(
+        self,
+        questions: Sequence[Question],
+        *,
+        is_shared: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """Build or load what the reference pipeline needs to answer ``questions``; nothing if the store has it all.
 
-        ``is_shared``: other processes set up the same.
+        ``is_shared``: other processes set up the same. ``meanwhile`` as in
+        :meth:`~pytest_ragcheck.rag.index.Index.make_ready`.
         """
         self.is_set_up = True
         texts = [search_text(question) for question in questions]
-        self.index.make_ready(texts, self.settings.top_k, for_all=is_shared and self.store.path is not None)
+        for_all = is_shared and self.store.path is not None
+        self.index.make_ready(texts, self.settings.top_k, for_all=for_all, meanwhile=meanwhile)
 
     def thresholds(self, question: Question) -> Mapping[str, float]:
         """The least values for one question, by metric."""
@@ -353,12 +364,26 @@ class Suite:
         """
         return self._asks_models(generates=generates) and not self._may_have_replies()
 
+    def begin_imports(self) -> None:
+        """Import what calls and named judged metrics need, in a thread and in that order; returns at once.
+
+        To be called where a model is sure to be called, as early as the processor has time for it.
+        """
+        if self._imports_begun:
+            return
+        self._imports_begun = True
+        from pytest_ragcheck.gateway.anthropic_transport import import_sdk
+
+        imports: list[Callable[[], None]] = [import_sdk] if self._asks_anthropic() else []
+        if self.judging is not None and set(self._judged) & set(KINDS):
+            imports.append(self.judging.library.load)
+        threading.Thread(target=_do_all, args=(imports,), name="ragcheck-imports", daemon=True).start()
+
     async def open(self) -> None:
         """Do what the first call would have to wait for; ConfigurationError where no call can work."""
+        self.begin_imports()
         if self._asks_anthropic():
             await self.gateway.open()
-        if self.judging is not None and set(self._judged) & set(KINDS):
-            self.judging.library.begin()
 
     def _asks_models(self, *, generates: bool = True) -> bool:
         asks = (generates and self.model_generator is not None) or bool(self._judged)
@@ -385,6 +410,12 @@ def _question_file(settings: Settings, questions: Path, former_name: str) -> Que
 def _path_of_configuration(folder: Path) -> Path | None:
     found = find_configuration(folder)
     return None if found is None else found.path.resolve()
+
+
+def _do_all(imports: Iterable[Callable[[], None]]) -> None:
+    with suppress(Exception):  # whoever needs the module imports it again, and raises what is wrong
+        for import_it in imports:
+            import_it()
 
 
 def _relative(path: Path, root: Path) -> str:

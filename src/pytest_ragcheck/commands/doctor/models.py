@@ -31,11 +31,18 @@ def check_models(patient: Patient) -> Iterator[Finding]:
     settings = patient.usable_settings
     if settings is None:
         yield skipped("embedder", "the configuration is not valid")
-    elif ":" not in settings.embedder and find_spec("sentence_transformers") is None:
-        yield skipped("embedder", "sentence-transformers is not installed")
+    elif ":" not in settings.embedder and find_spec(library := _library(settings.embedder)) is None:
+        yield skipped("embedder", f"{library.replace('_', '-')} is not installed")
     else:
         done = run_module(_PROBE, folder=patient.folder, environment=_OFFLINE)
         yield from _judged(_Told.read(done.stdout), done, settings.embedder)
+
+
+def _library(embedder: str) -> str:
+    """The module without which a model cannot be loaded."""
+    from pytest_ragcheck.rag.minilm import DEFAULT_MODEL
+
+    return "tokenizers" if embedder == DEFAULT_MODEL else "sentence_transformers"
 
 
 @dataclass(frozen=True, slots=True)

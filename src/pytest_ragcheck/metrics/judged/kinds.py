@@ -39,6 +39,8 @@ class Kind:
     """Calls for one question, without a reason; None: one for each context."""
     chosen: Callable[[JudgeSettings], Mapping[str, Any]] = lambda _: {}
     """Keyword arguments of deepeval's class, from the settings: all of them change the score."""
+    ahead: str | None = None
+    """deepeval's step that needs the contexts alone, of a metric that must wait for the answer otherwise."""
     reason_from: tuple[str, ...] | None = ()
     """Arguments of deepeval's step that gives the reason; None where the score comes with its reason."""
 
@@ -110,6 +112,7 @@ _ALL = (
         evidence=evidence.of_items("claim", "claims"),
         calls=3,
         chosen=_faithfulness,
+        ahead="_a_generate_truths",
         reason_from=("multimodal",),
     ),
     Kind(

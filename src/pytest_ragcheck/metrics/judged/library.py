@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import gc
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MissingExtraError
+from pytest_ragcheck.heavy_imports import without_collections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +47,6 @@ class Library:
         self._importing = asyncio.Lock()
         self._ready = False
 
-    def begin(self) -> None:
-        """Start importing, and return at once."""
-        threading.Thread(target=self._import, name="ragcheck-deepeval", daemon=True).start()
-
     def load(self) -> None:
         """Import it now, and wait for it."""
         check_installed()
@@ -71,12 +67,10 @@ class Library:
             if "deepeval.metrics" in sys.modules:
                 _silence()
                 return
-            import deepeval.metrics
-            import deepeval.test_case  # noqa: F401 (the rest of what a measurement imports)
-
+            with without_collections():
+                import deepeval.metrics
+                import deepeval.test_case  # noqa: F401 (the rest of what a measurement imports)
             _silence()
-            # So many new objects bring on a full collection soon; better now than while replies wait.
-            gc.collect()
 
 
 def _silence() -> None:

@@ -79,58 +79,58 @@ class JudgedMetric:
     """One of deepeval's metrics; see :class:`~pytest_ragcheck.metrics.base.Metric`."""
 
     def __init__(self, kind: Kind, judging: Judging) -> None:
-        self._kind = kind
-        self._judging = judging
+        self.kind = kind
+        self.judging = judging
         self._chosen = kind.chosen(judging.settings)
         self._scores = Scores(judging.store, since=judging.since)
 
     @property
     def name(self) -> str:
         """What the configuration calls it."""
-        return self._kind.name
+        return self.kind.name
 
     @property
     def needs_answer(self) -> bool:
         """Whether it must wait for the answer."""
-        return self._kind.needs_answer
+        return self.kind.needs_answer
 
     @property
     def measured_with(self) -> str:
         """What a score depends on beside the case: judge, library and settings."""
-        said = json.dumps([dict(self._judging.settings.parameters), dict(self._chosen)], sort_keys=True, default=repr)
+        said = json.dumps([dict(self.judging.settings.parameters), dict(self._chosen)], sort_keys=True, default=repr)
         settings = digest(said).hex()[:SETTINGS_DIGITS]
-        return f"{self._judging.model}, deepeval {library.version()}, settings {settings}"
+        return f"{self.judging.model}, deepeval {library.version()}, settings {settings}"
 
     def planned(self, case: Case) -> list[ModelRequest]:
         """About what measuring would ask for; nothing where the score is there. There may be no answer yet."""
         is_known = case.answer is not None or not self.needs_answer
-        if is_known and (self._kind.is_settled(case) or self._scores.get(self._key(case))):
+        if is_known and (self.kind.is_settled(case) or self._scores.get(self._key(case))):
             return []
-        return planned_requests(self._kind, self._chosen, self._judging.judge(self.name), case)
+        return planned_requests(self.kind, self._chosen, self.judging.judge(self.name), case)
 
     async def measure(self, case: Case) -> Score:
         """The kept score, or a new one; a reason is asked for only where it will be read.
 
         Raises :class:`~pytest_ragcheck.errors.MeasurementError` where the judge gave no score.
         """
-        settled = self._kind.settled(case)
+        settled = self.kind.settled(case)
         if settled is not None:
             return settled
         key = self._key(case)
         kept = self._scores.get(key)
         if kept is not None and not self._lacks_reason(kept, case.question):
-            return self._judging.score(kept, self.name)
+            return self.judging.score(kept, self.name)
         try:
             judged = await self._judged(case)
         except (MeasurementError, NotRunError):
             if kept is None:
                 raise
-            return self._judging.score(kept, self.name)  # only its reason is missing
+            return self.judging.score(kept, self.name)  # only its reason is missing
         self._scores.put(key, judged)
-        return self._judging.score(judged, self.name)
+        return self.judging.score(judged, self.name)
 
     def _key(self, case: Case) -> bytes:
-        judging = self._judging
+        judging = self.judging
         return self._scores.key(
             metric=self.name,
             deepeval=library.version(),
@@ -138,16 +138,16 @@ class JudgedMetric:
             model=judging.model,
             parameters=judging.settings.parameters,
             chosen=self._chosen,
-            case=self._kind.looks_at(case),
+            case=self.kind.looks_at(case),
         )
 
     def _lacks_reason(self, judged: Judged, question: Question) -> bool:
-        if judged.reason is not None or self._kind.reason_from is None:
+        if judged.reason is not None or self.kind.reason_from is None:
             return False
-        return self._judging.wants_reason(self.name, judged.value, question)
+        return self.judging.wants_reason(self.name, judged.value, question)
 
     async def _judged(self, case: Case) -> Judged:
-        await self._judging.library.ready()
+        await self.judging.library.ready()
         with as_our_errors(), observe_calls() as calls:
             judged = await self._judged_by_deepeval(case)
         return replace(judged, judge=", ".join(sorted({call.model for call in calls})) or None)
@@ -155,8 +155,8 @@ class JudgedMetric:
     async def _judged_by_deepeval(self, case: Case) -> Judged:
         metric, test_case = self._new_metric(), test_case_of(case)
         value = await measured(metric, test_case)
-        evidence = self._kind.evidence(metric, case)
-        own_reason = metric.reason if self._kind.reason_from is None else None
+        evidence = self.kind.evidence(metric, case)
+        own_reason = metric.reason if self.kind.reason_from is None else None
         judged = Judged.of(value, evidence, reason=own_reason)
         if not self._lacks_reason(judged, case.question):
             return judged
@@ -164,12 +164,12 @@ class JudgedMetric:
 
     def _new_metric(self) -> Any:
         """One for each measurement, whose state deepeval keeps on the metric."""
-        return new_metric(self._kind, self._chosen, deepeval_model(self._judging.judge(self.name)))
+        return new_metric(self.kind, self._chosen, deepeval_model(self.judging.judge(self.name)))
 
     async def _reason(self, metric: Any, test_case: Any) -> str | None:
         """The last step of deepeval's metric, over the verdicts that it holds; without it the score still stands."""
         metric.include_reason = True
-        arguments = {name: getattr(test_case, name) for name in self._kind.reason_from or ()}
+        arguments = {name: getattr(test_case, name) for name in self.kind.reason_from or ()}
         try:
             reason: str | None = await metric._a_generate_reason(**arguments)  # noqa: SLF001 (no public step)
         except (MeasurementError, NotRunError):
