@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.model import Usage
+from pytest_ragcheck.store import Fields, StoredKind
 
 if TYPE_CHECKING:
     from pytest_ragcheck.gateway.requests import ModelRequest
     from pytest_ragcheck.gateway.transport import Message
 
-__all__ = ["KIND", "StoredReply", "check_end", "trouble_with"]
+__all__ = ["KIND", "REPLIES", "StoredReply", "check_end", "trouble_with"]
 
 KIND = "model-reply"
 """The store's kind of these values."""
@@ -47,21 +48,28 @@ class StoredReply:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes | None) -> StoredReply | None:
-        """A kept reply; None where there is none, or it cannot be read and is better asked for again."""
-        if data is None:
-            return None
-        try:
-            values = json.loads(data)
-            return cls(**{**values, "usage": Usage(**values["usage"])})
-        except (ValueError, TypeError, KeyError):
-            return None
+    def parse(cls, data: bytes) -> StoredReply:
+        """Read a stored reply; ValueError where the bytes are not one."""
+        fields = Fields.parse(data)
+        usage = fields.fields("usage")
+        return cls(
+            text=fields.text("text"),
+            stop_reason=fields.text("stop_reason"),
+            model=fields.text("model"),
+            usage=Usage(**{name: usage.count(name) for name in Usage.__slots__}),
+            latency=fields.number("latency"),
+            request_id=fields.optional_text("request_id"),
+            cost=fields.optional_number("cost"),
+        )
 
     def to_bytes(self) -> bytes:
         """As it is kept."""
         values = {name: getattr(self, name) for name in self.__slots__}
         usage = {name: getattr(self.usage, name) for name in self.usage.__slots__}
         return json.dumps({**values, "usage": usage}).encode()
+
+
+REPLIES = StoredKind(KIND, StoredReply.parse)
 
 
 def trouble_with(message: Message, request: ModelRequest) -> str | None:
