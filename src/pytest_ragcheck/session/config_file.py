@@ -36,9 +36,13 @@ class ConfigurationFile:
 
     def error(self, problem: str, *place: str) -> ConfigurationError:
         """An error at the line of the key at ``place`` (``"chunking", "size"``), or of the table that it is in."""
+        return ConfigurationError(f"{self.place(*place)}: {problem}")
+
+    def place(self, *place: str) -> str:
+        """``file:line`` of a key, or of the table that it is in."""
         lines = (self._line(key) for key in reversed(place))
         line = next((line for line in lines if line is not None), None)
-        return ConfigurationError(f"{self.shown}{f':{line}' if line else ''}: {problem}")
+        return f"{self.shown}{f':{line}' if line else ''}"
 
     def _line(self, key: str) -> int | None:
         quoted = rf"""["']?{re.escape(key)}["']?"""
