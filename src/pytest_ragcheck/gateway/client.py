@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Self
 
 from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
-from pytest_ragcheck.gateway.anthropic_transport import REFUSED_KEY, AnthropicTransport, Secrets, endpoint, shown
+from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
 from pytest_ragcheck.gateway.limiter import MAXIMUM, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rates import told_levels
-from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
+from pytest_ragcheck.gateway.replies import StoredReply, check_end, with_form
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.single_flight import PrefixWarmup, SingleFlight, StoreLeases
 from pytest_ragcheck.gateway.stop import Drought, Stop
-from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, classify
+from pytest_ragcheck.gateway.transport import (
+    RUN_ENDING,
+    AttemptResult,
+    Response,
+    RetryAction,
+    TransportError,
+    classify,
+)
 from pytest_ragcheck.model import Usage
 from pytest_ragcheck.store import Store, digest
 
@@ -279,13 +286,12 @@ class Gateway:
             except ConfigurationError as problem:  # no key: as good as a refused one
                 self._stop.because(problem)
                 raise
-            verdict = classify(outcome)
+            verdict = classify(outcome, scrub=self._secrets.scrub)
         finally:
             latency = self._clock() - begun
             trip.attempts.spent += latency
             self._settle(ticket, verdict, headers)
-        if verdict.message is not None and (trouble_text := trouble_with(verdict.message, request)) is not None:
-            verdict = replace(verdict, effect=RetryAction.RETRY, kind="invalid-reply", cause=trouble_text)
+        verdict = with_form(verdict, request)
         trip.last = verdict
         return verdict, latency
 
@@ -322,8 +328,9 @@ class Gateway:
     async def _back_off(self, trip: PendingCall, verdict: AttemptResult) -> None:
         """Wait for the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(verdict.cause)
-        if verdict.effect is RetryAction.REFUSED_KEY:
-            self._stop.because(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
+        if (told := RUN_ENDING.get(verdict.effect)) is not None:
+            told = told.format(endpoint=shown(self.endpoint), model=trip.request.model, cause=cause)
+            self._stop.because(ConfigurationError(told))
             self._stop.check()
         pause = trip.attempts.pause(verdict)
         if verdict.effect is RetryAction.SPEND_LIMIT:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "RetryPolicy"]
 
 
+_MOST_MALFORMED = 2
+"""Replies of a wrong form in a row, each of which is paid for; a third would be wrong too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Bounds of the retries; seconds."""
@@ -37,6 +41,8 @@ class Attempts:
     made: int = 0
     troubled: int = 0
     limited: int = 0
+    malformed: int = 0
+    """In a row."""
     spent: float = 0.0
     """Seconds in attempts and back-off."""
 
@@ -52,7 +58,10 @@ class Attempts:
         server told to wait is waited for, and the jitter comes on top; where that passes the deadline it is
         better to fail now.
         """
-        if verdict.effect is RetryAction.LIMITED:
+        self.malformed = self.malformed + 1 if verdict.effect is RetryAction.MALFORMED else 0
+        if verdict.effect is RetryAction.MALFORMED:
+            pause = self._told(verdict, 1) if self.malformed < _MOST_MALFORMED else None
+        elif verdict.effect is RetryAction.LIMITED:
             self.limited += 1
             pause = self._told(verdict, self.limited)
         elif verdict.effect is RetryAction.RETRY:
@@ -63,7 +72,7 @@ class Attempts:
             pause = 0.0 if verdict.kind == "timeout" else self._told(verdict, self.troubled)
         else:
             return None
-        return pause if pause < self.left else None
+        return pause if pause is not None and pause < self.left else None
 
     def _told(self, verdict: AttemptResult, count: int) -> float:
         jitter: float = self.uniform() * min(self.policy.ceiling, self.policy.base * 2 ** min(count - 1, 30))
