@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ragcheck.errors import MeasurementError, RagcheckError
 from pytest_ragcheck.model import Answer, Context, Result, Run, Score, Usage
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -208,9 +209,11 @@ _RUNS = "runs are the files of .ragcheck/runs, and JSON reports"
 def load_run(path: Path) -> Run:
     """Read a run's JSON file; RunFileError where it is missing, damaged or of another version."""
     try:
-        plain = json.loads(path.read_bytes())
+        plain = parse_json(path.read_bytes())
         _check_version(plain)
-        return load(Run, plain)
+        run = load(Run, plain)
+        _check_scores(plain["results"])
+        return run
     except OSError as problem:
         raise RunFileError(f"{path}: {problem.strerror}; {_RUNS}") from None
     except (ValueError, RecursionError) as problem:
@@ -219,8 +222,19 @@ def load_run(path: Path) -> Run:
 
 def _check_version(plain: Any) -> None:
     version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if version != Run.schema_version:
+    if type(version) is not int or version != Run.schema_version:
         raise ValueError(f"schema_version is {version!r}, this version reads {Run.schema_version}")
+
+
+def _check_scores(results: Iterable[Mapping[str, Any]]) -> None:
+    """Values and thresholds are numbers from 0 to 1: pydantic takes ``true`` for 1, and no number is below NaN."""
+    for result in results:
+        for name, score in result.get("scores", {}).items():
+            for field in ("value", "threshold"):
+                number = score.get(field)
+                if number is not None and not (type(number) in {int, float} and 0 <= number <= 1):
+                    raise ValueError(f"{field} of {name} must be a number from 0 to 1, got {number!r}")
+        _check_scores([*result.get("trials", ()), *result.get("confirmations", ())])
 
 
 def _first_problem(problem: Exception) -> str:

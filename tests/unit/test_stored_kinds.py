@@ -7,7 +7,8 @@ import pytest
 from pytest_ragcheck.gateway.replies import REPLIES, StoredReply
 from pytest_ragcheck.metrics.judged.scores import Judged, Scores
 from pytest_ragcheck.model import Usage
-from pytest_ragcheck.store import Fields, Store, StoredKind, digest, parse_json
+from pytest_ragcheck.store import Fields, Store, StoredKind, digest
+from pytest_ragcheck.strict_json import parse_json
 
 TEXTS = StoredKind("text", bytes.decode)
 KEY, OTHER = digest("key"), digest("other key")
@@ -72,7 +73,7 @@ def test_new_values_take_the_place_of_damaged_ones(store):
     assert TEXTS.get(store, KEY) == "new"
 
 
-@pytest.mark.parametrize("data", [b"NaN", b"-Infinity", b"1e999", b"[1", b"\xff"])
+@pytest.mark.parametrize("data", [b"NaN", b"-Infinity", b"1e999", b"1" * 30, b"9" * 5_000, b"[1", b"\xff"])
 def test_json_is_strict(data):
     with pytest.raises(ValueError):  # noqa: PT011 (of several kinds)
         parse_json(data)

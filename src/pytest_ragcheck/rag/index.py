@@ -21,7 +21,8 @@ from pytest_ragcheck.rag.vectors import (
     nearly_nearest,
     recall,
 )
-from pytest_ragcheck.store import StoredKind, digest, is_number, parse_json
+from pytest_ragcheck.store import StoredKind, digest, is_number
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

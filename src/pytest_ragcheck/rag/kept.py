@@ -11,7 +11,8 @@ from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.run_file import dump, load, normalised
-from pytest_ragcheck.store import StoredKind, digest, parse_json
+from pytest_ragcheck.store import StoredKind, digest
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ A *claim* says that one process is about to make a value, so that no other makes
 expire, and a claim whose owner has ended counts for nothing.
 """
 
-from pytest_ragcheck.store.kinds import Fields, StoredKind, is_number, parse_json
+from pytest_ragcheck.store.kinds import Fields, StoredKind, is_number
 from pytest_ragcheck.store.owners import is_alive, pid_of, process_identity
 from pytest_ragcheck.store.places import digest, digest_of, state_folder
 from pytest_ragcheck.store.store import Store, StoreSize
@@ -22,7 +22,6 @@ __all__ = [
     "digest_of",
     "is_alive",
     "is_number",
-    "parse_json",
     "pid_of",
     "process_identity",
     "state_folder",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_ragcheck.store.places import digest
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_ragcheck.store.store import Store
 
-__all__ = ["Fields", "StoredKind", "is_number", "parse_json"]
+__all__ = ["Fields", "StoredKind", "is_number"]
 
 T = TypeVar("T")
 _MARK = b"\x01"
@@ -83,22 +83,6 @@ class StoredKind(Generic[T]):
         return data  # of an earlier version; a damaged value of this one begins with what is no value of any kind
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse strict JSON; ValueError also for NaN and for numbers that no float can hold."""
-    return json.loads(data, parse_constant=_refuse, parse_float=_finite)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large")
-    return number
-
-
 def is_number(value: Any, lowest: float = -math.inf, highest: float = math.inf) -> bool:
     """Return whether a value of JSON is a number in a range; true and false are not."""
     return type(value) in {int, float} and lowest <= value <= highest
@@ -153,6 +137,14 @@ class Fields:
         value = self._values.get(name)
         self._checked(name, isinstance(value, list))
         return tuple(value or ())
+
+    def numbers(self, name: str) -> tuple[float, ...] | None:
+        """Return a list of numbers, or None where the field is null or left out."""
+        if self._values.get(name) is None:
+            return None
+        values = self.list(name)
+        self._checked(name, all(map(is_number, values)))
+        return tuple(map(float, values))
 
     def texts(self, name: str) -> tuple[dict[str, str], ...]:
         """Return a list of objects that hold texts alone."""
