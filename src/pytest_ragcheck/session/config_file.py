@@ -83,7 +83,9 @@ def _read(path: Path) -> ConfigurationFile | None:
         return None
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except RecursionError:
+        raise _not_toml(path, text, "values are nested too deeply") from None
+    except ValueError as problem:  # a TOMLDecodeError, or a number of too many digits
         raise _not_toml(path, text, str(problem)) from None
     table = document if path.name == FILE_NAME else _our_table(document)
     if table is None:

@@ -100,6 +100,12 @@ class StoreFile:
             self.notices.append(f"{path}: {problem}; {kept}")
             return _connect(":memory:")
 
+    def give_up(self) -> sqlite3.Connection:
+        """Go on in memory, where the file is damaged in a way that no check finds."""
+        self.release()
+        self.notices.append(f"{self.path}: the file is damaged; nothing of this run is kept in it; delete it")
+        return _connect(":memory:")
+
     def _replace_if_damaged(self, path: Path) -> sqlite3.Connection:
         """Look again, alone: another process may have put a new file in place meanwhile."""
         try:
@@ -181,7 +187,7 @@ def _decode(text: bytes) -> str:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    verdict: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(f"the file is damaged ({verdict.splitlines()[0]})")
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -302,15 +303,20 @@ class Store:
             return otherwise
 
     def _guarded(self, action: Callable[[], _T]) -> _T:
+        """Do something with the file; damage that shows itself only when its page is read leads to another one.
+
+        Where no check finds that damage, the run goes on in memory.
+        """
         with self._lock:
-            try:
-                return action()
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
-                if not is_damage(problem):
-                    raise
-                self._connection.close()  # damage that shows itself only when its page is read
-                self._connection = self._file.open(suspect=True)
-                return action()
+            for reopen in (partial(self._file.open, suspect=True), self._file.give_up):
+                try:
+                    return action()
+                except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+                    if not is_damage(problem):
+                        raise
+                    self._connection.close()
+                    self._connection = reopen()
+            return action()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
