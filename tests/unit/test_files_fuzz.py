@@ -383,6 +383,17 @@ AGREEMENT = Agreement(
 )
 
 
+def test_a_calibration_with_a_huge_number(folder):
+    path = folder / "huge-calibration.json"
+    save_calibration(
+        path, Calibration(judge="j", judging="d", deepeval="4", date="2026-01-01", metrics={"correctness": AGREEMENT})
+    )
+    plain = json.loads(path.read_bytes())
+    place = ("calibrations", 0, "metrics", "correctness", "kappa_interval", 0)
+    path.write_bytes(dumped(with_node(plain, place, 10**400)))
+    assert checked(lambda: load_calibrations(path), ConfigurationError) is None
+
+
 @fuzzed
 @given(data=st.data())
 def test_calibrations(folder, data):

@@ -10,6 +10,7 @@ from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.agreement import Agreement
 from pytest_ragcheck.run_file import write_atomically
 from pytest_ragcheck.store import Fields
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +44,7 @@ class Calibration:
 def load_calibrations(path: Path) -> tuple[Calibration, ...]:
     """All that the file holds; none where it is not there. ConfigurationError where it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, RecursionError) as problem:
