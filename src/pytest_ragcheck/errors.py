@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.safe_text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -23,10 +25,17 @@ _LONGEST_NAME = 100
 
 
 class RagcheckError(Exception):
-    """Root of all errors of pytest-ragcheck; its text is one line that a user can act on."""
+    """Root of all errors of pytest-ragcheck; its text is one line that a user can act on.
+
+    Paths, values and other people's messages in it may hold anything, so the text is made printable here, for every
+    place that shows it: a line break could begin a command of a CI, an escape sequence rewrite the terminal.
+    """
 
     unknown_metric: str | None = None
     """The name, where the error is that no metric is called so: a module yet to be imported may define it."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigurationError(RagcheckError):

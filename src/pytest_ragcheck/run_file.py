@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ragcheck.errors import MeasurementError, RagcheckError
 from pytest_ragcheck.model import Answer, Context, Result, Run, Score, Usage
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -240,11 +241,13 @@ _RUNS = "runs are the files of .ragcheck/runs, and JSON reports"
 def load_run(path: Path) -> Run:
     """Read a run's JSON file; RunFileError where it is missing, damaged or of another version."""
     try:
-        plain = json.loads(path.read_bytes())
+        plain = parse_json(path.read_bytes())
         _check_version(plain)
         for result in plain["results"] if isinstance(plain.get("results"), list) else ():
             _complete_trials(result)
-        return load(Run, {**plain, "schema_version": Run.schema_version})
+        run = load(Run, {**plain, "schema_version": Run.schema_version})
+        _check_scores(plain["results"])
+        return run
     except OSError as problem:
         raise RunFileError(f"{path}: {problem.strerror}; {_RUNS}") from None
     except (ValueError, RecursionError) as problem:
@@ -283,6 +286,17 @@ def _numbered_context(context: Any, numbered: list[Any]) -> Any:
     if not 0 <= context < len(numbered):
         raise ValueError(f"a trial names the context {context}, but {len(numbered)} stand before it")
     return numbered[context]
+
+
+def _check_scores(results: Iterable[Mapping[str, Any]]) -> None:
+    """Values and thresholds are numbers from 0 to 1: pydantic takes ``true`` for 1, and no number is below NaN."""
+    for result in results:
+        for name, score in result.get("scores", {}).items():
+            for field in ("value", "threshold"):
+                number = score.get(field)
+                if number is not None and not (type(number) in {int, float} and 0 <= number <= 1):
+                    raise ValueError(f"{field} of {name} must be a number from 0 to 1, got {number!r}")
+        _check_scores([*result.get("trials", ()), *result.get("confirmations", ())])
 
 
 def _first_problem(problem: Exception) -> str:

@@ -331,3 +331,40 @@ def test_a_run_that_cannot_be_kept_is_told_and_fails_nothing(own_system):
 
     assert result.ret == 0
     result.stdout.fnmatch_lines(["ragcheck: *runs: File exists; this run was not kept"])
+
+
+HOSTILE = "\n::error file=a.py::hacked\r\x1b[2J\u202ex"
+"""What a GitHub runner takes for a command, and a terminal for more."""
+
+
+@pytest.mark.parametrize(
+    "place", ["questions", "documents", "value", "key", "embedder", "generator", "metric", "baseline"]
+)
+def test_no_error_prints_what_a_file_says_as_it_is(project, place):
+    text = json.dumps(HOSTILE).replace("\\u001b", "\\u001B")
+    arguments = []
+    if place in {"questions", "embedder", "generator"}:
+        project.configure(**{place: HOSTILE})
+    elif place == "documents":
+        project.configure(documents=[HOSTILE])
+    elif place == "value":
+        project.configure(top_k=HOSTILE)
+    elif place == "key":
+        project.write("ragcheck.toml", PLAIN + f"{text} = 3\n")
+    elif place == "metric":
+        project.write("ragcheck.toml", PLAIN + f"[metrics]\n{text} = 0.5\n")
+    else:
+        folder = project.path / f"a{HOSTILE}"
+        folder.mkdir()
+        for name in ("questions.json", "docs", "embedder.py"):
+            (project.path / name).rename(folder / name)
+        (project.path / "ragcheck.toml").unlink()
+        (folder / "ragcheck.toml").write_text(PLAIN)
+        (folder / "ragcheck-baseline.json").write_text("[]")
+        arguments = ["--ragcheck-fail-on", "regression"]
+    result = project.run(*arguments)
+    assert result.ret in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED}
+    printed = (project.path / "stdout").read_text() + (project.path / "stderr").read_text()
+    assert "hacked" in printed, "the error quotes what is wrong"
+    assert not [line for line in printed.split("\n") if line.startswith("::")]
+    assert not {"\r", "\x1b", "\u202e"} & set(printed)

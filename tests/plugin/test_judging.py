@@ -547,3 +547,18 @@ async def unbiased(question, answer, judge):
     assert {score["value"] for score in given} == {1.0}
     assert {line.status for line in judged.calls()} == {200}
     assert {call["purpose"] for result in judged.last_run()["results"] for call in result["calls"]} == {"unbiased"}
+
+
+def test_a_judge_that_never_follows_the_form_is_asked_twice_and_the_error_names_the_way_out(judged):
+    judged.configure({"answer_relevancy": 0.5})
+    judged.api.behaviour = Behaviour(faults={"malformed_json": 1.0})
+
+    result = judged.run()
+
+    assert result.ret == 1
+    assert set(judged.project.outcomes().values()) == {"error"}
+    asked = [line.digest for line in judged.calls()]
+    assert {asked.count(digest) for digest in asked} == {2}
+    for message in judged.project.messages().values():
+        assert "the reply is not the JSON that was asked for" in " ".join(message.split())
+        assert "use a model that replies with JSON to a schema" in " ".join(message.split())

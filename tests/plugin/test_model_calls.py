@@ -294,12 +294,27 @@ def test_a_refused_key_is_one_line(model, arguments):
     assert not (model.project.path / ".ragcheck" / "runs").exists()
 
 
+@pytest.mark.parametrize("arguments", [[], pytest.param(["-n", "2"], marks=NEEDS_XDIST)], ids=["serial", "workers"])
+def test_a_model_that_is_not_there_is_one_line(model, arguments):
+    model.set_up_for(arguments)
+    model.ask(40)
+    model.api.behaviour = Behaviour(faults={"not_found": 1.0})
+
+    result = model.run("--ragcheck-concurrency", "2", *arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert text.count("it was retired or is misspelt; name another one") == 1
+    assert "INTERNALERROR" not in text
+    assert 1 <= len(model.calls()) <= 4
+
+
 # ---- Errors of one call ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("fault", "status", "cause"),
-    [("bad_request", 400, "invalid_request_error"), ("not_found", 404, "not_found_error: model: not found")],
+    [("bad_request", 400, "invalid_request_error"), ("too_large", 413, "invalid_request_error")],
 )
 def test_errors_that_no_retry_mends(model, fault, status, cause):
     model.api.behaviour = Behaviour(faults={fault: 1.0})

@@ -18,7 +18,7 @@ from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.rag import embedding
 from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
 from pytest_ragcheck.rag.minilm import DEFAULT_MODEL, MiniLmEmbedder, model_folder
-from pytest_ragcheck.store import Store
+from pytest_ragcheck.store import Store, digest
 
 np = pytest.importorskip("numpy")
 
@@ -101,6 +101,31 @@ def test_another_fingerprint_shares_no_vectors(store):
     other = LoggingEmbedder("model 2")
     CachedEmbedder(other, store).embed(["a"])
     assert other.batches == [["a"]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        b"abc",
+        b"true",
+        np.full(DIMENSIONS, np.nan, dtype=np.float32).tobytes(),
+        np.full(DIMENSIONS, 1.0, dtype=np.float32).tobytes(),
+        vector("a").tobytes()[:-4],
+        np.eye(1, DIMENSIONS // 2, dtype=np.float32).tobytes(),
+        np.eye(1, 2 * DIMENSIONS, dtype=np.float32).tobytes(),
+    ],
+    ids=["empty", "cut", "words", "not numbers", "too long", "shortened", "fewer dimensions", "more dimensions"],
+)
+@pytest.mark.parametrize("damaged", ["a", "ab", "abc"])
+def test_stored_bytes_that_are_not_a_vector_are_embedded_again(store, wrong, damaged):
+    CachedEmbedder(LoggingEmbedder("m"), store).embed(["a", "b", "c"])
+    for text in damaged:
+        store.put("embedding", digest("m", text), wrong)
+    rows = CachedEmbedder(LoggingEmbedder("m"), store).embed(["a", "b", "c", "d"])
+    assert np.array_equal(rows, np.stack([vector(text) for text in "abcd"]))
+    # Where most have another length than the embedder's, the few right ones are taken for wrong first.
+    assert len(damaged) <= store.damaged["embedding"] <= 3
 
 
 def test_rows_can_be_written_to(store):

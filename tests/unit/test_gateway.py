@@ -99,7 +99,11 @@ async def test_structured_output_that_is_no_json_is_asked_for_again():
             replies = await ask_all(gateway, 20, schema=schema)
             counts = gateway.snapshot()
         assert api.stats.by_outcome["malformed_json"] > 0
+    failures = [reply for reply in replies if isinstance(reply, MeasurementError)]
+    replies = [reply for reply in replies if reply not in failures]
     assert all(reply.text.startswith("{") and reply.text.endswith("}") for reply in replies)
+    assert {reply.call.attempts for reply in replies} == {1, 2}
+    assert {failure.details["attempts"] for failure in failures} == {2}, "twice in a row is the server's way"
     assert counts.usage.input_tokens > sum(reply.usage.input_tokens for reply in replies), "the bad ones were paid too"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 
 import pytest
 
-from pytest_ragcheck.errors import MeasurementError
+from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.gateway import (
     Gateway,
     ModelReply,
@@ -24,6 +25,8 @@ MODEL = "claude-haiku-5-5"
 EAGER = RetryPolicy(base=0.02, ceiling=0.1)
 HUGE = 9_000_000
 
+MALFORMED = ("wrong_content_type", "empty_reply", "huge_body")
+"""Of these one is retried, and two in a row are the server's way."""
 TRANSIENT = (
     "overloaded",
     "server_error",
@@ -32,14 +35,11 @@ TRANSIENT = (
     "reset",
     "short_body",
     "truncated_json",
-    "wrong_content_type",
-    "empty_reply",
-    "huge_body",
     "hang",
     "drip",
     "rate_limited",
 )
-PERMANENT = {"bad_request": 400, "forbidden": 403, "not_found": 404, "too_large": 413}
+PERMANENT = {"bad_request": 400, "forbidden": 403, "too_large": 413}
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,36 @@ async def check_that_it_is_retried(fault, *, rate, count):
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("fault", MALFORMED)
+async def test_a_wrong_form_is_retried_once_and_then_told_with_a_way_out(fault, any_transport):
+    with MessagesApi(Behaviour(faults={fault: 0.4}, huge_bytes=HUGE)) as api:
+        async with Gateway(base_url=api.url, retries=EAGER) as gateway:
+            replies = await ask_all(gateway, 20)
+        log = api.stats.log
+    failures = [reply for reply in replies if not expected_text(reply)]
+    assert {reply.call.attempts for reply in replies if reply not in failures} == {1, 2}
+    assert failures
+    for failure in failures:
+        assert (failure.kind, failure.details["attempts"]) == ("invalid-reply", 2)
+        assert "gave up after 2 attempts" in str(failure)
+        assert re.search("check the address|see the model's parameters", str(failure))
+    assert len(log) == sum(reply.call.attempts for reply in replies if reply not in failures) + 2 * len(failures)
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_is_not_there_ends_the_run_like_a_refused_key():
+    with MessagesApi(Behaviour(latency=0.01, faults={"not_found": 1.0})) as api:
+        async with Gateway(base_url=api.url, concurrency=4) as gateway:
+            replies = await ask_all(gateway, 40)
+        assert api.stats.requests <= 4
+    assert {type(reply) for reply in replies} == {ConfigurationError}
+    (cause,) = {str(reply) for reply in replies}
+    assert re.fullmatch(
+        rf"http://127.0.0.1:\d+ has no model {MODEL} \(404 not_found_error: .*\): it was retired .*", cause
+    )
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("rate", [0.05, 0.2])
 @pytest.mark.parametrize("fault", PERMANENT)
 async def test_what_no_retry_mends_fails_at_once_with_its_cause(fault, rate):
@@ -118,7 +148,7 @@ async def test_what_no_retry_mends_fails_at_once_with_its_cause(fault, rate):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("share", [0.05, 0.2])
 async def test_all_faults_together_end_in_replies_or_true_causes(share, any_transport):
-    faults = dict.fromkeys([*TRANSIENT, *PERMANENT], share / 4)
+    faults = dict.fromkeys([*TRANSIENT, *MALFORMED, *PERMANENT], share / 4)
     with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)) as api:
         async with Gateway(base_url=api.url, request_timeout=0.5, retries=EAGER) as gateway:
             replies = await asyncio.wait_for(ask_all(gateway, 60), 120)
@@ -130,8 +160,10 @@ async def test_all_faults_together_end_in_replies_or_true_causes(share, any_tran
         status = failure.details["status"]
         if status in PERMANENT.values():
             assert refused.pop(failure.details["request_id"]) == status
-        else:
+        elif failure.kind != "invalid-reply":
             assert failure.details["attempts"] >= EAGER.attempts
+        else:
+            assert failure.details["attempts"] >= 2
     sent = Counter(line.digest for line in stats.log)
     for line in stats.log:  # a refusal that no error names came too late for its call, which was then made again
         assert line.request_id not in refused or sent[line.digest] > 1

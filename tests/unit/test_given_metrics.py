@@ -165,6 +165,7 @@ async def test_a_graph_of_metrics_asks_the_judge_throughout(deepeval, judging):
 
 
 @pytest.mark.asyncio
+@pytest.mark.filterwarnings("ignore:.*same direction:DeprecationWarning")  # deepeval gives it once a process
 async def test_what_deepeval_takes_without_a_model_is_replaced_and_what_the_user_chose_stays(
     deepeval, judging, monkeypatch
 ):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import tracemalloc
+import zlib
 from collections import deque
 
 import pytest
@@ -63,7 +65,7 @@ class Service:
         if status == "hang":
             await asyncio.Event().wait()
         content_type, *headers = more
-        data = body.encode()
+        data = body if isinstance(body, bytes) else body.encode()
         connection.send(encode_head(status, [("content-type", content_type), *headers], length=len(data)) + data)
 
     def close(self):
@@ -504,6 +506,52 @@ def test_a_reply_without_end_is_given_up(service, monkeypatch):
     service.will_say((200, "x" * 2 * 1024**2, "application/json"))
 
     assert "longer than 1 MB" in str(failed(HttpEndpoint(service.url)))
+
+
+def test_a_small_reply_that_unfolds_without_end_is_given_up(service):
+    squeeze = zlib.compressobj(wbits=31)
+    bomb = b"".join([*(squeeze.compress(bytes(1 << 20)) for _ in range(200)), squeeze.flush()])
+    assert len(bomb) < 300_000
+    service.will_say((200, bomb, "application/json", ("content-encoding", "gzip")))
+    failed(HttpEndpoint(service.url))  # imports
+
+    tracemalloc.start()
+    try:
+        assert "longer than 32 MB" in str(failed(HttpEndpoint(service.url)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 60_000_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (500, "{}", "text/plain"),
+        (200, "{}", "application/json"),
+        (200, '{{"said": "{}"}}', "application/json"),
+        (200, "{}", "application/x-ndjson"),
+        (200, "event: error\ndata: {}\n\n", "text/event-stream"),
+        (200, 'data: {{"x": "{}"}}\n\n', "text/event-stream"),
+    ],
+)
+def test_a_secret_is_taken_out_before_an_error_is_cut(service, monkeypatch, reply):
+    monkeypatch.setenv("RAG_TOKEN", TOKEN)
+    status, form, content_type = reply
+    endpoint = HttpEndpoint(service.url, answer="answer", headers={"Authorization": "Bearer $RAG_TOKEN"})
+    for before in range(260, 310, 3):
+        service.will_say((status, form.format("x" * before + TOKEN), content_type))
+        problem = failed(endpoint)
+        shown = f"{problem} {problem.details}"
+        assert not any(TOKEN[:size] in shown for size in range(6, len(TOKEN) + 1)), shown
+
+
+def test_a_redirect_is_named_and_not_followed(service):
+    service.will_say((302, "", "text/plain", ("location", "https://user:pw@other.example/login?key=abcdef")))
+
+    told = str(failed(HttpEndpoint(service.url)))
+    assert "status 302: it leads to https://other.example, and redirects are not followed; correct the address" in told
+    assert len(service.requests) == 1
 
 
 def test_a_service_on_this_machine_is_asked_without_a_proxy(service, monkeypatch):

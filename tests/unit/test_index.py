@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from zlib import crc32
 
 import pytest
@@ -615,3 +618,52 @@ def test_the_version_is_part_of_the_fingerprint(place, monkeypatch):
     monkeypatch.setattr(index_module, "INDEX_VERSION", index_module.INDEX_VERSION + 1)
     other, _ = place.open()
     assert other.fingerprint != before
+
+
+# ---- What the store holds of searches
+
+
+def search_rows(place, change):
+    with closing(sqlite3.connect(place.store_path, isolation_level=None)) as connection:
+        rows = connection.execute("SELECT key, value FROM entries WHERE kind = 'search'").fetchall()
+        for key, value in rows:
+            hits = json.loads(value[9:])
+            connection.execute("UPDATE entries SET value = ? WHERE key = ?", (json.dumps(change(hits)).encode(), key))
+    return len(rows)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hits: [],
+        lambda hits: hits[:-1],
+        lambda hits: [*hits, [0, -1.0]],
+        lambda hits: hits[::-1],
+        lambda hits: [hits[0], hits[0], *hits[2:]],
+        lambda hits: [[-1, hits[0][1]], *hits[1:]],
+        lambda hits: [[10**6, hits[0][1]], *hits[1:]],
+        lambda hits: [[True, hits[0][1]], *hits[1:]],
+        lambda hits: [[hits[0][0], True], *hits[1:]],
+        lambda hits: [[hits[0][0], 7.0], *hits[1:]],
+        lambda hits: [[hits[0][0], "0.9"], *hits[1:]],
+        lambda hits: {str(row): score for row, score in hits},
+        lambda hits: hits[0][1],
+    ],
+)
+def test_a_stored_search_that_none_can_have_found_is_searched_again(place, change):
+    index, _ = place.open()
+    found = index.search("Topic3 sentence", 4)
+    assert search_rows(place, change) == 1
+    again, _ = place.open()
+    again.make_ready(["Topic3 sentence"], 4)
+    assert again.search("Topic3 sentence", 4) == found
+    assert place.stores[-1].damaged["search"] == 1
+
+
+def test_a_stored_search_of_an_earlier_version_is_taken(place):
+    index, _ = place.open()
+    found = index.search("Topic3 sentence", 4)
+    search_rows(place, lambda hits: hits)
+    again, _ = place.open()
+    assert again.search("Topic3 sentence", 4) == found
+    assert again.searches_reused == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from types import SimpleNamespace
 
@@ -222,6 +223,118 @@ def test_rejected_contexts_sentences_and_statements():
     found = evidence.of_statements_in_contexts(metric, case())
     assert found.rejected == ({"claim": "s0", "reason": "because 0"},)
     assert found.vacuous == "the judge found no statement in context 2"
+
+
+FACTS = ("The museum opens at nine in the morning.", "Tickets cost twelve euros for adults.", "Dogs must wait outside.")
+REFERENCE = " ".join(FACTS)
+
+
+def judged(name, order, words=("yes", "no", "no")):
+    """A metric that has judged the three facts; ``order`` says which verdict stands where."""
+    given = [
+        SimpleNamespace(verdict=words[n], reason=f"It says '{FACTS[n]}', so: {words[n]}.", statement=FACTS[n])
+        for n in order
+    ]
+    by_context = [SimpleNamespace(verdicts=given[n : n + 1]) for n in range(min(len(given), 3))]
+    if len(given) > 3:
+        by_context[-1] = SimpleNamespace(verdicts=given[2:])
+    metric = SimpleNamespace(
+        claims=list(FACTS), statements=list(FACTS), truths=["t"], verdicts=given, verdicts_list=by_context
+    )
+    judged_case = case(REFERENCE, FACTS, question="What is said?", reference=REFERENCE)
+    return KINDS[name].evidence(metric, judged_case)
+
+
+LISTS = ["faithfulness", "answer_relevancy", "contextual_precision", "contextual_relevancy", "hallucination"]
+
+
+@pytest.mark.parametrize("name", [*LISTS, "contextual_recall"])
+def test_a_verdict_for_each_is_evidence(name):
+    assert judged(name, [0, 1, 2]).vacuous is None
+
+
+@pytest.mark.parametrize("name", [*LISTS, "contextual_recall"])
+def test_verdicts_that_were_left_out_are_no_evidence(name):
+    for order in ([0], [0, 1], [2, 0]):
+        assert re.match(r"the judge (gave|judged) \d verdicts? for 3 ", judged(name, order).vacuous), order
+
+
+@pytest.mark.parametrize("name", [*LISTS, "contextual_recall"])
+def test_verdicts_that_are_too_many_are_no_evidence(name):
+    found = judged(name, [0, 1, 2, 2]).vacuous
+    assert re.match(r"the judge gave 4 verdicts for 3 |the judge judged a statement of context 3 twice", found)
+
+
+@pytest.mark.parametrize("name", ["faithfulness", "answer_relevancy", "contextual_relevancy"])
+@pytest.mark.parametrize("order", [[1, 0, 2], [2, 1, 0], [1, 2, 0]])
+def test_verdicts_in_another_order_are_no_evidence(name, order):
+    assert re.search(
+        "reasons speak of other .* than they stand for|judged a statement of context . as one of context .",
+        judged(name, order, ("no", "no", "no")).vacuous,
+    )
+
+
+@pytest.mark.parametrize("name", ["contextual_precision", "hallucination"])
+@pytest.mark.parametrize("order", [[1, 0, 2], [2, 1, 0], [1, 2, 0]])
+def test_verdicts_on_contexts_in_another_order_are_no_evidence(name, order):
+    metric = SimpleNamespace(verdicts=[SimpleNamespace(verdict="no", reason=f'"{FACTS[n]}"') for n in order])
+    contexts = case("Yes.", FACTS, question="What is said?", reference="It opens at nine.")
+    assert "the order is not certain" in KINDS[name].evidence(metric, contexts).vacuous
+    # A reason may quote the reference, whose words stand in another context, for what its own context lacks.
+    about_the_reference = case("Yes.", FACTS, question="What is said?", reference=REFERENCE)
+    assert KINDS[name].evidence(metric, about_the_reference).vacuous is None
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ["It's not said in Bob's or anybody's notes.", "", None],
+        [f"Unlike '{FACTS[1]}', this is off the point.", "Off the point.", "Off the point."],
+        ["'The museum opens' early.", "'cost twelve euros'", "'Dogs must wait ...'"],
+        ["'" * 5_000, '"' * 5_000, "‘’" * 5_000],
+    ],
+)
+def test_reasons_that_quote_little_prove_no_other_order(reasons):
+    metric = SimpleNamespace(verdicts=[SimpleNamespace(verdict="no", reason=reason) for reason in reasons])
+    contexts = case("Yes.", FACTS, question="What is said?", reference="Nine.")
+    assert KINDS["hallucination"].evidence(metric, contexts).vacuous is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "count", "vacuous"),
+    [
+        ("Open daily: nine to five; closed on Monday.", 1, False),
+        ("Open daily: nine to five; closed on Monday.", 3, False),
+        ("Open daily: nine to five; closed on Monday.", 4, True),
+        ("Bring:\n- a passport\n- a photo", 3, False),
+        ("It costs 2.50 euros, e.g. for a child.", 1, False),
+        ("One. Two. Three.", 2, True),
+    ],
+)
+def test_a_judge_may_see_more_sentences_in_a_reference_but_not_fewer(reference, count, vacuous):
+    metric = SimpleNamespace(verdicts=verdicts(*["yes"] * count))
+    found = KINDS["contextual_recall"].evidence(metric, case(reference=reference)).vacuous
+    assert (found is not None) == vacuous, found
+
+
+def test_statements_of_a_context_are_its_own_and_enough():
+    def found(*by_context):
+        given = [
+            SimpleNamespace(verdicts=[SimpleNamespace(verdict="yes", reason=None, statement=text) for text in texts])
+            for texts in by_context
+        ]
+        contexts = (REFERENCE, "The canteen opens at noon. It serves soup.")
+        return (
+            KINDS["contextual_relevancy"]
+            .evidence(SimpleNamespace(verdicts_list=given), case(contexts=contexts))
+            .vacuous
+        )
+
+    assert found(["It opens at nine, for twelve euros.", "Dogs wait."], ["The canteen serves soup at noon."]) is None
+    assert found(FACTS[:1], ["It serves soup."]) == "the judge judged 1 statement of 3 sentences in context 1"
+    assert found(FACTS, []) == "the judge found no statement in context 2"
+    assert found(FACTS, FACTS[:1]) == "the judge judged a statement of context 1 as one of context 2"
+    assert found(FACTS) == "the judge gave 1 verdict for 2 contexts"
 
 
 # ---- Kept scores -----------------------------------------------------------------------------

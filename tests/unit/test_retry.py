@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from pytest_ragcheck.gateway.anthropic_transport import Secrets
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.transport import (
+    MOST_BYTES,
     AttemptResult,
     Response,
     RetryAction,
@@ -74,6 +76,15 @@ def test_a_failed_call_is_given_up_where_its_next_attempt_would_pass_the_deadlin
 def test_how_long_a_server_may_accept_nothing(action, was_answered, seconds):
     assert RetryPolicy().longest_outage(action, was_answered=was_answered) == seconds
     assert RetryPolicy(deadline=5.0).longest_outage(action, was_answered=was_answered) == 5.0
+
+
+def test_a_wrong_form_twice_in_a_row_is_enough():
+    malformed = AttemptResult(effect=RetryAction.MALFORMED, kind="invalid-reply")
+    call = attempts(base=0.5)
+    assert [call.pause(malformed, now=0.0), call.pause(malformed, now=1.0)] == [0.5, None]
+    call = attempts(base=0.5)
+    mixed = (malformed, FAILED, malformed, REFUSED, malformed)
+    assert None not in [call.pause(result, now=float(moment)) for moment, result in enumerate(mixed)]
 
 
 def test_a_hang_has_waited_enough_and_always_counts():
@@ -152,6 +163,80 @@ def test_errors_without_the_apis_body_are_one_printable_line(body):
     assert verdict.cause.isprintable()
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/html", "application/xml"])
+@pytest.mark.parametrize("before", range(250, 310, 3))
+def test_a_secret_is_taken_out_before_an_error_is_cut(content_type, before):
+    secret = "token-of-twenty-char"
+    scrub = Secrets([secret]).scrub
+    for status, body in [
+        (400, "x" * before + secret),
+        (200, "x" * before + secret),
+        (200, json.dumps({"detail": "x" * before + secret})),
+        (400, json.dumps({"error": {"type": "some_error", "message": "x" * before + secret}})),
+        (400, json.dumps({"error": {"type": "x" * before + secret, "message": "y"}})),
+        (400, " " * 1190 + secret),
+    ]:
+        reply = Response(status=status, headers={"content-type": content_type}, body=body.encode())
+        cause = classify(reply, scrub=scrub).cause
+        assert not any(secret[:size] in cause for size in range(6, len(secret) + 1)), (status, cause)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "told"),
+    [
+        (b"<html><head><style>a{}</style><title>Sign in</title></head><body><h1>Hotel", "text/html", "Sign in Hotel"),
+        (b"upstream is down\n", "text/plain", "upstream is down"),
+        (b'{"error": {"message": "no such deployment", "code": 7}}', "application/json", "no such deployment"),
+        (b'{"error": "quota"}', "application/json", "quota"),
+        (b'{"detail": "Not Found"}', "application/json", "Not Found"),
+        (b'{"type": "error", "error": {"type": "x", "message": "Told."}}', "application/json", "Told."),
+        (b'{"choices": [{"message": {"content": "hi"}}]}', "application/json", '{"choices": [{"message'),
+    ],
+)
+def test_a_reply_that_holds_an_error_or_a_page_shows_the_servers_own_words(body, content_type, told):
+    verdict = classify(message(body=body, content_type=content_type))
+    assert verdict.effect is RetryAction.MALFORMED
+    assert f"says: {told}" in verdict.cause
+    assert "ANTHROPIC_BASE_URL" in verdict.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "effect"),
+    [
+        ("overloaded_error", RetryAction.RETRY),
+        ("rate_limit_error", RetryAction.LIMITED),
+        ("authentication_error", RetryAction.REFUSED_KEY),
+        ("invalid_request_error", RetryAction.FAIL),
+        ("not_found_error", RetryAction.NO_MODEL),
+    ],
+)
+def test_an_error_of_the_api_is_one_with_status_200_too(kind, effect):
+    error = {"type": "error", "error": {"type": kind, "message": "model: told"}}
+    verdict = classify(message(body=json.dumps(error).encode()))
+    assert verdict.effect is effect
+    assert verdict.cause == f"200 {kind}: model: told"
+
+
+def test_a_model_that_is_not_there_is_told_from_a_wrong_address():
+    def missing(text, kind="not_found_error"):
+        body = json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
+        return classify(Response(status=404, body=body)).effect
+
+    assert missing("model: claude-old-1") is RetryAction.NO_MODEL
+    assert missing("Not found") is RetryAction.FAIL
+    assert missing("model: x", kind="gone") is RetryAction.FAIL
+    assert classify(Response(status=404, body=b"<html>no such page</html>")).effect is RetryAction.FAIL
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[", "//", "http://a:b@c:99999999/", "\n::error::", "https://é\x1b.example/x"]
+)
+def test_any_redirect_is_one_printable_line(location):
+    verdict = classify(Response(status=302, headers={"location": location}))
+    assert verdict.effect is RetryAction.FAIL
+    assert verdict.cause.isprintable()
+
+
 def test_a_long_error_is_cut():
     assert len(classify(Response(status=400, body=b"x" * 100_000)).cause) < 400
 
@@ -186,12 +271,24 @@ def test_a_whole_message():
 @pytest.mark.parametrize(
     "reply",
     [
-        message(content_type="text/html"),
-        message(content_type=""),
         message(body=json.dumps(MESSAGE).encode()[:-1]),
         message(body=b""),
         message(body=b"[" * 100_000),
+    ],
+)
+def test_a_message_that_was_cut_is_trouble_of_the_moment(reply):
+    verdict = classify(reply)
+    assert (verdict.effect, verdict.kind, verdict.message) == (RetryAction.RETRY, "invalid-reply", None)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        message(content_type="text/html"),
+        message(content_type=""),
         message(type="error"),
+        message(body=b"[]"),
+        message(body=b" " * (MOST_BYTES + 1)),
         message(content=None),
         message(content=["text"]),
         message(content=[{"type": "text", "text": None}]),
@@ -199,10 +296,11 @@ def test_a_whole_message():
         message(usage=None),
         message(usage={"input_tokens": "many"}),
         message(usage={"output_tokens": -1}),
+        message(usage={"output_tokens": True}),
     ],
 )
 def test_what_is_no_whole_message_is_never_an_answer(reply):
     verdict = classify(reply)
-    assert verdict.effect is RetryAction.RETRY
+    assert verdict.effect is RetryAction.MALFORMED
     assert verdict.kind == "invalid-reply"
     assert verdict.message is None

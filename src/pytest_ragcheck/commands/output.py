@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.report.colour import ansi, plain
-from pytest_ragcheck.report.textual import printable
+from pytest_ragcheck.safe_text import one_line, printable
 
 if TYPE_CHECKING:
     from pytest_ragcheck.report.colour import Paint, Style
@@ -28,8 +28,8 @@ def say(line: str, *, mark: str = "", style: Style | None = None) -> None:
 
 
 def complain(line: str) -> None:
-    """Print a line to standard error, in the same way."""
-    sys.stderr.write(f"{printable(line)}\n")
+    """Print one line to standard error, in the same way."""
+    sys.stderr.write(f"{one_line(line)}\n")
 
 
 def paint() -> Paint:

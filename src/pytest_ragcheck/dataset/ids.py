@@ -53,7 +53,7 @@ def identity(given: Mapping[str, tuple[str, Any]], place: Place, line: int) -> I
 
 
 def _given_id(value: Any, place: Place, question: str) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = type(value) is int or (isinstance(value, float) and math.isfinite(value))
     if not is_number and not isinstance(value, str):
         raise place.error(f"expected a text or a number, got {kind(value)}", "id")
     given = str(value) if is_number else text(value, place, "id")

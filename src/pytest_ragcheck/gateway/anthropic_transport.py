@@ -14,7 +14,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.gateway.transport import Response, TransportError
+from pytest_ragcheck.gateway.http_replies import limited_client
+from pytest_ragcheck.gateway.transport import MOST_BYTES, RUN_ENDING, Response, RetryAction, TransportError
 from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.timeouts import attempt_timeout
 
@@ -33,7 +34,6 @@ NO_KEY = (
     "no API key for {endpoint}: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, or an anthropic profile); "
     "with --ragcheck-cache only nothing is called"
 )
-REFUSED_KEY = "{endpoint} refused the API key ({cause}): check ANTHROPIC_API_KEY"
 _KEY_PATTERN = re.compile(r"sk-ant-[A-Za-z0-9_\-]{8,}")
 _SHORTEST_SECRET = 6
 
@@ -116,7 +116,8 @@ class AnthropicTransport:
         except TransportError:
             return
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            raise ConfigurationError(REFUSED_KEY.format(endpoint=shown(self._base_url), cause="status 401"))
+            told = RUN_ENDING[RetryAction.REFUSED_KEY]
+            raise ConfigurationError(told.format(endpoint=shown(self._base_url), cause="status 401"))
 
     async def open(self) -> None:
         """Make the client; :class:`ConfigurationError` where there is no key."""
@@ -152,7 +153,9 @@ class AnthropicTransport:
                 base_url=self._base_url,
                 max_retries=0,
                 timeout=timeouts,
-                http_client=make(limits=limits, timeout=timeouts, mounts={NOWHERE: nowhere}),
+                http_client=limited_client(make, MOST_BYTES)(
+                    limits=limits, timeout=timeouts, mounts={NOWHERE: nowhere}
+                ),
             )
             if client.api_key or client.auth_token or client.credentials is not None:
                 return client

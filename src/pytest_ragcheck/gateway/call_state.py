@@ -108,6 +108,8 @@ class PendingCall:
             )
         if attempts.made > 1:
             told.append(f"gave up after {attempts.made} attempts in {attempts.spent:.1f} s")
+        if verdict.remedy:
+            told.append(verdict.remedy)
         if verdict.request_id:
             told.append(f"request {verdict.request_id}")
         return MeasurementError(

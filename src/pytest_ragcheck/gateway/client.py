@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
-from pytest_ragcheck.gateway.anthropic_transport import REFUSED_KEY, AnthropicTransport, Secrets, endpoint, shown
+from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
@@ -20,11 +20,18 @@ from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker, Outage
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rate_limits import read_rate_limits
-from pytest_ragcheck.gateway.replies import StoredReply, check_end, trouble_with
+from pytest_ragcheck.gateway.replies import StoredReply, check_end, with_form
 from pytest_ragcheck.gateway.requests import CacheMode, ModelReply, ModelRequest
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
 from pytest_ragcheck.gateway.single_flight import PrefixWarmup, SingleFlight, StoreLeases
-from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, classify
+from pytest_ragcheck.gateway.transport import (
+    RUN_ENDING,
+    AttemptResult,
+    Response,
+    RetryAction,
+    TransportError,
+    classify,
+)
 from pytest_ragcheck.model import Usage
 from pytest_ragcheck.store import Store, digest
 
@@ -293,14 +300,12 @@ class Gateway:
             except ConfigurationError as problem:  # no key: as good as a refused one
                 self._breaker.trip(problem)
                 raise
-            result = classify(outcome)
+            result = classify(outcome, scrub=self._secrets.scrub)
         finally:
             latency = self._clock() - begun
             call.attempts.spent += latency
             self._settle(permit, model, result, headers)
-        if result.message is not None and (problem_text := trouble_with(result.message, request)) is not None:
-            result = replace(result, effect=RetryAction.RETRY, kind="invalid-reply", cause=problem_text)
-        call.last = result
+        result = call.last = with_form(result, request)
         return result, latency
 
     def _settle(self, permit: Permit, model: _Model, result: AttemptResult | None, headers: dict[str, str]) -> None:
@@ -342,8 +347,9 @@ class Gateway:
     def _delay_until_retry(self, call: PendingCall, model: _Model, result: AttemptResult) -> float:
         """Return the seconds to wait before the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(result.cause)
-        if result.effect is RetryAction.REFUSED_KEY:
-            self._breaker.trip(ConfigurationError(REFUSED_KEY.format(endpoint=shown(self.endpoint), cause=cause)))
+        if (ending := RUN_ENDING.get(result.effect)) is not None:
+            told = ending.format(endpoint=shown(self.endpoint), model=call.request.model, cause=cause)
+            self._breaker.trip(ConfigurationError(told))
             self._breaker.check()
         if result.effect is RetryAction.SPEND_LIMIT:
             self._breaker.trip(NotRunError(f"the account's spend limit is reached: {cause}"))

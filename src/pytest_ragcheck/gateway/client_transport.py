@@ -8,7 +8,8 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.gateway.transport import Response, TransportError
+from pytest_ragcheck.gateway.http_replies import limited_client
+from pytest_ragcheck.gateway.transport import MOST_BYTES, Response, TransportError
 from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class ClientTransport:
         if self._own:
             import anthropic
 
-            self._client = client.with_options(max_retries=0, http_client=anthropic.DefaultAsyncHttpxClient())
+            http_client = limited_client(anthropic.DefaultAsyncHttpxClient, MOST_BYTES)()
+            self._client = client.with_options(max_retries=0, http_client=http_client)
         else:
             self._client = client.with_options(max_retries=0) if hasattr(client, "with_options") else client
 
@@ -103,10 +105,16 @@ def _as_dict(message: Any) -> dict[str, Any]:
     return {
         "type": "message",
         "model": str(getattr(message, "model", "")),
-        "content": [{"type": "text", "text": str(block.text)} for block in message.content if hasattr(block, "text")],
+        "content": [_block(block) for block in message.content],
         "stop_reason": getattr(message, "stop_reason", None) or "end_turn",
         "usage": {name: getattr(usage, name, 0) for name in ("input_tokens", "output_tokens")} if usage else {},
     }
+
+
+def _block(block: Any) -> dict[str, Any]:
+    if hasattr(block, "text"):
+        return {"type": "text", "text": str(block.text)}
+    return {"type": str(getattr(block, "type", "")), "input": getattr(block, "input", None)}
 
 
 def _headers(message: Any) -> dict[str, str]:

@@ -28,7 +28,6 @@ DEEPEST = 8
 _SECRET = re.compile(r"key(?!word)|token(?!s)|secret|password|credential|authorization", re.IGNORECASE)
 _TRANSIENT = re.compile(r"timeout|timedout|connect|unavailable|overloaded|ratelimit|throttl", re.IGNORECASE)
 """In the name of an exception's class: trouble of the moment, where no status tells."""
-_FENCED = re.compile(r"[\[{].*[\]}]", re.DOTALL)
 _LONGEST_CAUSE = 300
 _BEYOND_HTTP = 600
 
@@ -91,7 +90,7 @@ class DeepEvalTransport:
             if isinstance(error, TimeoutError) and time.expired():
                 raise TransportError(f"no answer within {seconds:g} s", timed_out=True) from None
             return self._reply_of(error)
-        return self._message(prompt, said, has_schema=schema is not None)
+        return self._message(prompt, said)
 
     async def close(self) -> None:
         """Nothing: the model stays the user's."""
@@ -107,14 +106,12 @@ class DeepEvalTransport:
         wanted = f"{prompt}\n\nReply with JSON alone, as this JSON schema describes it:\n{json.dumps(schema)}"
         return await self._model.a_generate(wanted)
 
-    def _message(self, prompt: str, said: Any, *, has_schema: bool) -> Response:
+    def _message(self, prompt: str, said: Any) -> Response:
         """What was said as a message of the Messages API, which is what the gateway keeps."""
         cost = None
         if isinstance(said, tuple) and len(said) == 2:  # noqa: PLR2004 (what was said, and its cost)
             said, cost = said
         text = _text(said)
-        if has_schema and isinstance(said, str):
-            text = _json_in(text)
         tokens = {
             "input_tokens": _tokens(cost, "input_tokens", prompt),
             "output_tokens": _tokens(cost, "output_tokens", text),
@@ -164,12 +161,6 @@ def _text(said: Any) -> str:
     if isinstance(said, dict | list):
         return json.dumps(said)
     raise MeasurementError(f"the judge gave {type(said).__name__}, not text", kind="invalid-reply")
-
-
-def _json_in(text: str) -> str:
-    """The JSON in a text that may have words or a code fence around it."""
-    found = _FENCED.search(text)
-    return found[0] if found else text
 
 
 def _tokens(cost: Any, name: str, text: str) -> int:

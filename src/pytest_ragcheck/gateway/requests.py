@@ -11,7 +11,7 @@ from pytest_ragcheck.call_context import current_trial
 from pytest_ragcheck.store import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_ragcheck.model import Call, Usage
 
@@ -57,6 +57,8 @@ class ModelRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the reply's text must follow (structured output)."""
+    check: Callable[[str], object] | None = field(default=None, compare=False, repr=False)
+    """Raises ValueError where a reply's JSON is not what was asked for; None: any JSON is."""
     trial: int = field(default_factory=current_trial)
     """Tells apart repetitions of the same call, from 0; it is not sent. Given by the code that makes the request."""
     purpose: str = "generation"

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "RetryPolicy"]
 
 
+_MOST_MALFORMED = 2
+"""Replies of a wrong form in a row, each of which is paid for; a third would be wrong too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Bounds of the retries; seconds."""
@@ -48,6 +52,8 @@ class Attempts:
     made: int = 0
     failed: int = 0
     """Those that count against the policy's attempts."""
+    malformed: int = 0
+    """Replies of a wrong form, in a row."""
     spent: float = 0.0
     """Seconds in attempts and back-off."""
     _failed_at: float = -math.inf
@@ -66,8 +72,11 @@ class Attempts:
         Full jitter (uniform between 0 and a ceiling that doubles) spreads out calls that failed together. After a
         refusal for a limit the limiter decides when the call goes; only what the server asked to wait comes first.
         """
+        self.malformed = self.malformed + 1 if result.effect is RetryAction.MALFORMED else 0
         if result.effect is RetryAction.LIMITED:
             return self._asked_wait(result)
+        if result.effect is RetryAction.MALFORMED:
+            return self.uniform() * self.policy.base if self.malformed < _MOST_MALFORMED else None
         if result.effect is not RetryAction.RETRY:
             return None
         if served_at >= self._failed_at or result.kind == "timeout":

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pytest_ragcheck.gateway.replies import KIND, StoredReply
+from pytest_ragcheck.gateway.replies import KIND, REPLIES, StoredReply
 from pytest_ragcheck.store import process_identity
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class StoreLeases:
 
     def lookup(self, key: bytes) -> StoredReply | None:
         """The reply that is kept, if it is."""
-        return StoredReply.from_bytes(self._store.get(KIND, key, since=self._since))
+        return REPLIES.get(self._store, key, since=self._since)
 
     def take(self, key: bytes) -> bool:
         """Whether the call is ours to make."""
@@ -97,7 +97,7 @@ class StoreLeases:
 
     def fulfil(self, key: bytes, reply: StoredReply) -> None:
         """Keep the reply; it is durable, and the claim ended, on return."""
-        self._store.put(KIND, key, reply.to_bytes())
+        REPLIES.put(self._store, key, reply.to_bytes())
         self._held.discard(key)
 
     def drop(self, key: bytes) -> None:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from pytest_ragcheck.model import Usage
+from pytest_ragcheck.safe_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
+    "MOST_BYTES",
+    "RUN_ENDING",
     "AttemptResult",
     "Message",
     "Response",
     "RetryAction",
     "Transport",
     "TransportError",
+    "address_of",
     "classify",
+    "excerpt",
     "retry_after",
 ]
 
@@ -35,8 +42,21 @@ _SPEND_LIMITS = frozenset(
         "ramp_limit_exceeded",
     }
 )
+_STATUS_OF_ERROR = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""By type of the Messages API's errors, for proxies that pass an error on with status 200."""
+_WORDS_FROM = 20_000
+"""Characters of a page in which the server's words are looked for."""
 _TEXT_OF_AN_ERROR = 300
-_MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 """Of a reply: far more than a model writes, and no more than can be stored and measured in seconds."""
 
 
@@ -80,10 +100,21 @@ class RetryAction(StrEnum):
     """The server refused for its limits: wait as told, and slow down."""
     FAIL = "fail"
     """No retry mends it."""
+    MALFORMED = "malformed"
+    """The reply has another form than was asked for. Once may be a slip; twice in a row is the server's way."""
     REFUSED_KEY = "refused key"
+    """No call of this run will work."""
+    NO_MODEL = "no such model"
     """No call of this run will work."""
     SPEND_LIMIT = "spend limit"
     """No call of this run will work."""
+
+
+RUN_ENDING = {
+    RetryAction.REFUSED_KEY: "{endpoint} refused the API key ({cause}): check ANTHROPIC_API_KEY",
+    RetryAction.NO_MODEL: "{endpoint} has no model {model} ({cause}): it was retired or is misspelt; name another one",
+}
+"""Actions that end the run, with the text of the ConfigurationError that ends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +122,8 @@ class Message:
     """A model's message, checked to be whole."""
 
     text: str
+    tool_inputs: tuple[str, ...] = ()
+    """What the model would call tools with, as JSON."""
     stop_reason: str
     model: str
     usage: Usage
@@ -109,26 +142,34 @@ class AttemptResult:
     wait: float | None = None
     """Seconds that the server told to wait."""
     message: Message | None = None
+    remedy: str = ""
+    """What the user can do, should it be the last attempt."""
 
 
-def classify(outcome: Response | TransportError) -> AttemptResult:
-    """Decide from one attempt's outcome alone."""
+def classify(outcome: Response | TransportError, *, scrub: Callable[[str], str] = str) -> AttemptResult:
+    """Decide from one attempt's outcome alone.
+
+    ``scrub`` takes secrets out of a text; it sees each text before it is cut, as half of a secret is not found.
+    """
     if isinstance(outcome, TransportError):
         return AttemptResult(
-            effect=RetryAction.RETRY, kind="timeout" if outcome.timed_out else "connection", cause=str(outcome)
+            effect=RetryAction.RETRY, kind="timeout" if outcome.timed_out else "connection", cause=scrub(str(outcome))
         )
     request_id = outcome.headers.get("request-id")
     if outcome.status != HTTPStatus.OK:
-        return _classify_error(outcome, request_id)
+        return _classify_error(outcome, request_id, scrub)
     try:
-        message = _read_message(outcome)
-    except ValueError as problem:
+        message = _read_message(outcome, scrub)
+    except _ErrorInsideError:
+        return _classify_error(outcome, request_id, scrub)
+    except _NotAMessageError as problem:
         return AttemptResult(
-            effect=RetryAction.RETRY,
+            effect=problem.effect,
             kind="invalid-reply",
             cause=f"the reply is not a whole message: {problem}",
             status=outcome.status,
             request_id=request_id,
+            remedy="check the address (ANTHROPIC_BASE_URL) and what answers there: a proxy, a sign-in page",
         )
     return AttemptResult(effect=RetryAction.DONE, status=outcome.status, request_id=request_id, message=message)
 
@@ -149,16 +190,35 @@ def retry_after(headers: Mapping[str, str], *, wall: float | None = None) -> flo
     return max(0.0, date.timestamp() - (time.time() if wall is None else wall))
 
 
-def _classify_error(reply: Response, request_id: str | None) -> AttemptResult:
-    kind, code, text = _read_error(reply)
-    effect = _effect(reply, code)
+class _NotAMessageError(ValueError):
+    def __init__(self, problem: str, *, effect: RetryAction = RetryAction.MALFORMED) -> None:
+        super().__init__(problem)
+        self.effect = effect
+
+
+class _ErrorInsideError(ValueError):
+    """A reply with status 200 that holds an error of the API."""
+
+
+def _classify_error(reply: Response, request_id: str | None, scrub: Callable[[str], str]) -> AttemptResult:
+    kind, code, text = _read_error(reply, scrub)
+    cause = f"{reply.status} {kind}: {text}" if kind else f"{reply.status} {text}".rstrip()
+    remedy = ""
+    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST and "location" in reply.headers:
+        cause = f"{reply.status}: it leads to another address, {address_of(reply.headers['location'])}"
+        remedy = "prompts go to the configured address alone; if that one is right, set ANTHROPIC_BASE_URL to it"
+    status = _STATUS_OF_ERROR[kind] if reply.status == HTTPStatus.OK else reply.status
+    effect = _effect(status, reply.headers, code)
+    if status == HTTPStatus.NOT_FOUND and kind == "not_found_error" and "model" in text:
+        effect = RetryAction.NO_MODEL
     return AttemptResult(
         effect=effect,
         kind=_KINDS.get(effect, "api-error"),
-        cause=f"{reply.status} {kind}: {text}" if kind else f"{reply.status} {text}".rstrip(),
+        cause=cause,
         status=reply.status,
         request_id=request_id,
         wait=retry_after(reply.headers),
+        remedy=remedy,
     )
 
 
@@ -169,13 +229,12 @@ _KINDS = {
 }
 
 
-def _effect(reply: Response, code: str) -> RetryAction:
-    status = reply.status
+def _effect(status: int, headers: Mapping[str, str], code: str) -> RetryAction:
     if code in _SPEND_LIMITS or status == HTTPStatus.PAYMENT_REQUIRED:
         return RetryAction.SPEND_LIMIT
     if status == HTTPStatus.UNAUTHORIZED:
         return RetryAction.REFUSED_KEY
-    advice = reply.headers.get("x-should-retry")
+    advice = headers.get("x-should-retry")
     if advice == "false":
         return RetryAction.FAIL
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -185,42 +244,83 @@ def _effect(reply: Response, code: str) -> RetryAction:
     return RetryAction.FAIL
 
 
-def _read_error(reply: Response) -> tuple[str, str, str]:
+def address_of(location: str) -> str:
+    """The address that a redirect leads to, without path, query and password."""
+    try:
+        parts = urlsplit(location)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "which cannot be read"
+    return excerpt(f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else parts.path)
+
+
+def _read_error(reply: Response, scrub: Callable[[str], str]) -> tuple[str, str, str]:
     """Type, code and text of an error's body, as far as there are any."""
     try:
         error = json.loads(reply.body)["error"]
         details = error.get("details") or {}
-        return str(error["type"]), str(details.get("error_code", "")), _one_line(str(error["message"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", "", _one_line(reply.body[: 4 * _TEXT_OF_AN_ERROR].decode("utf-8", "replace"))
+        kind, code, text = str(error["type"]), str(details.get("error_code", "")), str(error["message"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "", "", _words(reply, scrub)
+    return excerpt(scrub(kind)), code, excerpt(scrub(text))
 
 
-def _one_line(text: str) -> str:
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(printable.split())
+def _words(reply: Response, scrub: Callable[[str], str]) -> str:
+    """What a body says to a reader, be it a page, an error of another API's shape, or plain text."""
+    text = scrub(reply.body.decode("utf-8", "replace"))
+    if "html" in reply.headers.get("content-type", "").lower():
+        return excerpt(_MARKUP.sub(" ", _INVISIBLE.sub(" ", text[:_WORDS_FROM])))
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return excerpt(text)
+    while isinstance(said, dict):
+        inner = next(
+            (said[name] for name in ("error", "message", "detail", "details", "title") if said.get(name)), None
+        )
+        if inner is None:
+            break
+        said = inner
+    return excerpt(said if isinstance(said, str) else text)
+
+
+_SAYING = ("error", "message", "detail", "details", "title")
+_INVISIBLE = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)")
+_MARKUP = re.compile(r"(?s)<[^>]*(?:>|\Z)")
+
+
+def excerpt(text: str) -> str:
+    """The start of a text from outside, printable and on one line. Secrets must have been taken out before."""
+    line = one_line(text[:_WORDS_FROM])
     return line if len(line) <= _TEXT_OF_AN_ERROR else line[: _TEXT_OF_AN_ERROR - 1] + "…"
 
 
-def _read_message(reply: Response) -> Message:
-    """Raises ValueError unless it is a complete message: a cut or foreign body must never pass for an answer."""
+def _read_message(reply: Response, scrub: Callable[[str], str]) -> Message:
+    """Raises unless it is a complete message: a cut or foreign body must never pass for an answer."""
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.endswith("json"):
-        raise ValueError(f"its content type is {_one_line(kind) or 'missing'}")
-    if len(reply.body) > _MOST_BYTES:
-        raise ValueError(f"it has {len(reply.body):,} bytes")
+        words = _words(reply, scrub)
+        said = f"; it says: {words}" if words else ""
+        raise _NotAMessageError(f"its content type is {excerpt(kind) or 'missing'}{said}")
+    if len(reply.body) > MOST_BYTES:
+        raise _NotAMessageError(f"it has more than {MOST_BYTES // 1024**2} MB")
     try:
         data = json.loads(reply.body)
     except (ValueError, RecursionError):
-        raise ValueError("its JSON is broken") from None
+        raise _NotAMessageError("its JSON is broken", effect=RetryAction.RETRY) from None
     if not isinstance(data, dict) or data.get("type") != "message":
-        raise ValueError("it has no message")
+        error = data.get("error") if isinstance(data, dict) else None
+        if isinstance(error, dict) and error.get("type") in _STATUS_OF_ERROR:
+            raise _ErrorInsideError
+        raise _NotAMessageError(f"it says: {_words(reply, scrub)}")
     content, reason, usage = data.get("content"), data.get("stop_reason"), data.get("usage")
     if not isinstance(content, list) or not isinstance(reason, str) or not isinstance(usage, dict):
-        raise ValueError("content, stop_reason or usage is missing")  # noqa: TRY004 (one error for all)
+        raise _NotAMessageError("content, stop_reason or usage is missing")
     return Message(
-        text="".join(_block_text(block) for block in content),
+        text=scrub("".join(_block_text(block) for block in content)),
+        tool_inputs=tuple(scrub(json.dumps(block.get("input"))) for block in content if block["type"] == "tool_use"),
         stop_reason=reason,
-        model=str(data.get("model", "")),
+        model=scrub(str(data.get("model", ""))),
         usage=Usage(
             input_tokens=_count(usage, "input_tokens"),
             output_tokens=_count(usage, "output_tokens"),
@@ -233,16 +333,16 @@ def _read_message(reply: Response) -> Message:
 def _block_text(block: Any) -> str:
     """A text block's text; thinking and tools are not the answer."""
     if not isinstance(block, dict) or "type" not in block:
-        raise ValueError("a content block has no type")
+        raise _NotAMessageError("a content block has no type")
     if block["type"] != "text":
         return ""
     if not isinstance(block.get("text"), str):
-        raise ValueError("a text block has no text")  # noqa: TRY004 (one error for all)
+        raise _NotAMessageError("a text block has no text")
     return str(block["text"])
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name) or 0
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is not a count")
+    if type(value) is not int or value < 0:
+        raise _NotAMessageError(f"{name} is not a count")
     return value

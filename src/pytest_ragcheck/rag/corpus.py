@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.model import Document
 from pytest_ragcheck.rag.document_texts import DocumentTexts
 from pytest_ragcheck.rag.ingestion import EXTRACTION_VERSION, document_of, document_source, find_documents, read_content
-from pytest_ragcheck.store import digest, digest_of
+from pytest_ragcheck.store import StoredKind, digest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Corpus", "read_corpus"]
 
 _STORE_KIND = "document"
+_TEXTS = StoredKind(_STORE_KIND, bytes.decode, needs_checksum=True)
 _PLAIN_TEXT = frozenset({".md", ".markdown", ".txt"})
 
 
@@ -55,11 +56,11 @@ def _read(path: Path, source: str, store: Store) -> str:
     if kind in _PLAIN_TEXT:
         return document_of(content, source).text
     key = digest(str(EXTRACTION_VERSION), kind, _reader(kind), content)
-    stored = store.get(_STORE_KIND, key)
+    stored = _TEXTS.get(store, key)
     if stored is not None:
-        return stored.decode("utf-8")
+        return stored
     text = document_of(content, source).text
-    store.put(_STORE_KIND, key, text.encode("utf-8"))
+    _TEXTS.put(store, key, text.encode("utf-8"))
     return text
 
 

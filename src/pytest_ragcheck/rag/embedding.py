@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+from collections import Counter
 from functools import cached_property
 from importlib import metadata, util
 from itertools import islice
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.rag.native_threads import sleeping_while_idle
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import StoredKind, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_ragcheck.store import Store
 
@@ -188,14 +189,22 @@ class CachedEmbedder:
     def _rows(self, texts: Sequence[str]) -> dict[str, bytes]:
         fingerprint = self.fingerprint
         keys = {text: digest(fingerprint, text) for text in texts}
-        known = self._store.get_many(_STORE_KIND, list(keys.values()))
+        known = _known(self._store, list(keys.values()))
         rows = {text: known[key] for text, key in keys.items() if key in known}
-        missing = [text for text in keys if text not in rows]
         self.reused += len(rows)
+        fresh = self._fresh_rows([text for text in keys if text not in rows], keys)
+        others = [text for text, row in rows.items() if fresh and len(row) != len(next(iter(fresh.values())))]
+        if others:  # of another length than the embedder's, so they are not its vectors
+            _VECTORS.drop(self._store, {keys[text]: rows[text] for text in others})
+            fresh |= self._fresh_rows(others, keys)
+        return rows | fresh
+
+    def _fresh_rows(self, missing: Sequence[str], keys: Mapping[str, bytes]) -> dict[str, bytes]:
+        rows: dict[str, bytes] = {}
         groups = [missing[start : start + TEXTS_PER_COMMIT] for start in range(0, len(missing), TEXTS_PER_COMMIT)]
         for some, vectors in zip(groups, self._embedded(groups), strict=True):
             fresh = dict(zip(some, self._checked(some, vectors), strict=True))
-            self._store.put_many(_STORE_KIND, {keys[text]: row for text, row in fresh.items()})
+            _VECTORS.put_many(self._store, {keys[text]: row for text, row in fresh.items()})
             rows |= fresh
             self.computed += len(some)
         return rows
@@ -227,7 +236,7 @@ class CachedEmbedder:
         """Load the model if any of ``texts`` is not in the store yet."""
         keys = {digest(self.fingerprint, text) for text in texts}
         with self._turn:
-            if len(self._store.get_many(_STORE_KIND, list(keys))) < len(keys):
+            if len(_known(self._store, list(keys))) < len(keys):
                 self._embedder.load()
 
     async def embed_soon(self, texts: Sequence[str]) -> Any:
@@ -247,6 +256,31 @@ class CachedEmbedder:
         if self._gathering is batch:
             self._gathering = None
         batch.loop.run_in_executor(None, self.embed, list(batch.rows)).add_done_callback(batch.settle)
+
+
+def _parse_vector(data: bytes) -> bytes:
+    import numpy as np
+
+    vector = np.frombuffer(data, dtype=np.float32)  # ValueError where the bytes are not whole numbers of it
+    with np.errstate(all="ignore"):
+        square = float(vector @ vector)
+    if not abs(square - 1.0) <= 2 * _LENGTH_TOLERANCE:  # so that NaN is refused too
+        raise ValueError("not of unit length")
+    return data
+
+
+_VECTORS = StoredKind(_STORE_KIND, _parse_vector)
+
+
+def _known(store: Store, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The stored vectors by key; where their lengths differ, those of the most frequent one."""
+    rows = _VECTORS.get_many(store, keys)
+    sizes = Counter(map(len, rows.values()))
+    if len(sizes) > 1:
+        usual = sizes.most_common(1)[0][0]
+        _VECTORS.drop(store, {key: row for key, row in rows.items() if len(row) != usual})
+        rows = {key: row for key, row in rows.items() if len(row) == usual}
+    return rows
 
 
 def require(module: str) -> None:

@@ -21,7 +21,8 @@ from pytest_ragcheck.rag.vectors import (
     nearly_nearest,
     recall,
 )
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import StoredKind, digest, is_number
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,8 +38,11 @@ __all__ = ["Index"]
 
 INDEX_VERSION = 3
 _QUERIES_CHECKED = 32
+_PAIR = 2
 _SEARCH_KIND = "search"
 _RECALL_KIND = "recall"
+_LONGEST = 1.01
+"""Of a cosine of two vectors of about unit length."""
 _CHUNKS = "chunks.table"
 _VECTORS = "vectors.float32"
 _LISTS = "lists.faiss"
@@ -138,8 +142,10 @@ class Index:
         _ = self._vectors
 
     def _are_known(self, texts: Sequence[str], top_k: int) -> bool:
-        keys = [self._search_key(text, top_k) for text in texts]
-        return len(self._store.get_many(_SEARCH_KIND, keys)) == len(set(keys))
+        keys = {self._search_key(text, top_k) for text in texts}
+        if len(self._store.known(_SEARCH_KIND, list(keys))) < len(keys):
+            return False  # without reading the chunks, which may have to be built
+        return len(self._searches(top_k).get_many(self._store, list(keys))) == len(keys)
 
     def search(self, text: str, top_k: int) -> tuple[Context, ...]:
         """The ``top_k`` chunks nearest to a text, best first."""
@@ -151,17 +157,17 @@ class Index:
         Equal scores keep the order of the documents.
         """
         keys = {text: self._search_key(text, top_k) for text in texts}
-        known = self._store.get_many(_SEARCH_KIND, list(keys.values()))
+        known = self._searches(top_k).get_many(self._store, list(keys.values()))
         missing = [text for text, key in keys.items() if key not in known]
         self.searches_reused += len(known)
         if missing:
             found = self._search(missing, top_k)
-            fresh = {keys[text]: json.dumps(hits).encode() for text, hits in zip(missing, found, strict=True)}
-            self._store.put_many(_SEARCH_KIND, fresh)
+            fresh = {keys[text]: hits for text, hits in zip(missing, found, strict=True)}
+            self._searches(top_k).put_many(self._store, {key: json.dumps(hits).encode() for key, hits in fresh.items()})
             known |= fresh
         if keys and not self.is_exact:
             self.recall = self._kept_recall(top_k)
-        return self._contexts([json.loads(known[keys[text]]) for text in texts])
+        return self._contexts([known[keys[text]] for text in texts])
 
     def search_deeper(self, text: str, depth: int) -> tuple[Context, ...]:
         """Like :meth:`search`, only to tell where something stands: counts neither as a search nor as one reused."""
@@ -170,6 +176,22 @@ class Index:
             return self.search(text, depth)
         finally:
             self.searches_reused, self.recall = reused, recall_found
+
+    def _searches(self, top_k: int) -> StoredKind[Hits]:
+        return StoredKind(_SEARCH_KIND, lambda data: self._parse_hits(data, min(top_k, len(self.chunks))))
+
+    def _parse_hits(self, data: bytes, wanted: int) -> Hits:
+        """What a search of this index can have found: as many chunks as there are to find, best first."""
+        hits = _pairs(parse_json(data))
+        rows, scores = [row for row, _ in hits], [score for _, score in hits]
+        if not all(type(row) is int and 0 <= row < len(self.chunks) for row in rows) or len({*rows}) < len(rows):
+            raise ValueError("not the rows of different chunks")
+        if not all(is_number(score, -_LONGEST, _LONGEST) for score in scores) or scores != sorted(scores, reverse=True):
+            raise ValueError("not scores, best first")
+        # An approximate search may look at fewer chunks than were asked for.
+        if len(hits) > wanted or (len(hits) < wanted and (self.is_exact or not hits)):
+            raise ValueError("not as many as there are chunks to find")
+        return [(row, float(score)) for row, score in hits]
 
     def _search_key(self, text: str, top_k: int) -> bytes:
         return digest(self.fingerprint, str(top_k), text)
@@ -185,13 +207,12 @@ class Index:
         if self._kept_recall(top_k) is None:
             checked = vectors[:_QUERIES_CHECKED]
             share = recall(nearest(self._vectors, checked, top_k), found[: len(checked)])
-            self._store.put_if_new(_RECALL_KIND, self._recall_key(top_k), json.dumps(share).encode())
+            _RECALLS.put_if_new(self._store, self._recall_key(top_k), json.dumps(share).encode())
         return found
 
     def _kept_recall(self, top_k: int) -> float | None:
         """What was measured once, so that all processes and later runs tell the same."""
-        kept = self._store.get(_RECALL_KIND, self._recall_key(top_k))
-        return None if kept is None else float(json.loads(kept))
+        return _RECALLS.get(self._store, self._recall_key(top_k))
 
     def _recall_key(self, top_k: int) -> bytes:
         return digest(self.fingerprint, str(top_k))
@@ -255,6 +276,22 @@ class Index:
         for chunk in chunk_documents(self._corpus.documents, size=self._size, overlap=self._overlap):
             table.append(chunk)
             yield chunk.text
+
+
+def _pairs(found: Any) -> list[list[Any]]:
+    if not isinstance(found, list) or not all(isinstance(hit, list) and len(hit) == _PAIR for hit in found):
+        raise ValueError("not a list of rows and scores")
+    return found
+
+
+def _parse_share(data: bytes) -> float:
+    share = parse_json(data)
+    if not is_number(share, 0.0, 1.0):
+        raise ValueError("not a share")
+    return float(share)
+
+
+_RECALLS = StoredKind(_RECALL_KIND, _parse_share)
 
 
 def _context(chunk: Chunk, rank: int, score: float) -> Context:

@@ -11,7 +11,8 @@ from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.rag.pipeline import close_pipeline
 from pytest_ragcheck.run_file import dump, load, normalised
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import StoredKind, digest
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ __all__ = ["KIND", "KeptAnswers"]
 
 KIND = "answer"
 VERSION = "1"
+_ANSWERS = StoredKind(KIND, lambda data: load(Answer, parse_json(data)))
 _ONLY = "the answer is not in the store, and --ragcheck-cache only forbids to ask for it"
 
 
@@ -77,7 +79,7 @@ class KeptAnswers:
         answer = await self.pipeline.generate(question, contexts)
         if isinstance(answer, Answer):  # else the engine tells what is wrong
             answer = normalised(answer, "the pipeline's answer cannot be kept")
-            self._store.put(KIND, self._key(question), json.dumps(dump(answer)).encode())
+            _ANSWERS.put(self._store, self._key(question), json.dumps(dump(answer)).encode())
         return answer
 
     async def close(self) -> None:
@@ -85,8 +87,8 @@ class KeptAnswers:
         await close_pipeline(self.pipeline)
 
     def _kept(self, question: Question) -> Answer | None:
-        stored = self._store.get(KIND, self._key(question), since=self._since)
-        return None if stored is None else replace(load(Answer, json.loads(stored)), cached=True)
+        stored = _ANSWERS.get(self._store, self._key(question), since=self._since)
+        return None if stored is None else replace(stored, cached=True)
 
     def _key(self, question: Question) -> bytes:
         """All that a system can see of a question, and which of its trials this is."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.model import Answer
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.extractive import EXTRACTIVE_VERSION, ExtractiveGenerator
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import Fields, StoredKind, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_ragcheck.model import Context, Question
     from pytest_ragcheck.rag.index import Index
     from pytest_ragcheck.store import Store
@@ -22,6 +24,14 @@ __all__ = ["OfflineGenerator"]
 _STORE_KIND = "extract"
 _LONGEST_IN_LOOP = 20_000
 """Characters that are read in some hundredths of a second; more would hold up the event loop."""
+
+
+def _parse_extract(data: bytes) -> Mapping[str, Any]:
+    fields = Fields.parse(data)
+    return {"text": fields.text("text"), "refused": fields.optional_flag("refused")}
+
+
+_EXTRACTS = StoredKind(_STORE_KIND, _parse_extract)
 
 
 class OfflineGenerator:
@@ -42,14 +52,14 @@ class OfflineGenerator:
         asked = search_text(question)
         texts = (asked, *(context.text for context in contexts))
         key = digest(str(EXTRACTIVE_VERSION), self._index.fingerprint, *texts)
-        stored = self._store.get(_STORE_KIND, key) if self._reads_store else None
+        stored = _EXTRACTS.get(self._store, key) if self._reads_store else None
         if stored is not None:
-            return Answer(contexts=contexts, model=ExtractiveGenerator.name, cached=True, **json.loads(stored))
+            return Answer(contexts=contexts, model=ExtractiveGenerator.name, cached=True, **stored)
         if sum(map(len, texts)) > _LONGEST_IN_LOOP:
             answer = await asyncio.to_thread(self._generator.answer, asked, contexts)
         else:
             answer = self._generator.answer(asked, contexts)
-        self._store.put(_STORE_KIND, key, json.dumps({"text": answer.text, "refused": answer.refused}).encode())
+        _EXTRACTS.put(self._store, key, json.dumps({"text": answer.text, "refused": answer.refused}).encode())
         return answer
 
     def make_ready(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
+from pytest_ragcheck.safe_text import one_line
 from pytest_ragcheck.session.cluster.target import check_engine
 from pytest_ragcheck.session.collection import check_arguments
 from pytest_ragcheck.session.gate import Gate, check_baselines
@@ -21,14 +22,22 @@ from pytest_ragcheck.session.suite_catalog import SuiteCatalog
 from pytest_ragcheck.session.summary import Summary
 from pytest_ragcheck.session.terminal import TerminalFacts
 
-if TYPE_CHECKING:
-    import pytest
-
 __all__ = ["activate"]
 
 
 def activate(config: pytest.Config) -> None:
-    """Check all input that the arguments lead to, then register what answers, records and prints."""
+    """Check all input that the arguments lead to, then register what answers, records and prints.
+
+    All usage errors pass through here: pytest prints them as they are, and the paths and values in them may come from
+    a pull request's file.
+    """
+    try:
+        _activate(config)
+    except pytest.UsageError as problem:
+        raise pytest.UsageError(one_line(str(problem))) from None
+
+
+def _activate(config: pytest.Config) -> None:
     options = Options.read(config)
     check_engine(config, options)
     catalog = SuiteCatalog(options, config.invocation_params.dir, config.rootpath)

@@ -36,9 +36,13 @@ class ConfigurationFile:
 
     def error(self, problem: str, *place: str) -> ConfigurationError:
         """An error at the line of the key at ``place`` (``"chunking", "size"``), or of the table that it is in."""
+        return ConfigurationError(f"{self.place(*place)}: {problem}")
+
+    def place(self, *place: str) -> str:
+        """``file:line`` of a key, or of the table that it is in."""
         lines = (self._line(key) for key in reversed(place))
         line = next((line for line in lines if line is not None), None)
-        return ConfigurationError(f"{self.shown}{f':{line}' if line else ''}: {problem}")
+        return f"{self.shown}{f':{line}' if line else ''}"
 
     def _line(self, key: str) -> int | None:
         quoted = rf"""["']?{re.escape(key)}["']?"""
@@ -79,7 +83,9 @@ def _read(path: Path) -> ConfigurationFile | None:
         return None
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except RecursionError:
+        raise _not_toml(path, text, "values are nested too deeply") from None
+    except ValueError as problem:  # a TOMLDecodeError, or a number of too many digits
         raise _not_toml(path, text, str(problem)) from None
     table = document if path.name == FILE_NAME else _our_table(document)
     if table is None:

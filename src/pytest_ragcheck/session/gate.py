@@ -13,7 +13,7 @@ import pytest
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.session.recorder import runners_left_out
-from pytest_ragcheck.session.terminal import painter, summary_width
+from pytest_ragcheck.session.terminal import painter, summary_width, write_notice
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -88,9 +88,9 @@ class Gate:
             self._write_broken(terminalreporter, comparison)
         yield
         for notice in self._notices:
-            terminalreporter.write_line(f"ragcheck: {notice}")
+            write_notice(terminalreporter, notice)
         for problem in self._problems:
-            terminalreporter.write_line(f"ragcheck: {problem}", red=True)
+            write_notice(terminalreporter, problem, red=True)
 
     def _tell_nothing(self) -> None:
         """There is no result: fine where no question was selected, and a failure where some were."""

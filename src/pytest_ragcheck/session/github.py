@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ragcheck.baseline.datasets import path_from
 from pytest_ragcheck.model import State
+from pytest_ragcheck.session.terminal import write_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -74,7 +75,7 @@ class GitHub:
             for line in self._annotations(run):
                 terminalreporter.write_line(line)
         if (problem := self._write_summary(run)) is not None:
-            terminalreporter.write_line(f"ragcheck: {problem}", yellow=True)
+            write_notice(terminalreporter, problem, yellow=True)
 
     def _write_summary(self, run: Run) -> str | None:
         """Append to the step's summary; what went wrong."""

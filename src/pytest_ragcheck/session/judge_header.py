@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.metrics.registry import metric_names, required_inputs
 from pytest_ragcheck.rag.importing import is_import_path
+from pytest_ragcheck.safe_text import one_line
 from pytest_ragcheck.session.config import load_settings
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ def _line(settings: Settings, judge: str, judged: list[str]) -> str:
         )
     except (RagcheckError, ImportError) as problem:
         known = str(problem)
-    return f"ragcheck: judge {named}: {known}"
+    return one_line(f"ragcheck: judge {named}: {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_ragcheck.model import ModelCalls, Planned, Result, Run, Usage
+from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.report.textual import one_line
 from pytest_ragcheck.session.expected import ExpectedFailures
 from pytest_ragcheck.session.gateways import model_calls
@@ -20,7 +22,7 @@ from pytest_ragcheck.session.spool import SPOOL
 from pytest_ragcheck.trials import tally
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from pytest_ragcheck.baseline.datasets import QuestionFile
     from pytest_ragcheck.comparison import Comparison
@@ -266,6 +268,7 @@ class Recorder:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         self._facts.append(self._own_facts())
         self.notices += dict.fromkeys(notice for facts in self._facts for notice in facts["notices"])
+        self.notices += _damage_notices([facts["damaged"] for facts in self._facts])
         if self._results:
             stopped = exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or bool(session.shouldfail)
             self.run = self._make_run(complete=not stopped and not self.lost)
@@ -282,6 +285,7 @@ class Recorder:
             "plans": [] if self.live is None else [asdict(plan) for plan in self.live.plans],
             "unforeseen": 0 if self.live is None else self.live.unforeseen,
             "notices": [] if self.live is None else self.live.notices,
+            "damaged": self._catalog.damaged,
             "fingerprints": {suite.name: dict(fingerprints(suite)) for suite in self._answered_suites()},
             "gate": self._gate_facts(),
             "elsewhere": len(self._elsewhere),
@@ -350,6 +354,18 @@ class Recorder:
         except OSError as problem:
             place = f"{problem.filename}: " if problem.filename else ""  # a full disk names no file
             self.notices.append(f"{place}{problem.strerror}; this run was not kept")
+
+
+def _damage_notices(found: Iterable[Mapping[str, Mapping[str, int]]]) -> list[str]:
+    """One line for each store, over all processes: each damaged value was dropped and counted by one of them."""
+    stores: dict[str, Counter[str]] = {}
+    for path, kinds in (entry for one in found for entry in one.items()):
+        stores.setdefault(path, Counter()).update(kinds)
+    return [
+        f"{path}: {plural(kinds.total(), 'stored value')} could not be read and counted as not stored "
+        f"({', '.join(f'{kind}: {count}' for kind, count in sorted(kinds.items()))})"
+        for path, kinds in stores.items()
+    ]
 
 
 def _calls(plain: Mapping[str, Any]) -> ModelCalls:

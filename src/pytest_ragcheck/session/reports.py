@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.report.files import write_report
+from pytest_ragcheck.session.terminal import write_notice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,12 +69,12 @@ class Reports:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was written, and why not."""
         for path in self._written:
-            terminalreporter.write_line(f"ragcheck: wrote {path}")
+            write_notice(terminalreporter, f"wrote {path}")
         for problem in self._problems:
-            terminalreporter.write_line(f"ragcheck: {problem}", red=True)
+            write_notice(terminalreporter, problem, red=True)
         if not self._written and not self._problems:
             why = "--ragcheck-plan calls nothing" if self._options.plan else "no question was asked"
-            terminalreporter.write_line(f"ragcheck: no report was written: {why}", yellow=True)
+            write_notice(terminalreporter, f"no report was written: {why}", yellow=True)
 
     def _sequential(self, run: Run) -> Run | None:
         """The last sequential run of the same questions, to set beside a concurrent one; only HTML shows it."""

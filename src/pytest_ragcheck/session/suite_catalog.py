@@ -45,6 +45,11 @@ class SuiteCatalog:
         return chain.from_iterable(told)
 
     @property
+    def damaged(self) -> dict[str, dict[str, int]]:
+        """How many stored values could not be read, by the store's path and the kind of value."""
+        return {str(store.path): dict(store.damaged) for store in self._stores.values() if store.damaged.total()}
+
+    @property
     def suites(self) -> tuple[Suite, ...]:
         """The suites that could be made."""
         return tuple(suite for suite in self._suites.values() if isinstance(suite, Suite))

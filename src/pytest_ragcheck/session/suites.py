@@ -18,7 +18,6 @@ from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, required_inputs
-from pytest_ragcheck.metrics.stored import AnswerMetric
 from pytest_ragcheck.rag.adapters.messages import search_text
 from pytest_ragcheck.rag.importing import is_import_path
 from pytest_ragcheck.session import systems
@@ -221,14 +220,7 @@ class Suite:
             judging=self.judging,
             judging_by=self.judges.by,
         )
-        if self._options.plan:
-            return self._planned(metrics)
-        if self._options.cache != "use":
-            return metrics
-        # Reading all contexts word by word is most of what a run with nothing new to do would spend.
-        return tuple(
-            AnswerMetric(metric, self.store) if metric.name == "groundedness" else metric for metric in metrics
-        )
+        return self._planned(metrics) if self._options.plan else metrics
 
     def _planned(self, metrics: Iterable[Metric]) -> tuple[Metric, ...]:
         from pytest_ragcheck.session.planning import PlannableMetric, PlannedMetric

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ragcheck.model import Run, State
 from pytest_ragcheck.report.figures import plural
-from pytest_ragcheck.session.terminal import painter, summary_width
+from pytest_ragcheck.session.terminal import painter, summary_width, write_notice
 
 if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
@@ -31,7 +31,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
         """Notices, lost items, scores, money, times; with ``-v`` also questions that passed, with ``-q`` no times."""
         for notice in dict.fromkeys((*self._catalog.notices, *self._recorder.notices)):
-            terminalreporter.write_line(f"ragcheck: {notice}", yellow=True)
+            write_notice(terminalreporter, notice, yellow=True)
         run = self._recorder.run
         if run is None:
             if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -44,15 +44,16 @@ class Summary:
             terminalreporter.write_line(text)
             terminalreporter.write_line("")
         if self._recorder.lost:
-            terminalreporter.write_line(_lost(self._recorder.lost), red=True)
+            write_notice(terminalreporter, _lost(self._recorder.lost), red=True)
 
     def _write_way_without_test_file(self, terminalreporter: Any, config: pytest.Config) -> None:
         for questions in dict.fromkeys(suite.settings.questions for suite in self._catalog.suites):
             if questions is not None:
                 shown = os.path.relpath(questions, config.invocation_params.dir)
-                terminalreporter.write_line(
-                    f"ragcheck: no test asks for ragcheck_result; to ask the questions without a test file: "
-                    f"pytest --ragcheck {shlex.quote(shown)}"
+                write_notice(
+                    terminalreporter,
+                    f"no test asks for ragcheck_result; to ask the questions without a test file: "
+                    f"pytest --ragcheck {shlex.quote(shown)}",
                 )
 
     def _blocks(self, run: Run, config: pytest.Config) -> list[str]:
@@ -104,4 +105,4 @@ class Summary:
 
 def _lost(nodeids: Any) -> str:
     shown = ", ".join(nodeids[:5]) + (" ..." if len(nodeids) > 5 else "")  # noqa: PLR2004
-    return f"ragcheck: {plural(len(nodeids), 'selected item')} never reported, so this run fails: {shown}"
+    return f"{plural(len(nodeids), 'selected item')} never reported, so this run fails: {shown}"

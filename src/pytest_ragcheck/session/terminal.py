@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.report.colour import ansi, plain
+from pytest_ragcheck.safe_text import one_line
 from pytest_ragcheck.session.roles import is_worker
 
 if TYPE_CHECKING:
     from pytest_ragcheck.report.colour import Paint
 
-__all__ = ["TerminalFacts", "painter", "report_width", "summary_width"]
+__all__ = ["TerminalFacts", "painter", "report_width", "summary_width", "write_notice"]
 
 MARGIN = 4
 """pytest puts ``E   `` before each line of a failure."""
@@ -44,6 +45,11 @@ def painter(config: pytest.Config) -> Paint:
     """Paints where pytest itself does: as ``--color``, ``NO_COLOR``, ``FORCE_COLOR`` and the terminal say."""
     has_terminal = config.pluginmanager.hasplugin("terminalreporter")
     return ansi if has_terminal and config.get_terminal_writer().hasmarkup else plain
+
+
+def write_notice(terminalreporter: Any, text: str, **markup: bool) -> None:
+    """Write a line of ours, whatever is in the paths that it names."""
+    terminalreporter.write_line(f"ragcheck: {one_line(text)}", **markup)
 
 
 class TerminalFacts:

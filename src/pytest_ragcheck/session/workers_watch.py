@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.session.terminal import write_notice
 from pytest_ragcheck.store import Store, pid_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class WorkersWatch:
         """Tell why workers crashed."""
         if self._killed:
             ended = plural(len(self._killed), "worker")
-            terminalreporter.write_line(f"ragcheck: {ended} stood still while answering, and had to be killed")
+            write_notice(terminalreporter, f"{ended} stood still while answering, and had to be killed")
 
     def _end(self) -> None:
         self._ended.set()

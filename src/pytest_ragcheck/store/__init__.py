@@ -8,8 +8,20 @@ A *claim* says that one process is about to make a value, so that no other makes
 expire, and a claim whose owner has ended counts for nothing.
 """
 
+from pytest_ragcheck.store.kinds import Fields, StoredKind, is_number
 from pytest_ragcheck.store.owners import pid_of, process_identity
 from pytest_ragcheck.store.places import digest, digest_of, state_folder
 from pytest_ragcheck.store.store import Store, StoreSize
 
-__all__ = ["Store", "StoreSize", "digest", "digest_of", "pid_of", "process_identity", "state_folder"]
+__all__ = [
+    "Fields",
+    "Store",
+    "StoreSize",
+    "StoredKind",
+    "digest",
+    "digest_of",
+    "is_number",
+    "pid_of",
+    "process_identity",
+    "state_folder",
+]

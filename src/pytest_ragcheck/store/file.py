@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-__all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "StoreFile"]
+__all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "StoreFile", "is_damage"]
 
 APPLICATION_ID = 0x7261_6763
 """``ragc`` in the header of the file, so that somebody else's database is never written to."""
@@ -70,7 +70,7 @@ class StoreFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._open_file(self.path, suspect=suspect)
-        except (sqlite3.OperationalError, OSError) as problem:
+        except (sqlite3.Error, OSError) as problem:
             self.release()
             raise ConfigurationError(
                 f"{self.path}: the store cannot be used ({problem}); make it writable or run with --ragcheck-cache off"
@@ -80,9 +80,9 @@ class StoreFile:
         try:
             self._take_use(path)
             return _connect(str(path), check=suspect)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as problem:
+            if not is_damage(problem):
+                raise
             if self._take_use_alone(path):
                 return self._replace_if_damaged(path)
         return self._open_in_use(path)
@@ -92,21 +92,27 @@ class StoreFile:
         self._take_use(path)
         try:
             return _connect(str(path), check=True)
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as problem:
+            if not is_damage(problem):
+                raise
             self.release()
             kept = "another process uses the file, so nothing of this run is kept in it"
             self.notices.append(f"{path}: {problem}; {kept}")
             return _connect(":memory:")
 
+    def give_up(self) -> sqlite3.Connection:
+        """Go on in memory, where the file is damaged in a way that no check finds."""
+        self.release()
+        self.notices.append(f"{self.path}: the file is damaged; nothing of this run is kept in it; delete it")
+        return _connect(":memory:")
+
     def _replace_if_damaged(self, path: Path) -> sqlite3.Connection:
         """Look again, alone: another process may have put a new file in place meanwhile."""
         try:
             connection = _connect(str(path), check=True)
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as problem:
+            if not is_damage(problem):
+                raise
             aside = _set_aside(path)
             self.notices.append(f"{path}: {problem}; set aside as {aside.name}, a new store was begun")
             connection = _connect(str(path))
@@ -152,20 +158,36 @@ def _inode(path: Path) -> int | None:
         return None
 
 
+def is_damage(problem: sqlite3.Error | UnicodeDecodeError) -> bool:
+    """Return whether an error comes from the file's content, not from the disk, its permissions or other processes."""
+    if isinstance(problem, sqlite3.OperationalError):
+        # A table or a column of ours is missing, a text is not UTF-8; what the system refuses has other codes.
+        return getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR
+    return not isinstance(problem, sqlite3.ProgrammingError)
+
+
 def _connect(name: str, *, check: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+    connection.text_factory = _decode
     try:
         _prepare(connection)
         if check:
             _check(connection)
+    except UnicodeDecodeError:  # SQLite quotes the file in its messages, and Python cannot read them
+        connection.close()
+        raise sqlite3.DatabaseError("the file is damaged (a text in it is not UTF-8)") from None
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
 def _check(connection: sqlite3.Connection) -> None:
-    verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    verdict: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(f"the file is damaged ({verdict.splitlines()[0]})")
 
@@ -190,6 +212,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     with closing(connection.cursor()) as cursor:
         ours, version = _header(cursor)
         if ours == APPLICATION_ID and version == SCHEMA_VERSION:
+            _check_schema(cursor)
             return
         cursor.execute("BEGIN IMMEDIATE")
         try:
@@ -211,6 +234,16 @@ def _make_or_refuse(cursor: sqlite3.Cursor) -> None:
         raise sqlite3.DatabaseError("the file is another program's database")
     elif version != SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"the store's version is {version}, this one reads {SCHEMA_VERSION}")
+    else:
+        _check_schema(cursor)  # another process has made it meanwhile
+
+
+def _check_schema(cursor: sqlite3.Cursor) -> None:
+    """A missing table ends a run; an added trigger or view changes what is read."""
+    query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    found = sorted(" ".join(str(sql).split()) for (sql,) in cursor.execute(query))
+    if found != sorted(" ".join(statement.split()) for statement in _SCHEMA):
+        raise sqlite3.DatabaseError("its tables are not those of a store")
 
 
 def _header(cursor: sqlite3.Cursor) -> tuple[int, int]:

@@ -43,13 +43,16 @@ def pid_of(owner: str) -> int:
 
 
 def is_alive(owner: str) -> bool:
-    """Whether an owner's process may still be there; of another machine's nothing is known, so: yes."""
-    place, pid, start = owner.split("|")[:3]
+    """Whether an owner's process may still be there; of another machine's nothing is known, so: yes.
+
+    False for a text that names no owner: it comes from a damaged store.
+    """
+    place, pid, start = [*owner.split("|"), "", ""][:3]
     if place != _place():
-        return True
+        return pid != ""
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pytest_ragcheck.store.file import StoreFile
+from pytest_ragcheck.store.file import StoreFile, is_damage
 from pytest_ragcheck.store.owners import is_alive
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ TOUCH_INTERVAL = 86_400.0
 """Seconds between two notes that an entry is in use: pruning by age needs no finer ones."""
 _T = TypeVar("_T")
 _KEYS_PER_QUERY = 500
+_IS_SOUND = (
+    "typeof(owner) = 'text' AND typeof(expires) = 'real' AND expires < CAST(strftime('%s', 'now') AS REAL) + 3600"
+)
+"""SQLite keeps any type in any column, and a damaged claim must not hold anything up; a sound one lasts a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,8 @@ class Store:
         self.path = path
         self._forgiving = forgiving
         self._lock = threading.RLock()
+        self.damaged: Counter[str] = Counter()
+        """How many values were dropped because they could not be read, by kind."""
         self._file = StoreFile(path)
         self._connection = self._file.open()
 
@@ -125,11 +133,28 @@ class Store:
 
         return self._guarded(write)
 
+    def drop_damaged(self, kind: str, values: Mapping[bytes, Any]) -> None:
+        """Drop values that cannot be read, unless somebody has replaced them meanwhile, and count them.
+
+        Called by :class:`~pytest_ragcheck.store.kinds.StoredKind`, which knows what a value must look like. Of several
+        processes that meet the same value one drops and counts it.
+        """
+        rows = [(kind, key, value) for key, value in values.items()]
+
+        def write() -> int:
+            with self._transaction():
+                query = "DELETE FROM entries WHERE kind = ? AND key = ? AND (value IS ? OR typeof(value) != 'blob')"
+                return self._connection.executemany(query, rows).rowcount
+
+        dropped = self._written(write, otherwise=len(rows))
+        with self._lock:
+            self.damaged[kind] += dropped
+
     def unclaimed(self, kind: str, keys: Sequence[bytes], *, owner: str) -> list[bytes]:
         """Those of ``keys`` on which nobody else has a living claim."""
 
         def read() -> list[bytes]:
-            query = "SELECT key, owner FROM claims WHERE kind = ? AND owner != ? AND expires > ?"
+            query = f"SELECT key, owner FROM claims WHERE kind = ? AND owner != ? AND expires > ? AND {_IS_SOUND}"  # noqa: S608 (a constant)
             claims = self._connection.execute(query, (kind, owner, time.time())).fetchall()
             alive = {other: is_alive(other) for other in {other for _, other in claims}}
             held = {key for key, other in claims if alive[other]}
@@ -141,7 +166,7 @@ class Store:
         """Owners of claims that ran out, and whose processes are still there."""
 
         def read() -> set[str]:
-            query = "SELECT DISTINCT owner FROM claims WHERE kind = ? AND expires <= ?"
+            query = f"SELECT DISTINCT owner FROM claims WHERE kind = ? AND expires <= ? AND {_IS_SOUND}"  # noqa: S608 (a constant)
             return {owner for (owner,) in self._connection.execute(query, (kind, time.time())) if is_alive(owner)}
 
         return self._guarded(read)
@@ -172,7 +197,7 @@ class Store:
         return self._written(write, otherwise=list(keys[:most]))
 
     def _is_held(self, kind: str, key: bytes, owner: str) -> bool:
-        query = "SELECT owner, expires FROM claims WHERE kind = ? AND key = ?"
+        query = f"SELECT owner, expires FROM claims WHERE kind = ? AND key = ? AND {_IS_SOUND}"  # noqa: S608 (a constant)
         row = self._connection.execute(query, (kind, key)).fetchone()
         return row is not None and row[0] != owner and row[1] > time.time() and is_alive(row[0])
 
@@ -233,14 +258,20 @@ class Store:
     def _get_many(self, kind: str, keys: Sequence[bytes], since: float | None) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
         stale: list[tuple[float, str, bytes]] = []
+        damaged: dict[bytes, Any] = {}
         now = time.time()
         for some in _batches(keys, _KEYS_PER_QUERY):
             marks = ",".join("?" * len(some))
             query = f"SELECT key, value, used FROM entries WHERE kind = ? AND created >= ? AND key IN ({marks})"  # noqa: S608 (only marks)
             for key, value, used in self._connection.execute(query, (kind, since or 0.0, *some)):
+                if not isinstance(value, bytes):  # SQLite keeps any type in any column
+                    damaged[key] = value
+                    continue
                 found[key] = value
-                if now - used > TOUCH_INTERVAL:
+                if not isinstance(used, float) or now - used > TOUCH_INTERVAL:
                     stale.append((now, kind, key))
+        if damaged:
+            self.drop_damaged(kind, damaged)
         if stale:
             with suppress(sqlite3.OperationalError), self._transaction():  # what was read is no worse for it
                 self._connection.executemany("UPDATE entries SET used = ? WHERE kind = ? AND key = ?", stale)
@@ -258,15 +289,20 @@ class Store:
             return otherwise
 
     def _guarded(self, action: Callable[[], _T]) -> _T:
+        """Do something with the file; damage that shows itself only when its page is read leads to another one.
+
+        Where no check finds that damage, the run goes on in memory.
+        """
         with self._lock:
-            try:
-                return action()
-            except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.IntegrityError):
-                raise
-            except sqlite3.DatabaseError:  # damage that shows itself only when its page is read
-                self._connection.close()
-                self._connection = self._file.open(suspect=True)
-                return action()
+            for reopen in (partial(self._file.open, suspect=True), self._file.give_up):
+                try:
+                    return action()
+                except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+                    if not is_damage(problem):
+                        raise
+                    self._connection.close()
+                    self._connection = reopen()
+            return action()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -45,7 +45,7 @@ class Material:
         """``file:line`` of a key of the configuration, else of the table that it is in."""
         if self.configuration is None:
             return self.settings.origin
-        return str(self.configuration.error("", *key)).removesuffix(": ")
+        return self.configuration.place(*key)
 
 
 def read_material(path: Path | None, folder: Path) -> tuple[Material, list[Finding]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.agreement import Agreement
 from pytest_ragcheck.run_file import write_atomically
+from pytest_ragcheck.store import Fields
+from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,16 +44,16 @@ class Calibration:
 def load_calibrations(path: Path) -> tuple[Calibration, ...]:
     """All that the file holds; none where it is not there. ConfigurationError where it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise ConfigurationError(f"{path}: cannot be read ({problem}); delete it and calibrate again") from None
     try:
         if content["version"] != VERSION:
             raise ConfigurationError(f"{path}: of version {content['version']!r}, this is {VERSION}; calibrate again")
         return tuple(_from_plain(plain) for plain in content["calibrations"])
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise ConfigurationError(f"{path}: not a calibration file; delete it and calibrate again") from None
 
 
@@ -105,9 +107,33 @@ def _plain(calibration: Calibration) -> dict[str, Any]:
 
 
 def _from_plain(plain: Mapping[str, Any]) -> Calibration:
-    metrics = {name: Agreement(**_with_tuples(figures)) for name, figures in plain["metrics"].items()}
-    return Calibration(**{**plain, "metrics": metrics})
+    fields = Fields(plain)
+    return Calibration(
+        judge=fields.text("judge"),
+        judging=fields.text("judging"),
+        deepeval=fields.text("deepeval"),
+        date=fields.text("date"),
+        metrics={name: _agreement(Fields(figures)) for name, figures in plain["metrics"].items()},
+    )
 
 
-def _with_tuples(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in figures.items()}
+def _agreement(fields: Fields) -> Agreement:
+    return Agreement(
+        threshold=fields.number("threshold", 0.0, 1.0),
+        both_pass=fields.count("both_pass"),
+        judge_fails=fields.count("judge_fails"),
+        judge_passes=fields.count("judge_passes"),
+        both_fail=fields.count("both_fail"),
+        kappa=fields.optional_number("kappa", -1.0, 1.0),
+        kappa_interval=_interval(fields, "kappa_interval"),
+        rho=fields.optional_number("rho", -1.0, 1.0),
+        rho_interval=_interval(fields, "rho_interval"),
+    )
+
+
+def _interval(fields: Fields, name: str) -> tuple[float, float] | None:
+    ends = fields.numbers(name)
+    if ends is None:
+        return None
+    low, high = ends
+    return low, high

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import MeasurementError
@@ -59,6 +59,7 @@ class Judge:
             max_tokens=self.max_tokens,
             parameters=self.parameters,
             schema=self._json_schema(schema),
+            check=None if schema is None else partial(_read, schema),
             purpose=self.purpose,
             priority=self.priority,
         )
@@ -94,9 +95,50 @@ def _schema_of(model: Any) -> Mapping[str, Any]:
     return transform_schema(model)
 
 
+def _read(schema: Any, text: str) -> Any:
+    """What a reply says, as the schema has it; ValueError where it says something else."""
+    if not isinstance(schema, Mapping):
+        return schema.model_validate_json(text)
+    value = json.loads(text)
+    _check(value, schema, "the reply")
+    return value
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
+def _check(value: Any, schema: Mapping[str, Any], place: str) -> None:
+    """The part of JSON Schema that says which fields there are, and what they hold."""
+    kinds = schema.get("type", [])
+    known = [_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind in _TYPES]
+    is_flag = isinstance(value, bool)
+    if known and not any(isinstance(value, kind) and is_flag == (kind == (bool,)) for kind in known):
+        raise ValueError(f"{place} must be of type {kinds}, got {type(value).__name__}")
+    if "enum" in schema and value not in schema["enum"]:
+        raise ValueError(f"{place} must be one of {schema['enum']}")
+    if isinstance(value, dict):
+        missing = [name for name in schema.get("required", []) if name not in value]
+        if missing:
+            raise ValueError(f"{place} lacks {missing[0]!r}")
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                _check(value[name], inner, f"{place}.{name}")
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        for number, entry in enumerate(value):
+            _check(entry, schema["items"], f"{place}[{number}]")
+
+
 def _shaped(reply: ModelReply, schema: Any) -> Any:
     try:
-        return json.loads(reply.text) if isinstance(schema, Mapping) else schema.model_validate_json(reply.text)
+        return _read(schema, reply.text)
     except ValueError as problem:  # pydantic's ValidationError is one
         told = str(problem).partition("\n")[0]
         raise MeasurementError(

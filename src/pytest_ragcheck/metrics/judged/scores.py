@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.call_context import current_trial
 from pytest_ragcheck.model import Score
-from pytest_ragcheck.store import digest
+from pytest_ragcheck.store import Fields, StoredKind, digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,19 @@ class Judged:
     """The judge's name as its server told it; None where nobody noted it."""
 
     @classmethod
+    def parse(cls, data: bytes) -> Judged:
+        """Read a stored score; ValueError where the bytes are not one."""
+        fields = Fields.parse(data)
+        return cls(
+            value=fields.number("value", 0.0, 1.0),
+            summary=fields.text("summary"),
+            vacuous=fields.optional_text("vacuous"),
+            rejected=fields.texts("rejected"),
+            reason=fields.optional_text("reason"),
+            judge=fields.optional_text("judge"),
+        )
+
+    @classmethod
     def of(cls, value: float, evidence: Evidence, *, reason: str | None) -> Judged:
         """What was just measured."""
         return cls(
@@ -64,6 +77,9 @@ class Judged:
         return Score(metric=name, value=self.value, reason="; ".join(filter(None, [*vacuous, told])), details=details)
 
 
+_STORED = StoredKind(KIND, Judged.parse)
+
+
 class Scores:
     """Scores in the store. ``since`` (Unix time): older ones are not looked at."""
 
@@ -80,16 +96,10 @@ class Scores:
 
     def get(self, key: bytes) -> Judged | None:
         """What is kept; None where nothing is, or nothing that can be read."""
-        data = self._store.get(KIND, key, since=self._since)
-        if data is None:
-            return None
-        try:
-            values = json.loads(data)
-            return Judged(**{**values, "rejected": tuple(values["rejected"])})
-        except (ValueError, TypeError, KeyError):
-            return None
+        return _STORED.get(self._store, key, since=self._since)
 
     def put(self, key: bytes, judged: Judged) -> None:
         """Keep it."""
         values = {name: getattr(judged, name) for name in judged.__slots__}
-        self._store.put(KIND, key, json.dumps({**values, "rejected": [dict(one) for one in judged.rejected]}).encode())
+        content = json.dumps({**values, "rejected": [dict(one) for one in judged.rejected]}).encode()
+        _STORED.put(self._store, key, content)

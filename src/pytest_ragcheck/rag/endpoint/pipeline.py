@@ -13,7 +13,14 @@ from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.gateway.anthropic_transport import Secrets
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.retry import Attempts, RetryPolicy
-from pytest_ragcheck.gateway.transport import AttemptResult, Response, RetryAction, TransportError, retry_after
+from pytest_ragcheck.gateway.transport import (
+    AttemptResult,
+    Response,
+    RetryAction,
+    TransportError,
+    address_of,
+    retry_after,
+)
 from pytest_ragcheck.rag.endpoint.client import Client, NobodyThereError
 from pytest_ragcheck.rag.endpoint.json_path import JsonPath
 from pytest_ragcheck.rag.endpoint.replies import STREAMS, ReplyReader, excerpt
@@ -178,7 +185,7 @@ class HttpEndpoint:
         try:
             reply = await client.send(timeout=attempts.left, **self._message(question))
             self._was_there = True
-            verdict = _judged(reply)
+            verdict = _judged(reply, self._secrets.scrub)
         except NobodyThereError as problem:
             verdict = AttemptResult(effect=RetryAction.RETRY, kind="connection", cause=str(problem))
             if not self._was_there and attempts.made >= UNREACHABLE_AFTER:
@@ -209,9 +216,9 @@ class HttpEndpoint:
 
     def _answer(self, reply: Response, seconds: float) -> Answer:
         try:
-            answer = self._reader.read(reply.body, reply.headers.get("content-type", ""))
+            answer = self._reader.read(reply.body, reply.headers.get("content-type", ""), scrub=self._secrets.scrub)
         except MeasurementError as problem:
-            said = self._secrets.scrub(excerpt(reply.body.decode("utf-8", "replace")))
+            said = excerpt(self._secrets.scrub(reply.body.decode("utf-8", "replace")))
             raise MeasurementError(
                 self._told(str(problem)), kind=problem.kind, status=reply.status, reply=said
             ) from None
@@ -242,7 +249,7 @@ class HttpEndpoint:
         return f"{self.shown}: {self._secrets.scrub(cause)}"
 
 
-def _judged(reply: Response) -> AttemptResult:
+def _judged(reply: Response, scrub: Callable[[str], str]) -> AttemptResult:
     if 200 <= reply.status < 300:  # noqa: PLR2004 (HTTP's range of success)
         return AttemptResult(effect=RetryAction.DONE, status=reply.status)
     effect, kind, wait = RetryAction.FAIL, "http-error", retry_after(reply.headers)
@@ -252,7 +259,10 @@ def _judged(reply: Response) -> AttemptResult:
         effect = RetryAction.REFUSED_KEY
     elif reply.status in _RETRIED:
         effect = RetryAction.RETRY
-    said = excerpt(reply.body.decode("utf-8", "replace"))
+    said = excerpt(scrub(reply.body.decode("utf-8", "replace")))
+    if 300 <= reply.status < 400 and "location" in reply.headers:  # noqa: PLR2004 (HTTP's range of redirects)
+        place = address_of(reply.headers["location"])
+        said = f"it leads to {place}, and redirects are not followed; correct the address"
     return AttemptResult(
         effect=effect,
         kind=kind,

@@ -15,7 +15,7 @@ from pytest_ragcheck.rag.endpoint.json_path import MISSING, JsonPath, NotThereEr
 from pytest_ragcheck.report.textual import one_line, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_ragcheck.model import Context
 
@@ -61,8 +61,18 @@ class ReplyReader:
     sources: JsonPath | None = None
     stream: str | None = None
 
-    def read(self, body: bytes, content_type: str) -> Answer:
-        """The answer; :class:`~pytest_ragcheck.errors.MeasurementError` (``invalid-reply``) where there is none."""
+    def read(self, body: bytes, content_type: str, *, scrub: Callable[[str], str] = str) -> Answer:
+        """The answer; :class:`~pytest_ragcheck.errors.MeasurementError` (``invalid-reply``) where there is none.
+
+        ``scrub`` takes secrets out of what an error quotes, before it is cut: half of a secret is not found.
+        """
+        try:
+            return self._read(body, content_type)
+        except _UnreadableError as problem:
+            told = f"{problem}: {excerpt(scrub(problem.quoted))}" if problem.quoted else str(problem)
+            raise MeasurementError(told, kind=problem.kind) from None
+
+    def _read(self, body: bytes, content_type: str) -> Answer:
         text = body.decode("utf-8", "replace")
         kind = self.stream or stream_kind(content_type)
         if kind is not None:
@@ -80,10 +90,10 @@ class ReplyReader:
         try:
             found = self.answer.in_(value)
         except NotThereError as problem:
-            raise _invalid(f"the answer {problem}") from None
+            raise MeasurementError(f"the answer {problem}", kind="invalid-reply") from None
         text = text_of(found)
         if text is None:
-            raise _invalid(f"the answer {self.answer.text!r} is no text: {excerpt(json.dumps(found))}")
+            raise _UnreadableError(f"the answer {self.answer.text!r} is no text", json.dumps(found))
         contexts = self._contexts(value)
         if contexts is None and isinstance(value, dict) and first_field(value, CONTEXT_FIELDS) is not None:
             contexts = as_answer({"answer": text, **{name: value.get(name) for name in CONTEXT_FIELDS}}).contexts
@@ -96,7 +106,7 @@ class ReplyReader:
         try:
             found = self.contexts.in_(value)
         except NotThereError as problem:
-            raise _invalid(f"the contexts {problem}") from None
+            raise MeasurementError(f"the contexts {problem}", kind="invalid-reply") from None
         if found is None:
             return None
         sources = None if self.sources is None else self.sources.looked_up(value)
@@ -106,9 +116,9 @@ class ReplyReader:
         """The pieces of the answer one after another, and the contexts of every event that has some."""
         pieces = [piece for event in events if (piece := self._piece(event)) is not None]
         if not pieces:
-            first = excerpt(json.dumps(events[0], ensure_ascii=False)) if events else "nothing"
+            first = json.dumps(events[0], ensure_ascii=False) if events else "nothing"
             where = "" if self.answer is None else f" at {self.answer.text!r}"
-            raise _invalid(f"no event of the stream holds a piece of the answer{where}; the first: {first}")
+            raise _UnreadableError(f"no event of the stream holds a piece of the answer{where}; the first", first)
         found = [contexts for event in events if (contexts := self._event_contexts(event)) is not None]
         items = [item for contexts in found for item in contexts]
         return _answer("".join(pieces), as_contexts(items) if found else None)
@@ -183,7 +193,7 @@ def _lines(text: str) -> Iterator[Any]:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError):
-                raise _invalid(f"line {number} of the stream is not JSON: {excerpt(line)}") from None
+                raise _UnreadableError(f"line {number} of the stream is not JSON", line) from None
             if isinstance(value, dict) and set(value) == {"error"}:
                 raise _failed(json.dumps(value["error"], ensure_ascii=False))
             yield value
@@ -193,13 +203,18 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        told = excerpt(text)
-        raise _invalid(f"the reply is not JSON: {told}" if told else "the reply is empty") from None
+        is_empty = not text.strip()
+        raise _UnreadableError("the reply is empty" if is_empty else "the reply is not JSON", text.strip()) from None
 
 
-def _invalid(message: str) -> MeasurementError:
-    return MeasurementError(message, kind="invalid-reply")
+def _failed(data: str) -> _UnreadableError:
+    return _UnreadableError("the stream ended with an error", data, kind="http-error")
 
 
-def _failed(data: str) -> MeasurementError:
-    return MeasurementError(f"the stream ended with an error: {excerpt(data)}", kind="http-error")
+class _UnreadableError(ValueError):
+    """What is wrong with a reply, and the text that shows it, uncut."""
+
+    def __init__(self, problem: str, quoted: str, *, kind: str = "invalid-reply") -> None:
+        super().__init__(problem)
+        self.quoted = quoted
+        self.kind = kind

@@ -36,6 +36,7 @@ class RemoteStore:
     put = partialmethod(_call, "put")
     put_many = partialmethod(_call, "put_many")
     put_if_new = partialmethod(_call, "put_if_new")
+    drop_damaged = partialmethod(_call, "drop_damaged")
     claim = partialmethod(_call, "claim")
     claim_many = partialmethod(_call, "claim_many")
     release = partialmethod(_call, "release")
