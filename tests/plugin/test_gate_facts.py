@@ -29,7 +29,7 @@ def test_a_run_over_a_subset_tells_the_whole_file_and_what_was_selected(project,
     assert {variant: sorted(ids) for variant, ids in run.selected["questions.json"].items()} == {
         "": ["carry-over", "meals"]
     }
-    assert run.scoring["questions.json"]["hit_rate"] == "formula 1, of the contexts alone"
+    assert run.scoring["questions.json"]["hit_rate"] == "formula 2, of the contexts alone"
     assert run.complete
 
 
