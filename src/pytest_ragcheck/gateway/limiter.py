@@ -368,10 +368,8 @@ class Limiter:
         now, waiter = self._clock(), lane.first()
         if waiter is None:
             return "retry-after", max(0.0, lane.delayed[0][0] - now), None
-        told = max(
-            lane.told_wait(now, waiter.costs),
-            *(window.wait(now, waiter.costs[family]) for family, window in self._rates.items()),
-        )
+        waits = [window.wait(now, waiter.costs[family]) for family, window in self._rates.items()]
+        told = max([lane.told_wait(now, waiter.costs), *waits])
         if told > 0:
             return "rate", told, None
         if lane.adaptive.hold is Hold.PACE:
