@@ -28,6 +28,7 @@ class Line:
         self.refused = []
         self.accepted = []
         self._events = []
+        self._draw = random.Random(1)
 
     def run(self, until):
         while True:
@@ -45,7 +46,7 @@ class Line:
         self.sent.append(self.now)
         is_accepted = self.accepts(self.now, self.at_server)
         self.at_server += is_accepted
-        end = self.now + (self.latency if is_accepted else DELAY)
+        end = self.now + (self.latency * self._draw.uniform(0.8, 1.2) if is_accepted else DELAY)
         heapq.heappush(self._events, (end, number, self.now, is_accepted))
 
     def _settle(self, number, sent, is_accepted):
@@ -131,7 +132,7 @@ def test_tries_grow_with_the_outage_and_its_end_is_noticed_in_proportion():
     gaps = [later - earlier for earlier, later in pairwise(tries)]
     assert line.limit.is_blocked
     assert line.limit.in_flight <= 1
-    assert len(line.sent) <= 25
+    assert len(line.sent) <= 30
     assert max(gaps) <= LONGEST_PAUSE + 2 * DELAY
     assert all(later >= 0.99 * earlier for earlier, later in pairwise(gaps))
     line.run(end + LONGEST_PAUSE + 1)
@@ -140,8 +141,8 @@ def test_tries_grow_with_the_outage_and_its_end_is_noticed_in_proportion():
 
 def test_after_an_outage_the_server_is_not_met_with_all_calls_at_once():
     line = Line(lambda now, at_server: not 5 <= now < 20 and at_server < 64).run(40.0)
-    first = min(moment for moment in line.accepted if moment > 20) - LATENCY
-    assert line.count(line.sent, first - 1e-6, first + 0.02) <= 2
+    first = min(moment for moment in line.accepted if moment > 20) - 1.2 * LATENCY
+    assert line.count(line.sent, first, first + 0.15 * LATENCY) <= 4
     assert line.limit.limit >= 48
 
 
@@ -153,7 +154,7 @@ def test_hold_names_the_outage():
 def test_less_than_one_call_per_round_trip_is_paced():
     line = Line(bucket(0.5)).run(120.0)
     assert line.limit.pace is not None
-    assert line.limit.pace.interval == pytest.approx(2.0, rel=0.2)
+    assert line.limit.pace.interval == pytest.approx(2.0, rel=0.3)
     assert line.count(line.accepted, 30.0, 120.0) >= 0.8 * 45
     assert line.count(line.refused, 30.0, 120.0) <= 0.3 * 45
 

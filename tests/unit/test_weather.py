@@ -29,6 +29,7 @@ SERVERS = 50
 OUTSIDE = {
     "bucket 1000 a minute, burst 1, no headers": (2.5, 1.7),
     "bucket 50 a minute, burst full, no headers": (2.0, 1.6),
+    "bucket 1000 a minute, burst full, no headers": (2.0, 1.6),
     "input tokens 40,000 a minute, no headers": (2.0, 1.8),
     "20% refused for no reason": (30.0, 1.4),
     "slower from 4 in flight, latency 3 s": (2.0, 3.0),

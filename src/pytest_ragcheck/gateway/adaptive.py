@@ -24,7 +24,7 @@ from pytest_ragcheck.gateway.outages import (
 
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
-START = 5
+START = 10
 """Calls sent at once to a server that nothing is known of."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
