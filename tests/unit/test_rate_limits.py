@@ -110,6 +110,10 @@ def test_a_refusal_shows_the_true_refill():
     bucket.take(1.0, 1)  # a test, which the refusal allows
     bucket.hear(show(0, full_in=60.0), now=1.0, under_way=0, accepted=False)
     assert bucket.wait(1.0, 1) == pytest.approx(1.0)
+    bucket.hear(show(30, full_in=3.0), now=2.0, under_way=30, accepted=True)
+    bucket.take(2.0, 30)
+    waits = bucket.wait(2.0, 10)
+    assert waits >= 10, "a later reply does not raise it"
 
 
 def test_headers_that_are_contradicted_three_times_are_ignored():
