@@ -25,7 +25,8 @@ from pytest_ragcheck.gateway.outages import (
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
 START = 10
-"""Calls sent at once to a server that nothing is known of."""
+"""Calls sent at once to a server that nothing is known of: a few more than a small cap bears are refused, and with fewer
+the search could stop at a refusal by chance."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
 UNPROVEN = 128
