@@ -25,12 +25,12 @@ from pytest_ragcheck.gateway.outages import (
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
 START = 10
-"""Calls sent at once to a server that nothing is known of: a few more than a small cap bears are refused, and with fewer
-the search could stop at a refusal by chance."""
+"""Calls sent at once to a server that nothing is known of: a small cap refuses a few of them; with fewer, one refusal
+by chance could stop the search."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
 UNPROVEN = 128
-"""The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
+"""The limit grows up to here without waiting for replies; beyond, a server that queues could time out all calls."""
 LONGEST_WINDOW = 1.0
 """Seconds over which what is borne is averaged, at most; else over one round trip."""
 BORNE_SHARE = 0.85
