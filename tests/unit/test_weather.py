@@ -29,6 +29,7 @@ SERVERS = 50
 OUTSIDE = {
     "bucket 1000 a minute, burst 1, no headers": (2.5, 1.7),
     "bucket 50 a minute, burst full, no headers": (2.0, 1.6),
+    "bucket 1000 a minute, burst full, no headers": (2.0, 1.6),
     "input tokens 40,000 a minute, no headers": (2.0, 1.8),
     "20% refused for no reason": (30.0, 1.4),
     "slower from 4 in flight, latency 3 s": (2.0, 3.0),
@@ -45,7 +46,8 @@ def holds(row, seed=0):
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in OUTSIDE])
 def test_time_and_calls_in_every_weather(name):
-    holds(replace(ROWS[name], calls=min(ROWS[name].calls, CALLS)))
+    is_whole = name.startswith(("window", "529 for 120"))  # whose start costs the same whatever the number of calls
+    holds(ROWS[name] if is_whole else replace(ROWS[name], calls=min(ROWS[name].calls, CALLS)))
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -84,7 +86,7 @@ def test_a_refused_judge_does_not_slow_the_generator(name):
     "name", ["529 for 30 s from 1 s", "529 for 120 s from 1 s", "connections lost for 30 s from 1 s"]
 )
 def test_a_storm_loses_nothing_and_its_end_is_noticed(name):
-    outcome, _ = holds(replace(ROWS[name], calls=CALLS))
+    outcome, _ = holds(ROWS[name])
     assert outcome.recovery <= 10.5
 
 
@@ -121,10 +123,11 @@ def random_row(seed):
         server["failed_share"] = draw.choice([0.01, 0.05])
     if draw.random() < 0.25:  # from the start: later the oracle has done before it begins
         server["storms"] = [(0.0, draw.uniform(1, 40), draw.choice([429, 529, 503, 0]))]
+    calls = 300 if "storms" in server else draw.choice([20, 100, 300])  # a storm costs some twenty calls of any run
     return weather.Row(
         name=f"{seed}",
         server=lambda: weather.Server(**server, rates=[make_rate()] if make_rate else []),
-        calls=draw.choice([20, 100, 300]),
+        calls=calls,
     )
 
 

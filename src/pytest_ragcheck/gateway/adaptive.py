@@ -25,11 +25,12 @@ from pytest_ragcheck.gateway.outages import (
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
 START = 10
-"""Calls sent at once to a server that nothing is known of."""
+"""Calls sent at once to a server that nothing is known of: a small cap refuses a few of them; with fewer, one refusal
+by chance could stop the search."""
 MAXIMUM = 1024
 """Calls in flight, at most: as many connections are opened."""
 UNPROVEN = 128
-"""The limit doubles up to here without waiting for replies; beyond, a server that queues could time out all calls."""
+"""The limit grows up to here without waiting for replies; beyond, a server that queues could time out all calls."""
 LONGEST_WINDOW = 1.0
 """Seconds over which what is borne is averaged, at most; else over one round trip."""
 BORNE_SHARE = 0.85
@@ -44,7 +45,7 @@ FIRST_SPACING, LONGEST_SPACING = 8, 64
 CLOSED_SHARE, LONGEST_CLOSED = 0.5, 3.0
 """Of a round trip, and seconds at most: so long a refused call's place stays closed. Behind a rate limit it would be
 refused again at once."""
-LONGEST_TOLD_PAUSE = 5.0
+LONGEST_ASKED_PAUSE = 5.0
 """Of a Retry-After: how long calls that were not refused themselves wait before one of them is tried."""
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
 """Of the average time between two calls: what lies between them at least, for limits up to the second, once a limit was
@@ -289,7 +290,7 @@ class AdaptiveLimit:
             self._is_pace_tested = False
             self._next_at = now + self.pace.retry_after
             return
-        asked = min(wait or 0.0, LONGEST_TOLD_PAUSE) if refusals.is_outage else 0.0
+        asked = min(wait or 0.0, LONGEST_ASKED_PAUSE) if refusals.is_outage else 0.0
         pause = max(refusals.pause(now), asked)
         self._next_at = now + min(pause, LONGEST_PAUSE)
 
@@ -341,7 +342,7 @@ class _Window:
         self._busy = self._lost = self._at = 0.0
 
     def open(self, now: float, in_flight: int) -> None:
-        """Start anew."""
+        """Begin a new average."""
         self.advance(now, in_flight)
         self.since, self.refused, self.is_starved = now, 0, False
         self._busy = self._lost = 0.0

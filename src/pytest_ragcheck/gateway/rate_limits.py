@@ -112,20 +112,20 @@ class ServerBucket:
         """Whether calls wait for it."""
         return self._contradictions < DISTRUSTED_AFTER
 
-    def hear(self, told: RateLimit, *, now: float, under_way: float, accepted: bool) -> None:
+    def hear(self, shown: RateLimit, *, now: float, under_way: float, accepted: bool) -> None:
         """Take in a reply's headers; ``under_way``: what calls without a reply may yet take, or have taken."""
-        if told.remaining < 1 and told.full_in is not None and told.full_in <= 0:
+        if shown.remaining < 1 and shown.full_in is not None and shown.full_in <= 0:
             return  # empty, and full again by now: it does not say anything
-        self._note_test(now, is_empty=told.remaining < 1, accepted=accepted)
-        self.limit = told.limit
-        self._refill = told.limit / MINUTE if self._is_refill_known else max(self._refill, told.limit / MINUTE)
-        if told.full_in is not None and told.remaining < told.limit and not self._is_refill_known:
+        self._note_test(now, is_empty=shown.remaining < 1, accepted=accepted)
+        self.limit = shown.limit
+        self._refill = shown.limit / MINUTE if self._is_refill_known else max(self._refill, shown.limit / MINUTE)
+        if shown.full_in is not None and shown.remaining < shown.limit and not self._is_refill_known:
             # Resets are rounded up to seconds, so this falls short, and the greatest is the nearest.
-            self._refill = max(self._refill, (told.limit - told.remaining) / max(told.full_in, 0.5))
+            self._refill = max(self._refill, (shown.limit - shown.remaining) / max(shown.full_in, 0.5))
         known = self._advance(now) if self._at is not None else -math.inf
         self._at = now
-        self._level = min(max(known, told.remaining - under_way), told.remaining)
-        if not accepted and told.remaining < 1:
+        self._level = min(max(known, shown.remaining - under_way), shown.remaining)
+        if not accepted and shown.remaining < 1:
             self._level = min(self._level, 0.0)
             self._refill = self.limit / MINUTE
             self._is_refill_known = True
