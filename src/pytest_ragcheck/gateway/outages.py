@@ -17,7 +17,7 @@ OUTAGE_SHARE = 0.5
 """Of an outage's length so far: the wait until a call is tried, so that its end is noticed in proportion."""
 LONGEST_PAUSE = 10.0
 """Seconds between two tries, at most: a long outage's end shall not go unnoticed."""
-FEW = 3
+FEW = 8
 """Calls accepted between two outages, up to which the server is taken to admit single calls at a steady rate."""
 MOST_SENT = 64
 """Calls whose moments are kept, to see how many were refused."""
