@@ -53,6 +53,12 @@ def tone(model):
 chosen = GEval(name="chosen", evaluation_steps=["Look."], evaluation_params=ANSWER, model=Local(grade=3))
 
 
+def decided(model):
+    metric = tone(model)
+    metric.eval_mode = "system_one"
+    return metric
+
+
 class Length(BaseMetric):
     "Shorter is better."
 
@@ -189,6 +195,7 @@ def test_deepeval_metrics_from_a_fixture(mine):
     [
         ({"evals:nothing": 1.0}, "evals:Local", "toml: metric = 'evals:nothing': module 'evals' has no 'nothing'"),
         ({"evals:tone": 1.0}, "evals:length", "judge: Length has no a_generate and no get_model_name; it must be a"),
+        ({"evals:decided": 1.0}, "evals:Local", "metric 'evals:decided': eval_mode must be 'llm', got 'system_one' on"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_asked(mine, metrics, judge, told):

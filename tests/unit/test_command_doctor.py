@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import sqlite3
 from contextlib import closing
@@ -109,7 +110,7 @@ def test_a_failing_server_is_told_as_it_says(doctor, monkeypatch):
         [line] = doctor("--only", "api", code=1)
 
     assert "Overloaded" in line
-    assert "gave up after 2 attempts" in line
+    assert re.search(r"gave up after \d+ attempts in \d", line)
 
 
 @pytest.mark.parametrize(

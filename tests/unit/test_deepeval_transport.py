@@ -64,7 +64,9 @@ class Behind:
         self.model = model
         self.wire = DeepEvalTransport(model)
         retries = RetryPolicy(base=0.001, attempts=3)
-        self.gateway = Gateway(wire=self.wire, base_url=self.wire.endpoint, store=store, retries=retries, **settings)
+        self.gateway = Gateway(
+            transport=self.wire, base_url=self.wire.endpoint, store=store, retries=retries, **settings
+        )
         self.judge = Judge(gateway=self.gateway, model=model.get_model_name(), schema_of=self.wire.schema_of)
 
     async def __aenter__(self):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_ragcheck.errors import ConfigurationError
@@ -69,7 +71,8 @@ def test_kinds_of_generators(settings, generator, kind):
         ("Broken", "cannot be made: OSError: no such table"),
     ],
 )
-def test_objects_that_cannot_answer(settings, tmp_path, name, told):
+def test_objects_that_cannot_answer(settings, tmp_path, monkeypatch, name, told):
+    monkeypatch.delitem(sys.modules, "named_system", raising=False)
     (tmp_path / "named_system.py").write_text(MODULE, encoding="utf-8")
 
     with pytest.raises(ConfigurationError) as caught:

@@ -38,7 +38,7 @@ BORNE_SHARE = 0.85
 GROWTH, FASTEST = 0.125, 0.5
 """Of the limit: the first step up after a limit was met; steps double while they are borne, up to the second, which is
 the first one where no limit is known. What passes the limit is refused: larger steps waste more than they gain."""
-LONGEST_DOUBT, FEWEST_SUCCESSES = 3.0, 4
+LONGEST_DOUBT, FEWEST_SUCCESSES = 3.0, 12
 """Seconds after which a limit is tested again in any case, given so many successes."""
 FIRST_SPACING, LONGEST_SPACING = 8, 64
 """Successes between two steps up; they double with each step that was refused."""

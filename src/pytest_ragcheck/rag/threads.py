@@ -6,14 +6,21 @@ import asyncio
 import contextvars
 import threading
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["in_daemon_thread", "run_for"]
+__all__ = ["in_daemon_thread", "loop_of_answers", "run_for"]
 
 T = TypeVar("T")
+_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("ragcheck_loop", default=None)
+
+
+def loop_of_answers() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that waits for the sync code in which this is called; None in other code."""
+    return _loop.get()
 
 
 def in_daemon_thread(function: Callable[[Any], T], argument: Any) -> Awaitable[T]:
@@ -21,6 +28,7 @@ def in_daemon_thread(function: Callable[[Any], T], argument: Any) -> Awaitable[T
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
+    context.run(_loop.set, loop)
 
     def settle(set_outcome: Callable[[Any], None], outcome: Any) -> None:
         if not future.done():

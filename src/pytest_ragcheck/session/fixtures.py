@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.item_result import ItemResult
     from pytest_ragcheck.session.jobs import ConfiguredPipeline
+    from pytest_ragcheck.session.pipeline_gateway import PipelineGateway
     from pytest_ragcheck.session.selection import Entry
     from pytest_ragcheck.session.suites import Suite
     from pytest_ragcheck.session.workers import SharedAnswers
@@ -127,7 +128,7 @@ def ragcheck_index(request: pytest.FixtureRequest) -> Index:
 
     _run_nothing_unasked(request)
     try:
-        return suite_of_session(request.session, catalog_of(request.config)).index
+        return suite_of_session(request.session, catalog_of(request.config), "ragcheck_index").index
     except RagcheckError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
 
@@ -174,6 +175,26 @@ def ragcheck_judge(request: pytest.FixtureRequest) -> Any:
     except RagcheckError as problem:
         raise pytest.fail.Exception(str(problem), pytrace=False) from None
     return stand_in()
+
+
+@pytest.fixture(scope="session")
+def ragcheck_gateway(request: pytest.FixtureRequest) -> PipelineGateway:
+    """Model calls for your own pipeline, with the judge's limits, retries, cache, budget and accounts.
+
+    ``await ragcheck_gateway.complete(model=..., messages=[...], system=..., max_tokens=...)`` gives a reply with
+    ``text``, ``usage`` and ``model``; ``ragcheck_gateway.complete_sync(...)`` the same in a sync pipeline. Other
+    arguments go into the request's body; streams are not supported.
+    """
+    from pytest_ragcheck.errors import RagcheckError
+    from pytest_ragcheck.session.pipeline_gateway import PipelineGateway
+    from pytest_ragcheck.session.selection import catalog_of, suite_of_session
+
+    _run_nothing_unasked(request)
+    try:
+        suite = suite_of_session(request.session, catalog_of(request.config), "ragcheck_gateway")
+        return PipelineGateway(suite.pipeline_gateway)
+    except RagcheckError as problem:
+        raise pytest.fail.Exception(str(problem), pytrace=False) from None
 
 
 @pytest.fixture

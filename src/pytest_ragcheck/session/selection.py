@@ -112,14 +112,14 @@ def catalog_of(config: pytest.Config) -> SuiteCatalog:
     return config.stash[CATALOG]
 
 
-def suite_of_session(session: pytest.Session, catalog: SuiteCatalog) -> Suite:
+def suite_of_session(session: pytest.Session, catalog: SuiteCatalog, fixture: str) -> Suite:
     """The one suite that the selected items belong to; ConfigurationError where there are several."""
     suites = list(dict.fromkeys(entry.suite for item in session.items if (entry := entry_of(item)) is not None))
     if not suites:
         return catalog.suite(session.config.invocation_params.dir)
     if len(suites) > 1:
         names = ", ".join(suite.name for suite in suites)
-        raise ConfigurationError(f"ragcheck_index: this session has several suites ({names}); run one at a time")
+        raise ConfigurationError(f"{fixture}: this session has several suites ({names}); run one at a time")
     return suites[0]
 
 

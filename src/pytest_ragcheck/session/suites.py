@@ -31,6 +31,7 @@ from pytest_ragcheck.store import Store, digest, state_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pytest_ragcheck.gateway import Completer
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.metrics.registry import MetricSpec
@@ -265,6 +266,13 @@ class Suite:
     def gateway(self) -> CheckedGateway:
         """The door to the models of this suite."""
         return self.gateways.of(self.settings, self.store)
+
+    @property
+    def pipeline_gateway(self) -> Completer:
+        """What makes the model calls of the user's pipeline; under ``--ragcheck-plan`` it only notes them."""
+        from pytest_ragcheck.session.planning import PlannedGateway
+
+        return PlannedGateway(self.gateways.planned(self.settings)) if self._options.plan else self.gateway
 
     def metrics_of_fixture(self, given: Sequence[MetricSpec]) -> FixtureMetrics:
         """What the fixture gave, made for this suite; ConfigurationError where one needs a judge and there is none."""

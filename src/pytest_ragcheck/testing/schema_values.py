@@ -65,6 +65,7 @@ class _Writer:
         self._draw = draw
         self._sentences = sentences
         self._lists = lists
+        self._stated: set[str] = set()
         self._told: str | None = None
         """What the item that is being written tells of."""
         self._kinds: dict[str, Callable[[Schema, str, int], Any]] = {
@@ -205,6 +206,10 @@ class _Writer:
     def _text(self, name: str) -> str:
         if self._told is not None and (name == "statement" or name in self._lists):
             return self._told
+        if name == "statement":  # a judge does not judge the same statement twice
+            unused = [sentence for sentence in self._sentences if sentence not in self._stated]
+            self._stated.add(text := self._draw.choice(unused or self._sentences))
+            return text
         return self._draw.choice(self._sentences)
 
     def _number(self, schema: Schema, name: str, depth: int) -> float:

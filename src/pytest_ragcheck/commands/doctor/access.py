@@ -20,6 +20,8 @@ _TOKENS = 10
 _TIMEOUT = 20.0
 """Seconds for one attempt."""
 _ATTEMPTS = 2
+_OUTAGE = 3.0
+"""Seconds without a reply after which one call is enough to tell."""
 _NETWORK = "check the network, the proxy and ANTHROPIC_BASE_URL"
 
 
@@ -74,7 +76,7 @@ async def _asked(model: str, prices: Mapping[str, Mapping[str, float]]) -> Findi
         concurrency=1,
         request_timeout=_TIMEOUT,
         call_deadline=2 * _TIMEOUT,
-        retries=RetryPolicy(attempts=_ATTEMPTS),
+        retries=RetryPolicy(attempts=_ATTEMPTS, outage=_OUTAGE),
         prices=PriceList(prices),
     ) as gateway:
         place = shown(gateway.endpoint)

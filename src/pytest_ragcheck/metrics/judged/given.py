@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.deepeval_transport import fingerprint
 from pytest_ragcheck.metrics.judged import evidence, library, models
+from pytest_ragcheck.metrics.judged.eval_mode import check_eval_mode, decision_models_in, llm_mode, pin_eval_mode
 from pytest_ragcheck.metrics.judged.judge import deepeval_model
 from pytest_ragcheck.metrics.judged.kinds import KINDS, Kind
 from pytest_ragcheck.metrics.judged.measuring import as_our_errors, measured, test_case_of
@@ -86,6 +87,7 @@ def as_given(thing: Any, name: str | None = None) -> Given:
     library.Library().load()
     sample, make = _sample_and_maker(thing, name)
     chosen = name or name_of(sample)
+    check_eval_mode(sample, chosen)
     declared = _declared(sample, chosen)
     found = [model for _, _, model in models.models_in(sample)]
     own = {fingerprint(model): model for model in found if not models.is_unchosen(model)}
@@ -106,13 +108,14 @@ def _sample_and_maker(thing: Any, name: str | None) -> tuple[Any, Callable[[], A
     called = name or str(getattr(thing, "__name__", type(thing).__name__))
     if isinstance(thing, _bases()):
         _check_single_turn(thing, called)
-        held = {id(model): model for _, _, model in models.models_in(thing)}
+        kept = [*(model for _, _, model in models.models_in(thing)), *decision_models_in(thing)]
+        held = {id(model): model for model in kept}
         _copied(thing, held, called)
         return thing, lambda: _copied(thing, held, called)
     takes_model = MODEL in inspect.signature(thing).parameters
 
     def make() -> Any:
-        with library.quietly():
+        with library.quietly(), llm_mode():
             return thing(**({MODEL: models.stand_in()} if takes_model else {}))
 
     sample = _made(make, called, remedy=_remedy(thing, takes_model=takes_model))
@@ -257,6 +260,7 @@ class GivenMetric:
     async def _judged(self, case: Case, *, with_reason: bool) -> Judged:
         metric = self._given.make()
         models.replace_models(metric, self._model_for)
+        pin_eval_mode(metric)
         metric.async_mode, metric.verbose_mode = True, False
         if "include_reason" in vars(metric):
             metric.include_reason = with_reason

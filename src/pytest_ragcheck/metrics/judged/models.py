@@ -10,7 +10,7 @@ from pytest_ragcheck.errors import MeasurementError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["is_unchosen", "models_in", "replace_models", "stand_in"]
+__all__ = ["is_unchosen", "metrics_in", "models_in", "replace_models", "stand_in"]
 
 
 @lru_cache(maxsize=1)
@@ -63,6 +63,21 @@ def models_in(root: Any) -> Iterator[tuple[Any, Any, Any]]:
     """Each place of a model in a metric and in what it is made of: the holder, attribute or key, and the model."""
     from deepeval.models import DeepEvalBaseLLM
 
+    for holder in _holders(root):
+        yield from ((holder, place, part) for place, part in _parts(holder) if isinstance(part, DeepEvalBaseLLM))
+
+
+def metrics_in(root: Any) -> Iterator[Any]:
+    """The metrics that a metric is made of, and itself."""
+    from deepeval.metrics import BaseMetric
+
+    return (holder for holder in _holders(root) if isinstance(holder, BaseMetric))
+
+
+def _holders(root: Any) -> Iterator[Any]:
+    """Everything that a metric is made of, except the models."""
+    from deepeval.models import DeepEvalBaseLLM
+
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -70,11 +85,8 @@ def models_in(root: Any) -> Iterator[tuple[Any, Any, Any]]:
         if id(holder) in seen:
             continue
         seen.add(id(holder))
-        for place, part in _parts(holder):
-            if isinstance(part, DeepEvalBaseLLM):
-                yield holder, place, part
-            else:
-                waiting.append(part)
+        yield holder
+        waiting += [part for _, part in _parts(holder) if not isinstance(part, DeepEvalBaseLLM)]
 
 
 def replace_models(root: Any, model_for: Callable[[Any], Any]) -> None:
@@ -84,6 +96,8 @@ def replace_models(root: Any, model_for: Callable[[Any], Any]) -> None:
         if isinstance(holder, list | dict):
             holder[place] = ours
             continue
+        if isinstance(holder, tuple):
+            raise MeasurementError("a model in a tuple cannot be replaced by the judge; use a list", kind="judging")
         setattr(holder, place, ours)
         if hasattr(holder, "using_native_model"):
             holder.using_native_model = False  # deepeval expects a price beside each reply of its own models
@@ -95,7 +109,7 @@ def _parts(holder: Any) -> list[tuple[Any, Any]]:
 
     if isinstance(holder, dict):
         return list(holder.items())
-    if isinstance(holder, list):
+    if isinstance(holder, list | tuple):
         return list(enumerate(holder))
     if isinstance(holder, BaseMetric) or type(holder).__module__.partition(".")[0] == "deepeval":
         return list(getattr(holder, "__dict__", {}).items())
