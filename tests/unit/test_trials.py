@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ragcheck.calls import current_trial, in_trial, record_call
 from pytest_ragcheck.engine import Engine, Job, Slots
-from pytest_ragcheck.engine.engine import MOST_CONFIRMED
+from pytest_ragcheck.engine.engine import MOST_CONFIRMED, MOST_PURSUED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
@@ -474,8 +474,8 @@ async def test_trials_stop_where_the_verdict_is_settled(sequential):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2]), (3, [])])
-async def test_a_question_that_fell_is_asked_until_it_has_three_samples(trials, further):
+@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2, 3]), (4, [4, 5]), (5, [])])
+async def test_a_question_that_fell_is_asked_until_it_passes(trials, further):
     """The other one reached what it reached before; and neither score nor state rests on what came after."""
     system = Counting(lambda question, number: f"{question} {float(question.endswith('1') or number >= trials)}")
 
@@ -490,10 +490,34 @@ async def test_a_question_that_fell_is_asked_until_it_has_three_samples(trials, 
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("trials", "again"), [(1, 8), (2, 6), (3, 4), (4, 2), (5, 0)])
+async def test_a_question_that_keeps_failing_is_asked_until_there_are_ten_samples_in_baseline_and_run(trials, again):
+    system = Counting(lambda *_: "0.0")
+
+    (fell,) = await ask(system, count=1, trials=trials, least_before={"quality": 0.5})
+
+    assert [number for _, number in system.seen] == [*range(trials + again)]
+    assert len(fell.confirmations) == again
+
+
+@pytest.mark.asyncio
 async def test_no_more_than_a_few_questions_are_asked_again():
     results = await ask(Counting(lambda *_: "0.0"), count=MOST_CONFIRMED + 5, trials=1, least_before={"quality": 0.5})
 
-    assert sum(bool(one.confirmations) for one in results) == MOST_CONFIRMED
+    counts = [len(one.confirmations) for one in results]
+    assert [counts.count(number) for number in (8, 2, 0)] == [MOST_PURSUED, MOST_CONFIRMED - MOST_PURSUED, 5]
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_asked_again_is_not_tried_once_more():
+    def say(_, number):
+        if number:
+            raise NotRunError("the budget is spent")
+        return "0.0"
+
+    (fell,) = await ask(Counting(say), count=1, trials=1, least_before={"quality": 0.5})
+
+    assert [one.not_run for one in fell.confirmations] == ["the budget is spent"] * 2
 
 
 @pytest.mark.asyncio

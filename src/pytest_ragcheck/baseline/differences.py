@@ -33,13 +33,15 @@ class PairedScores:
     threshold: float | None = None
     """The least score that passes; None: the metric is only reported."""
     confirmations: tuple[float, ...] = ()
-    """What the question got when it was asked again because it had fallen. They can clear it of a break, and count
+    """What the question got when it was asked again because it had fallen. They decide whether it broke, and count
     nowhere else: they were not drawn like the others."""
+    history: tuple[float, ...] = ()
+    """What it got in earlier runs of the baseline's system, by which its record is longer."""
 
     def __post_init__(self) -> None:
         if not self.baseline or not self.run:
             raise ValueError(f"{self.question!r} has no score in the baseline or in the run")
-        if not all(map(math.isfinite, (*self.baseline, *self.run, *self.confirmations))):
+        if not all(map(math.isfinite, (*self.baseline, *self.run, *self.confirmations, *self.history))):
             raise ValueError(f"{self.question!r} has a score that is not a number")
 
     @cached_property
@@ -64,6 +66,11 @@ class PairedScores:
             return 0.0
         sides = ((self.baseline, self.baseline_mean), (self.run, self.run_mean))
         return math.fsum((value - mean) ** 2 for values, mean in sides for value in values)
+
+    @property
+    def samples_of_run(self) -> int:
+        """How often it was measured in the run, the confirmations included."""
+        return len(self.run) + len(self.confirmations)
 
     @property
     def freedom(self) -> int:

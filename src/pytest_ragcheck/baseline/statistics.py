@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
 
-LEVEL = 0.0475
+LEVEL = 0.0425
 """One-sided, of the mean's guard over all metrics together. The rest of 5 % is left to the guard of the questions."""
 MEANINGFUL_DROP = 0.05
 """``same`` means that a mean drop as large as this is excluded, or as the practical minimum where that is larger."""
@@ -47,7 +47,8 @@ def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
 
     A metric without questions is ``not comparable``, with means of 0.
     """
-    measured = [_Measured.of(scores) for scores in metrics if scores.pairs]
+    given = [scores for scores in metrics if scores.pairs]
+    measured = [_Measured.of(*each) for each in zip(given, score_changes(given), strict=True)]
     drops = dict(zip((one.name for one in measured), holm([one.test.drop for one in measured]), strict=True))
     rises = dict(zip((one.name for one in measured), holm([one.test.rise for one in measured]), strict=True))
     decided = {
@@ -80,8 +81,8 @@ class _Measured:
     changes: Mapping[str, ScoreChange]
 
     @classmethod
-    def of(cls, scores: MetricScores) -> _Measured:
-        return cls(scores, differences(scores.pairs), swap_test(scores.pairs), score_changes(scores))
+    def of(cls, scores: MetricScores, changes: Mapping[str, ScoreChange]) -> _Measured:
+        return cls(scores, differences(scores.pairs), swap_test(scores.pairs), changes)
 
     @property
     def name(self) -> str:

@@ -26,6 +26,8 @@ __all__ = ["Engine"]
 
 MOST_CONFIRMED = 20
 """Questions of a process that are asked again because they fell; where more fall, it is not by a flip."""
+MOST_PURSUED = 10
+"""Those of them that are asked as often as it takes to tell one question that broke from one that flips."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,21 @@ class Engine:
         while count := _next_round(job, done):
             done += await self._trials(job, range(len(done), len(done) + count), preparation)
         result = combined(done, planned=job.trials)
-        further = confirmations_wanted(result, job.least_before)
-        if not further or self._slots.confirmed >= MOST_CONFIRMED:
-            return result
-        self._slots.confirmed += 1
-        return confirmed(result, await self._trials(job, range(len(done), len(done) + further), preparation))
+        again = await self._ask_again(job, result, preparation)
+        return confirmed(result, again) if again else result
+
+    async def _ask_again(self, job: Job, result: Result, preparation: _Preparation) -> list[Result]:
+        """Ask a question that fell in rounds, until it passes or was asked often enough."""
+        again: list[Result] = []
+        first = max(1, len(result.trials))
+        number = self._slots.confirmed
+        while further := confirmations_wanted(result, job.least_before, again):
+            if number >= (MOST_PURSUED if again else MOST_CONFIRMED):
+                break
+            self._slots.confirmed += not again
+            start = first + len(again)
+            again += await self._trials(job, range(start, start + further), preparation)
+        return again
 
     async def _trials(self, job: Job, numbers: range, preparation: _Preparation) -> list[Result]:
         async with asyncio.TaskGroup() as tasks:
