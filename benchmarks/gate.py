@@ -23,10 +23,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 from support import print_table
 
+from pytest_ragcheck.baseline.drift import Drift, Rejudged, movement, weighed
+from pytest_ragcheck.baseline.history import shift_between
 from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.trials import FIRST_CONFIRMATIONS, SAMPLES_OF_A_FALL
@@ -254,6 +257,86 @@ def show_verdicts(repetitions, seed):
     show("Nothing changed, normal noise: same, inconclusive", ("trials",), rows)
 
 
+class Shifted:
+    """Draws runs of one suite; all scores of a run lie higher or lower together, by another amount in each run.
+
+    Half of the variance of a trial's noise is the answer's, and half the judge's.
+    """
+
+    def __init__(self, rng, questions, *, shift, noise=0.1):
+        self.rng, self.shift, self.noise = rng, shift, noise / 2**0.5
+        self.quality = quality_of(rng, questions)
+
+    def answers(self, drop, trials):
+        """How good each answer is."""
+        quality = (self.quality - drop)[:, None]
+        return quality + self.rng.normal(0, self.noise, (quality.size, trials))
+
+    def mood(self):
+        """How much higher or lower all scores of a run are."""
+        return self.rng.normal(0, self.shift)
+
+    def judged(self, answers, mood):
+        """The scores of answers in a run."""
+        return (answers + mood + self.rng.normal(0, self.noise, answers.shape)).clip(0, 1)
+
+
+def compare_shifted(rng, *, questions, trials, drop=no_drop, shift=0.03, earlier=0, rejudged=0):
+    """One metric's verdict where each run has a shift of its own.
+
+    ``earlier``: runs of the unchanged system that are known. ``rejudged``: stored answers that the run's judge sees
+    again; the shift is the judge's then.
+    """
+    suite = Shifted(rng, questions, shift=shift)
+    unchanged = no_drop(questions)
+    runs = [scores_of(suite.judged(suite.answers(unchanged, trials), suite.mood())) for _ in range(earlier)]
+    stored, then, now = suite.answers(unchanged, trials), suite.mood(), suite.mood()
+    baseline, run = suite.judged(stored, then), suite.judged(suite.answers(drop(questions), trials), now)
+    pairs = tuple(replace(pair, threshold=None) for pair in pairs_of(baseline, run, labelled=False))
+    (decision,) = decide([MetricScores(metric="m", pairs=pairs, shift=shift_between([runs]))])
+    if not rejudged or decision.change.verdict is not Verdict.REGRESSED:
+        return decision.change.verdict
+    again = suite.judged(stored[:rejudged, 0], now).tolist()
+    scores = map(rejudged_score, range(rejudged), baseline[:rejudged, 0].tolist(), again)
+    moved = movement("m", Drift(scores=tuple(scores)))
+    return weighed(decision.change, decision.scores, decision.found, moved)[0].verdict
+
+
+def scores_of(run):
+    return {(f"q{number}",): tuple(values) for number, values in enumerate(run.tolist())}
+
+
+def rejudged_score(number, before, after):
+    return Rejudged(key=(f"q{number}",), metric="m", baseline=before, value=after)
+
+
+def show_shifts(repetitions, seed):
+    kinds = {
+        "no shift": {"shift": 0.0},
+        "no shift, 10 earlier runs": {"shift": 0.0, "earlier": 10},
+        "no shift, 50 judged again": {"shift": 0.0, "rejudged": 50},
+        "shift": {},
+        "shift, 3 earlier runs": {"earlier": 3},
+        "shift, 5 earlier runs": {"earlier": 5},
+        "shift, 10 earlier runs": {"earlier": 10},
+        "shift of the judge, 20 judged again": {"rejudged": 20},
+        "shift of the judge, 50 judged again": {"rejudged": 50},
+    }
+
+    def found(**kind):
+        rng = np.random.default_rng(seed)
+        verdicts = [compare_shifted(rng, questions=50, **kind) for _ in range(repetitions)]
+        return f"{100 * verdicts.count(Verdict.REGRESSED) / repetitions:.1f} %"
+
+    rows = [
+        (name, trials, found(trials=trials, **kind), found(trials=trials, drop=drop_of_a_fifth, **kind))
+        for name, kind in kinds.items()
+        for trials in TRIALS
+    ]
+    print("\nAll scores of a run shift together (standard deviation 0.03, noise 0.1), 50 questions: alarms\n")
+    print_table(("what is known", "trials", "nothing changed", "a fifth drops by 0.3"), rows)
+
+
 def show_drops(repetitions, seed):
     rows = [
         (
@@ -288,7 +371,7 @@ def show_visible_drops(repetitions, seed):
     print_table(("trials", "questions", "visible drop", "found"), rows)
 
 
-TABLES = (show_false_alarms, show_breaks, show_drops, show_verdicts, show_visible_drops)
+TABLES = (show_false_alarms, show_breaks, show_drops, show_shifts, show_verdicts, show_visible_drops)
 
 
 def main():

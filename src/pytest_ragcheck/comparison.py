@@ -76,6 +76,8 @@ class MetricChange:
     """For ``inconclusive``: how many questions or trials would settle it."""
     mean_fell: bool = False
     """Whether the mean dropped beyond chance; where it did not, ``regressed`` rests on questions that broke alone."""
+    run_spread: float | None = None
+    """Standard deviation of a run's mean beyond its questions' noise, as earlier runs show it; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -513,7 +513,11 @@ def test_what_stays_above_or_was_below_its_threshold_or_has_none_did_not_break()
 
 def found_with(error, questions=100):
     return replace(
-        differences(pairs_of([0.5] * 3, [0.5] * 3)), standard_error=error, questions=questions, clusters=questions
+        differences(pairs_of([0.5] * 3, [0.5] * 3)),
+        standard_error=error,
+        questions=questions,
+        clusters=questions,
+        freedom=questions - 1,
     )
 
 

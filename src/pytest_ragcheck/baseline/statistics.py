@@ -6,6 +6,7 @@ minimum. The guard of the questions asks whether single questions broke. Each me
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ragcheck.baseline.differences import Differences
-    from pytest_ragcheck.baseline.swaps import SwapTest
     from pytest_ragcheck.comparison import ScoreChange
 
 __all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
@@ -37,6 +37,8 @@ class MetricDecision:
     change: MetricChange
     scores: Mapping[str, ScoreChange]
     """Each question's change, by the name it was given; ``broke`` tells which ones broke."""
+    found: Differences | None = None
+    """Mean difference and its error; None where nothing was measured."""
 
 
 def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
@@ -49,8 +51,8 @@ def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
     """
     given = [scores for scores in metrics if scores.pairs]
     measured = [_Measured.of(*each) for each in zip(given, score_changes(given), strict=True)]
-    drops = dict(zip((one.name for one in measured), holm([one.test.drop for one in measured]), strict=True))
-    rises = dict(zip((one.name for one in measured), holm([one.test.rise for one in measured]), strict=True))
+    drops = dict(zip((one.name for one in measured), holm([one.drop for one in measured]), strict=True))
+    rises = dict(zip((one.name for one in measured), holm([one.rise for one in measured]), strict=True))
     decided = {
         one.name: one.decision(drops[one.name], rises[one.name], level=LEVEL / len(measured)) for one in measured
     }
@@ -77,12 +79,22 @@ class _Measured:
 
     input: MetricScores
     found: Differences
-    test: SwapTest
+    """With the error of what moves a whole run, where that is known."""
+    drop: float
+    """One-sided p-value, as is ``rise``."""
+    rise: float
+    method: str
     changes: Mapping[str, ScoreChange]
 
     @classmethod
     def of(cls, scores: MetricScores, changes: Mapping[str, ScoreChange]) -> _Measured:
-        return cls(scores, differences(scores.pairs), swap_test(scores.pairs), changes)
+        found, test, shift = differences(scores.pairs), swap_test(scores.pairs), scores.shift
+        if shift is None or not shift.variance:
+            return cls(scores, found, test.drop, test.rise, test.method, changes)
+        found = found.beyond(shift.variance, observed=shift.observed, freedom=shift.freedom)
+        drop, rise = found.p_values()
+        method = f"{test.method}; t with the spread of earlier runs"
+        return cls(scores, found, max(test.drop, drop), max(test.rise, rise), method, changes)
 
     @property
     def name(self) -> str:
@@ -105,11 +117,12 @@ class _Measured:
             p_value=drop,
             practical_minimum=scores.practical_minimum,
             smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
-            method=self.test.method,
-            remedy=remedy(scores, found, margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
+            method=self.method,
+            remedy=remedy(scores, differences(scores.pairs), margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
             mean_fell=self._mean_fell(drop),
+            run_spread=None if scores.shift is None else math.sqrt(scores.shift.variance / 2),
         )
-        return MetricDecision(change=change, scores=self.changes)
+        return MetricDecision(change=change, scores=self.changes, found=found)
 
     def _verdict(self, drop: float, rise: float, margin: float) -> Verdict:
         mean, least = self.found.mean, self.input.practical_minimum

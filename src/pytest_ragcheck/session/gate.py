@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from pytest_ragcheck.session.baselines import baseline_place
 from pytest_ragcheck.session.terminal import painter, summary_width
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from pytest_ragcheck.baseline.file import Baseline
     from pytest_ragcheck.baseline.settings import GateSettings
@@ -31,6 +33,7 @@ __all__ = ["Gate", "check_baselines"]
 SOME_METRICS = (
     "--ragcheck-update-baseline with --ragcheck-metrics would drop the other metrics from the baseline; leave one out"
 )
+MOST_EARLIER_RUNS = 10
 BROKEN_SHOWN = 3
 """Question reports of broken questions where these do not stand among the failures already."""
 
@@ -105,7 +108,7 @@ class Gate:
     # ---- Comparing
 
     def _compare(self, run: Run) -> None:
-        from pytest_ragcheck.baseline.gate import compare, passes
+        from pytest_ragcheck.baseline.gate import compare, may_be_chance, passes
 
         if self._options.gates and not run.complete:
             raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
@@ -123,24 +126,32 @@ class Gate:
             return
         name = ", ".join(map(_shown, there))
         baseline, settings = _merged(there), self._settings()
-        comparison = compare(run, baseline, name=name, settings=settings)
-        comparison = self._without_drift(comparison, run, baseline, name, settings)
+        decide = partial(compare, run, baseline, name=name, settings=settings)
+        comparison = decide()
+        if may_be_chance(comparison):
+            decide = partial(decide, history=self._earlier_runs(run))
+            comparison = self._without_drift(decide(), run, baseline, decide)
         self._recorder.comparison = comparison
         if self._options.gates and not passes(comparison.verdict):
             self._problems.append(f"the gate is closed: {comparison.verdict} ({_first(comparison.reasons)})")
 
+    def _earlier_runs(self, run: Run) -> tuple[Run, ...]:
+        """The last runs that this folder knows; they show what happens where nothing changed."""
+        from pytest_ragcheck.session.runs import RunFolder
+
+        return tuple(islice(RunFolder.of(self._catalog, self._config.rootpath).newest(run.mode), MOST_EARLIER_RUNS))
+
     def _without_drift(
-        self, comparison: Comparison, run: Run, baseline: Baseline, name: str, settings: GateSettings
+        self, comparison: Comparison, run: Run, baseline: Baseline, decide: Callable[..., Comparison]
     ) -> Comparison:
         """The comparison with the judge's own movement taken into account, where a judged metric moved."""
-        from pytest_ragcheck.baseline.gate import compare
         from pytest_ragcheck.session.drift import judged_changes, rejudge
 
         names = judged_changes(comparison)
         if not names or self._options.cache == "only":
             return comparison
         drift, told = rejudge(run, baseline, names, options=self._options, places=self._recorder.question_files)
-        again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
+        again = comparison if drift is None else decide(drift=drift)
         return replace(again, notes=(*again.notes, told))
 
     def _loaded(self, path: Path) -> Baseline | None:
