@@ -30,7 +30,7 @@ from support import print_table
 
 from pytest_ragcheck.baseline.drift import Drift, Rejudged, movement, weighed
 from pytest_ragcheck.baseline.history import shift_between
-from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide
+from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide, is_decided
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.trials import FIRST_CONFIRMATIONS, SAMPLES_OF_A_FALL
 
@@ -337,6 +337,54 @@ def show_shifts(repetitions, seed):
     print_table(("what is known", "trials", "nothing changed", "a fifth drops by 0.3"), rows)
 
 
+def in_rounds(rng, *, shape, questions, drop, rounds=5):
+    """Whether a regression is called, and after how many trials of each question, where each round may be the last."""
+    draw = shape(rng, questions)
+    baseline, run = draw(no_drop(questions), rounds).tolist(), draw(drop(questions), rounds).tolist()
+    for trials in range(1, rounds + 1):
+        scores = MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials), looks=rounds)
+        if trials == rounds or is_decided([scores]):
+            return decide([scores])[0].change.mean_fell, trials
+    raise AssertionError
+
+
+def all_at_once(rng, *, shape, questions, drop, trials=3):
+    draw = shape(rng, questions)
+    baseline, run = draw(no_drop(questions), trials).tolist(), draw(drop(questions), trials).tolist()
+    return decide([MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials))])[0].change.mean_fell, trials
+
+
+def unjudged(baseline, run, *, trials):
+    """Without a threshold, so that the mean alone decides; a baseline of five trials."""
+    return tuple(
+        PairedScores(question=f"q{number}", baseline=tuple(before), run=tuple(now[:trials]))
+        for number, (before, now) in enumerate(zip(baseline, run, strict=True))
+    )
+
+
+def show_rounds(repetitions, seed):
+    def found(way, **kind):
+        rng = np.random.default_rng(seed)
+        outcomes = [way(rng, questions=50, **kind) for _ in range(repetitions)]
+        share, trials = np.mean(outcomes, axis=0)
+        return f"{100 * share:.1f} %, {trials:.2f}"
+
+    rows = [
+        (
+            name,
+            *(
+                found(way, shape=shape, drop=drop)
+                for drop in (no_drop, drop_of_a_fifth)
+                for way in (all_at_once, in_rounds)
+            ),
+        )
+        for name, shape in SHAPES.items()
+    ]
+    print("\nThree trials, or rounds of up to five: mean fell, and trials of each question; 50 questions\n")
+    unchanged, dropped = "nothing changed", "a fifth drops by 0.3"
+    print_table(("noise", f"{unchanged}: 3", "rounds", f"{dropped}: 3", "rounds"), rows)
+
+
 def show_drops(repetitions, seed):
     rows = [
         (
@@ -371,7 +419,7 @@ def show_visible_drops(repetitions, seed):
     print_table(("trials", "questions", "visible drop", "found"), rows)
 
 
-TABLES = (show_false_alarms, show_breaks, show_drops, show_shifts, show_verdicts, show_visible_drops)
+TABLES = (show_false_alarms, show_breaks, show_drops, show_shifts, show_rounds, show_verdicts, show_visible_drops)
 
 
 def main():

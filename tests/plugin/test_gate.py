@@ -417,6 +417,35 @@ def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(syste
     worse.stdout.fnmatch_lines(["*1 question broke: q4*"])
 
 
+@needs_xdist
+def test_trials_end_with_the_round_that_decides_against_the_baseline(system):
+    """Alone a process sees all questions; of several none does, so each asks its questions until thresholds are settled."""
+    rounds = ("--ragcheck-trials", "5", "--ragcheck-stop-trials")
+    noisy = [[9, 8, 9, 9, 9, 8, 9], [8, 9, 9, 9, 9, 9, 8]]
+    system.says(**{f"q{n}": noisy[n % 2] for n in range(8)})
+    system.run("--ragcheck-trials", "5", UPDATE).assert_outcomes(passed=8)
+
+    def asked_by(*arguments):
+        before = len(system.asked())
+        done = system.run(*GATE, *rounds, *arguments, "--ragcheck-report", "run.json")
+        return done, len(system.asked()) - before
+
+    unchanged, count = asked_by()
+    assert (unchanged.ret, count) == (0, 16), "the first round leaves a drop possible, the second does not"
+    assert verdict(unchanged) in {"same", "inconclusive"}
+    assert from_files(system.project)[0] == 0
+    results = json.loads((system.project.path / "run.json").read_text())["results"]
+    assert {(len(one["trials"]), one["planned_trials"], one["looks"]) for one in results} == {(2, 5, 5)}
+
+    system.says(others=7)
+    worse, count = asked_by()
+    assert (worse.ret, verdict(worse), count) == (1, "regressed", 8), "all fell in the first round"
+    assert from_files(system.project)[0] == 1
+
+    _, count = asked_by("-n", "2")
+    assert count == 8 * 5, "as many as settle that a mean of 0.7 reaches 0.6"
+
+
 def test_a_question_that_fell_is_asked_again_before_it_counts_as_broken(system):
     """Questions that flip are told from one that broke, alike in serial, by workers and from the files."""
     system.run(UPDATE).assert_outcomes(passed=8)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import product
 from statistics import stdev
 
 import pytest
 
 from pytest_ragcheck.calls import current_trial, in_trial, record_call
-from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine import Engine, Job, Rounds, Slots
 from pytest_ragcheck.engine.engine import MOST_CONFIRMED, MOST_PURSUED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
@@ -376,12 +377,17 @@ class Quality:
         return Score(metric=self.name, value=float(case.answer.text.split()[-1]))
 
 
-async def ask(system, *, count=2, trials=3, sequential=False, stops=False, least_before=None):
-    jobs = [
+async def ask(system, *, sequential=False, **wanted):
+    return await results_of(jobs_for(system, **wanted), sequential=sequential)
+
+
+def jobs_for(system, *, count=2, trials=3, stops=False, least_before=None):
+    pipeline = as_pipeline(system)
+    return [
         Job(
             key=f"q{number}",
             question=Question(id=f"q{number}", question=f"question {number}"),
-            pipeline=as_pipeline(system),
+            pipeline=pipeline,
             metrics=[Quality()],
             thresholds={"quality": 0.5, "not measured": 1.0},
             trials=trials,
@@ -390,6 +396,9 @@ async def ask(system, *, count=2, trials=3, sequential=False, stops=False, least
         )
         for number in range(count)
     ]
+
+
+async def results_of(jobs, *, sequential=False):
     engine = Engine(jobs, slots=Slots(sequential=sequential))
     engine.start()
     try:
@@ -498,6 +507,38 @@ async def test_a_question_that_keeps_failing_is_asked_until_there_are_ten_sample
 
     assert [number for _, number in system.seen] == [*range(trials + again)]
     assert len(fell.confirmations) == again
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [2, QUESTIONS_AT_ONCE + 3])
+async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count):
+    """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
+    seen = []
+
+    def is_decided(trials):
+        seen.append((len(trials), {len(done) for done in trials.values()}))
+        return len(seen) == 3
+
+    system = Counting(lambda question, number: f"{question} {float(number != 1)}")
+    jobs = jobs_for(system, count=count, trials=5)
+    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], is_decided)
+    rounds.leave("cannot be asked")
+
+    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+
+    assert seen == [(count, {1}), (count, {2}), (count, {3})]
+    assert {(len(one.trials), one.planned_trials, one.looks) for one in results} == {(3, 5, 5)}
+    assert system.peak <= QUESTIONS_AT_ONCE
+
+
+@pytest.mark.asyncio
+async def test_rounds_end_with_the_last_trial():
+    jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
+    rounds = Rounds([job.key for job in jobs], lambda _: False)
+
+    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+
+    assert [len(one.trials) for one in results] == [3] * 3
 
 
 @pytest.mark.asyncio

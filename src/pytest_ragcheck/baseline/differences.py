@@ -119,6 +119,8 @@ class MetricScores:
     """The same system gets the same scores again (retrieval, for example): no difference is noise of a repetition."""
     shift: Shift | None = None
     """What moves a whole run; None: not known, as two runs alone cannot show it."""
+    looks: int = 1
+    """How often the scores may have been looked at, after as many rounds of trials, to end these."""
 
     def __post_init__(self) -> None:
         names = {pair.question for pair in self.pairs}

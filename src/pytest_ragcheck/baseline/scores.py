@@ -86,6 +86,7 @@ def paired_scores(
         metric=metric,
         practical_minimum=practical_minimum,
         repeatable=repeatable,
+        looks=max((one.pair.result.looks for one in scores), default=1),
         shift=None if earlier is None else earlier.shift(metric, (one.pair.key[0] for one in scores)),
         pairs=tuple(
             PairedScores(

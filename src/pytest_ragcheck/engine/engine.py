@@ -15,7 +15,7 @@ from pytest_ragcheck.model import Answer, Context, Failure, Result, Score, Timin
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 
     from pytest_ragcheck.engine.job import Job
     from pytest_ragcheck.engine.outcomes import Outcome
@@ -114,6 +114,8 @@ class Engine:
     async def _settle(self, job: Job, prepared: Done[Outcome[None]], share: float) -> None:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
+            if job.rounds is not None:
+                job.rounds.leave(job.key)
         else:
             with taking_turn(self._turns[job.key]):
                 result = await self._ask(job, _Preparation(prepared.span, share))
@@ -127,11 +129,31 @@ class Engine:
     async def _ask(self, job: Job, preparation: _Preparation) -> Result:
         """Ask a question as often as wanted, and put its trials together."""
         done: list[Result] = []
-        while count := _next_round(job, done):
+        while count := await self._next_round(job, done):
             done += await self._trials(job, range(len(done), len(done) + count), preparation)
         result = combined(done, planned=job.trials)
+        if job.rounds is not None:
+            result = replace(result, looks=job.trials)
         again = await self._ask_again(job, result, preparation)
         return confirmed(result, again) if again else result
+
+    async def _next_round(self, job: Job, done: Sequence[Result]) -> int:
+        """How many trials of a question to ask at once now."""
+        remaining = job.trials - len(done)
+        if job.rounds is not None and remaining:
+            return int(not done or await self._waiting(job.rounds.another(job.key, done)))
+        if not job.stops_when_settled:
+            return remaining
+        measured = {metric.name for metric in job.metrics}
+        return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
+
+    async def _waiting(self, others: Coroutine[Any, Any, bool]) -> bool:
+        """What the others' trials decide; a question that waits for them leaves its place to one of them."""
+        self._slots.questions.release()
+        try:
+            return await others
+        finally:
+            await self._slots.questions.acquire()
 
     async def _ask_again(self, job: Job, result: Result, preparation: _Preparation) -> list[Result]:
         """Ask a question that fell in rounds, until it passes or was asked often enough."""
@@ -203,15 +225,6 @@ class Engine:
             reason = Failure(message=(stopped and stopped.not_run) or "", kind="not-run")
             score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
         return Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
-
-
-def _next_round(job: Job, done: Sequence[Result]) -> int:
-    """How many trials of a question to ask at once now."""
-    remaining = job.trials - len(done)
-    if not job.stops_when_settled:
-        return remaining
-    measured = {metric.name for metric in job.metrics}
-    return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
 
 
 def _span_of_retrieval(retrieved: Done[Any], preparation: _Preparation | None) -> tuple[float, float]:

@@ -65,7 +65,9 @@ class LiveAnswers:
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
-        self._confirmations = Confirmations(options, session.config.invocation_params.dir)
+        self._confirmations = Confirmations(
+            options, session.config.invocation_params.dir, alone=self._maker.sharing.processes == 1
+        )
         self._maker.limits = limits
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
