@@ -237,6 +237,8 @@ def test_a_worse_mean_is_red_where_the_gate_decides_though_every_item_passes(sys
     regression.assert_outcomes(passed=8)
     assert (regression.ret, verdict(regression)) == (1, "regressed")
     regression.stdout.fnmatch_lines(["ragcheck: the gate is closed: regressed (reference_coverage fell by 0.20, *"])
+    written = json.loads((system.project.path / "run.json").read_text())["comparison"]
+    assert (written["verdict"], written["metrics"]["reference_coverage"]["mean_fell"]) == ("regressed", True)
     assert "### ❌ RAG gate: regressed: <code>reference&#95;coverage</code> fell by 0.20" in (
         system.project.path / "out.md"
     ).read_text(encoding="utf-8")

@@ -452,6 +452,20 @@ def test_entries_of_an_earlier_setup_are_compared_with_what_they_were_measured_w
     assert comparison.changed["measure of hit_rate"][0] == "formula 0"
 
 
+def test_a_document_that_changed_is_named_where_the_baseline_knows_single_documents():
+    def of(**documents):
+        prints = {f"document docs/{name}.md": digest for name, digest in documents.items()}
+        return run(*twenty(), fingerprints={DATASET: {"documents": repr(documents), "embedder": "e1", **prints}})
+
+    changed = gate(of(leave="1", meals="1"), of(leave="2", meals="1", notes="1")).changed
+    older = gate(run(*twenty()), of(leave="2", meals="1")).changed
+
+    assert changed["document docs/leave.md"] == ("1", "2")
+    assert changed["document docs/notes.md"] == (None, "1")
+    assert set(changed) == {"document docs/leave.md", "document docs/notes.md", "documents"}
+    assert set(older) == {"documents"}
+
+
 # ---- Causes
 
 
