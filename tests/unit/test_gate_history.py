@@ -150,6 +150,10 @@ def test_earlier_runs_of_the_system_enter_the_decision_in_any_order():
 
     assert alone.verdict is Verdict.REGRESSED
     assert may_be_chance(alone)
+    told = compare(WORSE, updated(None, BASELINE), name="b", history=earlier()).notes
+    assert [note.partition(",")[0] for note in told] == [
+        "judged: earlier runs of one system lie apart by a standard deviation of 0.055"
+    ]
     for history in (earlier(), earlier()[::-1], [*earlier(), WORSE]):
         change = judged(WORSE, BASELINE, history=history)
         assert change.verdict is Verdict.INCONCLUSIVE

@@ -91,7 +91,7 @@ def compare(
         listed,
         metrics={metric: one.change for metric, one in decisions.items()},
         questions=changes,
-        notes=reasons.notes(match, changes),
+        notes=reasons.notes(match, changes, (one.change for one in decisions.values())),
     )
     uncovered = _uncovered(match, coverage, chosen)
     return replace(

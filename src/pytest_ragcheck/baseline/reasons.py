@@ -165,9 +165,16 @@ def _not_measured_any_more(comparison: Comparison) -> Iterator[str]:
 # ---- Beside the verdict ----------------------------------------------------------------------
 
 
-def notes(match: Match, changes: Sequence[QuestionChange]) -> tuple[str, ...]:
+def notes(match: Match, changes: Sequence[QuestionChange], metrics: Iterable[MetricChange]) -> tuple[str, ...]:
     """What else a reader should know."""
-    return (*_flips(changes), *_new_metrics(match), *_no_longer_applying(match))
+    return (*_flips(changes), *_spreads(metrics), *_new_metrics(match), *_no_longer_applying(match))
+
+
+def _spreads(metrics: Iterable[MetricChange]) -> Iterator[str]:
+    for change in metrics:
+        if change.run_spread is not None:
+            spread = f"a standard deviation of {change.run_spread:.3f}"
+            yield f"{change.metric}: earlier runs of one system lie apart by {spread}, which a drop is held against"
 
 
 def _flips(changes: Sequence[QuestionChange]) -> Iterator[str]:
