@@ -165,8 +165,9 @@ def _record(pair: PairedScores, cut: float) -> Record:
 def _named(chances: Sequence[Mapping[str, float]], scores: int) -> list[set[str]]:
     """The questions of each metric that chance does not explain, of all ``scores`` that passed in the baseline.
 
-    Y. Benjamini, Y. Hochberg, JRSS B 57 (1995) 289-300: any score of an unchanged suite is named with a probability of
-    at most :data:`FALSE_NAMES`, and where some broke, such a share of those named did not.
+    Y. Benjamini, Y. Hochberg, JRSS B 57 (1995) 289-300: as far as the chances are right, any score of an unchanged
+    suite is named with a probability of at most :data:`FALSE_NAMES`, and where some broke, such a share of those named
+    did not.
     """
     smallest_first = sorted(chance for each in chances for chance in each.values())
     ranked = enumerate(smallest_first, start=1)
