@@ -159,3 +159,23 @@ def test_many_questions_that_fell_from_below_their_threshold_are_counted_once():
     ]
 
     assert broken(decide([MetricScores(metric="m", pairs=tuple(given))])[0]) == {"q0"}
+
+
+# ---- Several that fell together ----------------------------------------------------------------
+
+
+def suite_with(fallen, flaky=12, count=50):
+    """Some questions fell and passed in none of three samples; some others fell and passed when asked again."""
+    for number in range(count):
+        confirmations = (0.0, 0.0) if number < fallen else (0.0, 1.0) if number < fallen + flaky else ()
+        now = (0.0,) if confirmations else (1.0,)
+        yield PairedScores(question=f"q{number}", baseline=(1.0,), run=now, threshold=0.7, confirmations=confirmations)
+
+
+@pytest.mark.parametrize(("fallen", "named"), [(1, 0), (2, 0), (6, 6)])
+def test_so_many_may_fall_together_that_chance_does_not_explain_it_though_it_explains_each(fallen, named):
+    decision = decide([MetricScores(metric="m", pairs=tuple(suite_with(fallen)))])[0]
+
+    chance = decision.scores["q0"].chance
+    assert chance * 50 > 0.3, "one of them alone is nothing that chance does not do"
+    assert broken(decision) == {f"q{number}" for number in range(named)}

@@ -30,6 +30,10 @@ __all__ = ["score_changes"]
 
 FALSE_NAMES = 0.03
 """Share of comparisons of an unchanged suite that may name a question."""
+TOGETHER = 0.01
+"""Share of comparisons of an unchanged suite in which so many questions together may fall and not pass again."""
+DOUBT = 2.0
+"""So many times as many are expected as the model says, which is fitted without questions that may have broken."""
 CUTS = (0.25, 1.0)
 """A sample fails where it lies below such a share of its threshold. The samples of a complete fall lie below the first,
 where ordinary noise seldom gets; the second is what passing means. Both are known before anything is measured."""
@@ -67,9 +71,11 @@ def score_changes(metrics: Sequence[MetricScores]) -> list[dict[str, ScoreChange
     without a threshold there is nothing that it could break. One that reached the threshold when it was asked again did
     not break: it flips.
     """
-    chances = [{} if scores.repeatable else _chances(scores.pairs) for scores in metrics]
-    may_fall = sum(_passed(pair) for scores in metrics if not scores.repeatable for pair in scores.pairs)
-    named = _named(chances, may_fall)
+    records = [_Records.of(() if scores.repeatable else scores.pairs) for scores in metrics]
+    chances = [each.chances() for each in records]
+    named = _named(chances, sum(len(each.passed) for each in records))
+    level = TOGETHER / max(1, sum(bool(each.passed) for each in records))
+    named = [alone | each.fallen_together(level) for alone, each in zip(named, records, strict=True)]
     return [_changes(*each) for each in zip(metrics, chances, named, strict=True)]
 
 
@@ -119,21 +125,44 @@ def _cleared(pair: PairedScores) -> bool:
 # ---- By the record ---------------------------------------------------------------------------
 
 
-def _chances(pairs: Sequence[PairedScores]) -> dict[str, float]:
-    """How likely an unchanged question of this suite looks as bad, for each that fell and was measured repeatedly."""
-    fallen = [pair for pair in pairs if _fell(pair) and not _cleared(pair) and -pair.difference > LEAST_FALL]
-    records = _Records(pairs, frozenset(pair.question for pair in fallen))
-    return {pair.question: records.chance(pair) for pair in fallen if pair.samples_of_run > 1}
-
-
 @dataclass(frozen=True)
 class _Records:
     """How often the questions of a suite pass, by where the line between passing and failing is drawn."""
 
     pairs: Sequence[PairedScores]
-    fallen: frozenset[str]
+    passed: Sequence[PairedScores]
+    """Those that passed in the baseline."""
+    fallen: Mapping[str, PairedScores]
+    """Those that fell and did not pass when they were asked again."""
 
-    def chance(self, pair: PairedScores) -> float:
+    @classmethod
+    def of(cls, pairs: Sequence[PairedScores]) -> _Records:
+        """The records of all questions of a metric."""
+        fallen = (pair for pair in pairs if _fell(pair) and not _cleared(pair) and -pair.difference > LEAST_FALL)
+        return cls(pairs, [pair for pair in pairs if _passed(pair)], {pair.question: pair for pair in fallen})
+
+    def chances(self) -> dict[str, float]:
+        """How likely an unchanged question looks as bad, for each that fell and was measured repeatedly."""
+        return {name: self._chance(pair) for name, pair in self.fallen.items() if pair.samples_of_run > 1}
+
+    def fallen_together(self, level: float) -> set[str]:
+        """The questions that fell and never passed since, where chance does not explain that there are so many.
+
+        Their number is held against a Poisson distribution, whose mean is how many unchanged questions are expected.
+        """
+        from scipy.special import pdtrc
+
+        repeated = {name: pair for name, pair in self.fallen.items() if pair.samples_of_run > 1}
+        down = {name: pair for name, pair in repeated.items() if not _record(pair, 1.0).passed_now}
+        if len(down) < 2:  # noqa: PLR2004 (one is judged by its own record)
+            return set()
+        samples = min(pair.samples_of_run for pair in down.values())
+        suite = Flakiness.fit(self._kept[1.0])
+        failing = Counter(_record(pair, 1.0).failing(samples) for pair in self.passed)
+        expected = math.fsum(count * suite.chance(record) for record, count in failing.items())
+        return set(down) if pdtrc(len(down) - 1, DOUBT * expected) <= level else set()
+
+    def _chance(self, pair: PairedScores) -> float:
         """The smallest over the cuts, times how many of them sort the samples differently."""
         tests = {(own := _record(pair, cut), self._others(own, cut)) for cut in CUTS}
         return min(1.0, len(tests) * min(others.chance(own) for own, others in tests))

@@ -41,6 +41,10 @@ class Record(NamedTuple):
         """How many of all samples pass, and their number: all that counts where nothing changed."""
         return self.passed_before + self.passed_now, self.samples_before + self.samples_now
 
+    def failing(self, samples: int) -> Record:
+        """The same baseline with a run of so many samples of which none passes."""
+        return self._replace(passed_now=0, samples_now=samples)
+
     @property
     def fell_completely(self) -> bool:
         """Whether it passed each time in the baseline, and never in the run."""
