@@ -306,12 +306,19 @@ def run_schema() -> str:
     """
     from pydantic import TypeAdapter
 
-    from pytest_ragcheck import model
+    from pytest_ragcheck import comparison, model
 
-    made = TypeAdapter(model.Run).json_schema(mode="serialization", ref_template="#/$defs/{model}")
-    definitions = made.pop("$defs")
-    told = dict(_told(inspect.getsource(model)))
+    made, compared = (
+        TypeAdapter(kind).json_schema(mode="serialization", ref_template="#/$defs/{model}")
+        for kind in (model.Run, comparison.Comparison)
+    )
+    definitions = {**made.pop("$defs"), **compared.pop("$defs"), "Comparison": compared}
+    told = dict(_told(inspect.getsource(model))) | dict(_told(inspect.getsource(comparison)))
     run = _described(made, told["Run"])
+    run["properties"]["comparison"] = {
+        "description": "Only in a JSON report of a run that was compared with a baseline.",
+        "$ref": "#/$defs/Comparison",
+    }
     run["properties"]["schema_version"] = {"const": model.Run.schema_version, "type": "integer"}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

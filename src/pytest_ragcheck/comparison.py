@@ -76,6 +76,8 @@ class MetricChange:
     """For ``inconclusive``: how many questions or trials would settle it."""
     mean_fell: bool = False
     """Whether the mean dropped beyond chance; where it did not, ``regressed`` rests on questions that broke alone."""
+    run_spread: float | None = None
+    """Standard deviation of a run's mean beyond its questions' noise, as earlier runs show it; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,10 @@ class ScoreChange:
     threshold: float | None = None
     noise: float = 0.0
     """A fall within this can be the question's own noise; at 1 any can."""
+    chance: float | None = None
+    """Of a score that fell: how likely a question of this suite that did not change looks as bad."""
     broke: bool = False
-    """It passed in the baseline, is now below its threshold by more than its own noise, and was so each time that it
+    """It passed in the baseline, is now below its threshold by more than chance explains, and was so each time that it
     was asked again."""
     flipped: bool = False
     """It fell like one that broke, and passed when it was asked again."""

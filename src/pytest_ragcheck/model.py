@@ -338,6 +338,8 @@ class Result:
     """Its test says that it is known not to pass (pytest's xfail), and it did not."""
     planned_trials: int = 1
     """How many repetitions were wanted; more than there are ``trials`` where the verdict was settled earlier."""
+    looks: int = 1
+    """How many rounds of trials a test over the suite may have ended; more than 1 where it was asked round by round."""
     confirmations: tuple[Result, ...] = ()
     """Further repetitions, as it had fallen below what it reached in the baseline: they tell a break from a flip.
     Neither ``scores`` nor the state rest on them."""

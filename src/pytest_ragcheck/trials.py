@@ -32,8 +32,11 @@ __all__ = [
     "tally",
 ]
 
-SAMPLES_OF_A_FALL = 3
-"""A question that fell below what it reached in the baseline is asked until there are so many samples of it."""
+SAMPLES_OF_A_FALL = 10
+"""A question that fell below what it reached in the baseline is asked until it passes, or there are so many samples of
+it in baseline and run together: of five coins in a suite one shows so clean a break in 1 of 200 comparisons."""
+FIRST_CONFIRMATIONS = 2
+"""So many are asked at once, and the others where these failed too: most questions that flip take no more."""
 ANSWER_DEPENDENT = "answer_dependent"
 """Detail of a score that does not apply to this answer, but may apply to another one to the same question."""
 
@@ -273,14 +276,18 @@ def _stays_above(values: Sequence[float], remaining: int, threshold: float) -> b
 # ---- When a question fell ----------------------------------------------------------------------
 
 
-def confirmations_wanted(result: Result, least: Mapping[str, float]) -> int:
-    """How often to ask a question again because it fell; 0 where it did not, or has samples enough.
+def confirmations_wanted(result: Result, least: Mapping[str, float], confirmations: Sequence[Result] = ()) -> int:
+    """How often to ask a question again now, because it fell; 0 where it did not, passed since, or was asked enough.
 
-    ``least``: by metric below which value it is worse than it was.
+    ``least``: by metric below which value it is worse than it was. ``confirmations``: what asking it again gave so far.
     """
     values = {name: score.value for name, score in result.scores.items() if score.value is not None}
-    fell = any(values[name] < bound for name, bound in least.items() if name in values)
-    return max(0, SAMPLES_OF_A_FALL - max(1, len(result.trials))) if fell else 0
+    fell = {name: bound for name, bound in least.items() if name in values and values[name] < bound}
+    unclear = [name for name, bound in fell.items() if max(_measured(name, confirmations), default=0.0) < bound]
+    if not unclear or any(one.not_run is not None for one in confirmations):
+        return 0
+    left = max(0, SAMPLES_OF_A_FALL - 2 * max(1, len(result.trials)) - len(confirmations))
+    return left if confirmations else min(left, FIRST_CONFIRMATIONS)
 
 
 def confirmed(result: Result, confirmations: Sequence[Result]) -> Result:

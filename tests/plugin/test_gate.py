@@ -237,6 +237,8 @@ def test_a_worse_mean_is_red_where_the_gate_decides_though_every_item_passes(sys
     regression.assert_outcomes(passed=8)
     assert (regression.ret, verdict(regression)) == (1, "regressed")
     regression.stdout.fnmatch_lines(["ragcheck: the gate is closed: regressed (reference_coverage fell by 0.20, *"])
+    written = json.loads((system.project.path / "run.json").read_text())["comparison"]
+    assert (written["verdict"], written["metrics"]["reference_coverage"]["mean_fell"]) == ("regressed", True)
     assert "### ❌ RAG gate: regressed: <code>reference&#95;coverage</code> fell by 0.20" in (
         system.project.path / "out.md"
     ).read_text(encoding="utf-8")
@@ -417,6 +419,35 @@ def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(syste
     worse.stdout.fnmatch_lines(["*1 question broke: q4*"])
 
 
+@needs_xdist
+def test_trials_end_with_the_round_that_decides_against_the_baseline(system):
+    """Alone a process sees all questions; of several none does, so each asks its questions until thresholds are settled."""
+    rounds = ("--ragcheck-trials", "5", "--ragcheck-stop-trials")
+    noisy = [[9, 8, 9, 9, 9, 8, 9], [8, 9, 9, 9, 9, 9, 8]]
+    system.says(**{f"q{n}": noisy[n % 2] for n in range(8)})
+    system.run("--ragcheck-trials", "5", UPDATE).assert_outcomes(passed=8)
+
+    def asked_by(*arguments):
+        before = len(system.asked())
+        done = system.run(*GATE, *rounds, *arguments, "--ragcheck-report", "run.json")
+        return done, len(system.asked()) - before
+
+    unchanged, count = asked_by()
+    assert (unchanged.ret, count) == (0, 16), "the first round leaves a drop possible, the second does not"
+    assert verdict(unchanged) in {"same", "inconclusive"}
+    assert from_files(system.project)[0] == 0
+    results = json.loads((system.project.path / "run.json").read_text())["results"]
+    assert {(len(one["trials"]), one["planned_trials"], one["looks"]) for one in results} == {(2, 5, 5)}
+
+    system.says(others=7)
+    worse, count = asked_by()
+    assert (worse.ret, verdict(worse), count) == (1, "regressed", 8), "all fell in the first round"
+    assert from_files(system.project)[0] == 1
+
+    _, count = asked_by("-n", "2")
+    assert count == 8 * 5, "as many as settle that a mean of 0.7 reaches 0.6"
+
+
 def test_a_question_that_fell_is_asked_again_before_it_counts_as_broken(system):
     """Questions that flip are told from one that broke, alike in serial, by workers and from the files."""
     system.run(UPDATE).assert_outcomes(passed=8)
@@ -427,14 +458,14 @@ def test_a_question_that_fell_is_asked_again_before_it_counts_as_broken(system):
         gated = system.run(*GATE, *arguments, "--ragcheck-report", "run.json")
 
         gated.assert_outcomes(passed=6, xfailed=2)
-        assert (gated.ret, sorted(system.asked()[asked:])) == (1, sorted([*"01234567", *"5566"]))
+        assert (gated.ret, sorted(system.asked()[asked:])) == (1, sorted([*"01234567", *"55", *"66666666"]))
         assert gate_report_in(gated) == from_files(system.project)[1].rstrip()
         gated.stdout.fnmatch_lines(
             [
                 "asked again, as it passed in the baseline",
-                "  reference_coverage 0.20, 0.20",
+                "  reference_coverage 8 times 0.20",
                 "gate: regressed: 1 question broke: q6 (reference_coverage 1.00 -> 0.20)",
-                "  q6: reference_coverage 1.00 -> 0.20 (again 0.20, 0.20), needs 0.60",
+                "  q6: reference_coverage 1.00 -> 0.20 (again 8 times 0.20), needs 0.60",
                 "1 question fell, but passed when asked again, and did not break: q5",
             ]
         )

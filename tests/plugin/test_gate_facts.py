@@ -9,6 +9,7 @@ import pytest
 from pytest_ragcheck.baseline.file import updated
 from pytest_ragcheck.baseline.gate import compare
 from pytest_ragcheck.comparison import Cause, Verdict
+from pytest_ragcheck.report.gate import gate_report
 from pytest_ragcheck.run_file import load_run
 
 WORKERS = pytest.param(["-n", "2"], marks=pytest.mark.skipif(not find_spec("xdist"), reason="needs pytest-xdist"))
@@ -42,7 +43,9 @@ def test_a_changed_document_is_a_change_of_the_system_and_not_of_the_questions(p
     comparison = compare(last_run(project), updated(None, before), name="baseline.json")
 
     assert comparison.reworded == ()
-    assert list(comparison.changed) == ["documents"]
+    assert list(comparison.changed) == ["document docs/leave.md", "documents"]
+    shown = " ".join(gate_report(comparison).split())
+    assert "changed since the baseline document docs/leave.md: " in shown
     assert {change.id: change.cause for change in comparison.questions}["days-of-leave"] is Cause.CONTEXTS
     assert comparison.verdict is Verdict.SAME
 

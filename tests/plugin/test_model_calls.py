@@ -770,3 +770,37 @@ def test_a_rehearsal_without_a_key(bare_project):
     )
 
     bare_project.run(ragcheck=False).assert_outcomes(passed=2)
+
+
+# ---- The gate ----------------------------------------------------------------------------------
+
+
+def test_earlier_runs_show_the_gate_how_far_runs_lie_apart(model):
+    """The server says more in one run and less in another; two runs alone would look like a change of the system."""
+    words = [f"word{number:02}" for number in range(20)]
+    model.configure(metrics={"reference_coverage": 0.1})
+    model.project.questions(
+        [{"id": f"q{n}", "question": f"What of number {n}?", "reference": " ".join(words)} for n in range(12)]
+    )
+    model.project.write("test_own.py", "def test_own(ragcheck_result):\n    ragcheck_result.assert_passed()\n")
+
+    def run(mood, *arguments):
+        def say(params):
+            number = int(re.search(r"number (\d+)", json.dumps(params["messages"]))[1])
+            return "Said " + " ".join(words[: 12 + mood + (number * (mood + 5)) % 3])
+
+        model.api._reply = say
+        done = model.run("--ragcheck-cache", "refresh", *arguments)
+        return done.ret, next((line.split(": ")[1] for line in done.outlines if line.startswith("gate: ")), None)
+
+    gated = ("--ragcheck-fail-on", "regression", "--ragcheck-report", "run.json")
+    for mood in (3, 0, 4, 1, 3):
+        run(mood)
+    run(3, "--ragcheck-update-baseline")
+
+    assert run(1, *gated) == (0, "inconclusive")
+    spread = json.loads((model.project.path / "run.json").read_text())["comparison"]["metrics"]["reference_coverage"]
+    assert 0.05 < spread["run_spread"] < 0.2
+    for path in (model.project.path / ".ragcheck" / "runs").glob("*.json"):
+        path.unlink()
+    assert run(1, *gated) == (1, "regressed")

@@ -87,6 +87,17 @@ def test_the_fingerprint_is_that_of_sources_and_texts(root, store, monkeypatch):
     assert read_corpus(["docs"], root, store).fingerprint != first
 
 
+def test_each_document_of_a_small_corpus_is_known_by_its_text(root, store, monkeypatch):
+    first = read_corpus(["docs"], root, store).digests
+    (root / "docs" / "b.md").write_text("# B\n\nAnother text of b.")
+    then = read_corpus(["docs"], root, store).digests
+
+    assert {source for source in first if first[source] != then[source]} == {"docs/b.md"}
+    assert first.keys() == then.keys() == read_corpus(["docs"], root, store).texts.keys()
+    monkeypatch.setattr(corpus_module, "MOST_NAMED", len(first) - 1)
+    assert read_corpus(["docs"], root, store).digests == {}
+
+
 def test_another_extraction_does_not_use_what_the_last_one_stored(root, store, extracted, monkeypatch):
     read_corpus(["docs/*.html"], root, store)
     monkeypatch.setattr(corpus_module, "EXTRACTION_VERSION", -1)

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from pytest_ragcheck.baseline.drift import Drift, Rejudged, stored_answers
+from pytest_ragcheck.baseline.drift import MOST_REJUDGED, Drift, Rejudged, stored_answers
 from pytest_ragcheck.baseline.entries import question_digest, text_digest
 from pytest_ragcheck.baseline.file import load_baseline, save_baseline, updated
 from pytest_ragcheck.baseline.gate import GateSettings, compare, passes
@@ -452,6 +452,20 @@ def test_entries_of_an_earlier_setup_are_compared_with_what_they_were_measured_w
     assert comparison.changed["measure of hit_rate"][0] == "formula 0"
 
 
+def test_a_document_that_changed_is_named_where_the_baseline_knows_single_documents():
+    def of(**documents):
+        prints = {f"document docs/{name}.md": digest for name, digest in documents.items()}
+        return run(*twenty(), fingerprints={DATASET: {"documents": repr(documents), "embedder": "e1", **prints}})
+
+    changed = gate(of(leave="1", meals="1"), of(leave="2", meals="1", notes="1")).changed
+    older = gate(run(*twenty()), of(leave="2", meals="1")).changed
+
+    assert changed["document docs/leave.md"] == ("1", "2")
+    assert changed["document docs/notes.md"] == (None, "1")
+    assert set(changed) == {"document docs/leave.md", "document docs/notes.md", "documents"}
+    assert set(older) == {"documents"}
+
+
 # ---- Causes
 
 
@@ -528,8 +542,31 @@ def test_questions_about_one_document_are_one_cluster_unless_these_are_too_few(d
         return result(name, score("judged", 0.9), asked=dataclasses.replace(question(name), gold=gold))
 
     about = [asked(number, f"doc{number % documents}.md", "doc0.md") for number in range(12)]
-    same = run(*about, asked(12), asked(13))
+    same = run(*about, *(dataclasses.replace(asked(number), answer=Answer(text="No.")) for number in (12, 13)))
     assert gate(same, same).metrics["judged"].clusters == clusters
+
+
+@pytest.mark.parametrize("source", [None, "docs/{}.md"])
+def test_questions_without_gold_are_one_cluster_where_the_baseline_retrieved_the_same_best_context(source):
+    def asked(number, variant=""):
+        best = Context(text=f"Text {number % 7}.", rank=1, source=source and source.format(number % 7))
+        contexts = (dataclasses.replace(CONTEXTS[0], rank=2), best)
+        return result(f"q{number}", score("judged", 0.9), contexts=contexts, variant=variant)
+
+    before = run(*map(asked, range(21)))
+    now = run(*(dataclasses.replace(one, answer=Answer(text="No.")) for one in before.results))
+
+    assert gate(before, now).metrics["judged"].clusters == 7
+
+
+def test_variants_of_a_question_belong_together_whatever_each_retrieved():
+    def asked(number, variant):
+        context = Context(text=f"{variant} {number}", rank=1, source=f"{variant}{number}.md")
+        return result(f"q{number}", score("judged", 0.9), contexts=(context,), variant=variant)
+
+    same = run(*(asked(number, variant) for number in range(8) for variant in "ab"))
+
+    assert gate(same, same).metrics["judged"].clusters == 8
 
 
 def test_a_drop_of_all_questions_about_one_document_is_seen():
@@ -600,12 +637,12 @@ def test_breaks_that_the_judge_explains_are_none():
 
 
 def test_stored_answers_are_chosen_alike_whatever_the_order():
-    before = [result(f"q{number:02}", score(), score("judged", 0.5), text=f"answer {number}") for number in range(40)]
+    before = [result(f"q{number:02}", score(), score("judged", 0.5), text=f"answer {number}") for number in range(60)]
     baseline = updated(None, run(*before))
     texts = {text_digest(context.text): context.text for context in CONTEXTS}
     chosen = stored_answers(baseline, run(*before), metrics={"judged"}, texts=texts)
 
-    assert len(chosen) == 20
+    assert len(chosen) == MOST_REJUDGED
     assert chosen == stored_answers(baseline, run(*reversed(before)), metrics={"judged"}, texts=texts)
     assert [one.key[1] for one in chosen] != sorted(one.key[1] for one in chosen)
     first = chosen[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,27 @@ def gate(tmp_path, monkeypatch, capsys):
         return code, capsys.readouterr().out
 
     return decide
+
+
+def test_earlier_runs_show_how_far_runs_lie_apart(gate, tmp_path):
+    """Each run's scores lie as much higher or lower together as the last one's."""
+
+    def of(shift, day):
+        values = [0.5 + 0.01 * (number % 7) + shift for number in range(30)]
+        return replace(run(*values, measure="judge-1", threshold=None), started_at=f"2026-03-{day:02}T05:06:07+00:00")
+
+    folder = tmp_path / "runs"
+    for day, shift in enumerate((0.05, -0.05, 0.05, 0.0, -0.05, 0.05), start=1):
+        save_run(of(shift, day), folder / f"2026-03-{day:02}.json")
+    (folder / "2026-03-09.json").write_text("{")
+    worse = of(0.04, 20), of(-0.01, 21)
+
+    assert gate(*worse)[0] == 1
+    code, text = gate(*worse, "--earlier-runs", "runs", "--format", "json")
+    metric = json.loads(text)["metrics"]["hit_rate"]
+    assert (code, metric["verdict"]) == (0, "inconclusive")
+    assert metric["run_spread"] == pytest.approx(0.06, abs=0.02)
+    assert gate(*worse, "--earlier-runs", "nowhere")[0] == 4
 
 
 @pytest.mark.parametrize(

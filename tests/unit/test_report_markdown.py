@@ -126,6 +126,15 @@ def test_a_run_without_faults():
     assert "(stopped early)" in markdown_report(run(complete=False)).splitlines()[0]
 
 
+def test_a_run_that_asked_too_little_is_not_headed_as_without_faults():
+    left = Result(question=Question(id="q", question="?"), not_run="no stored reply")
+    text = markdown_report(run(left, left, left))
+
+    assert text.startswith("## RAG: 3 of 3 questions not run\n")
+    assert markdown_report(run(left, result("good", 0.9))).startswith("## RAG: 1 of 2 questions not run\n")
+    assert markdown_report(run(left, result("bad"))).startswith("## RAG: 1 of 2 questions did not pass\n")
+
+
 def test_what_is_known_not_to_pass_is_named_apart():
     text = markdown_report(run(result("new"), result("known", expected_failure=True), result("good", 0.9)))
 

@@ -95,6 +95,7 @@ RESULT = Result(
     variant="small-model",
     trials=(Result(question=QUESTION, answer=ANSWER), Result(question=QUESTION, not_run="the budget is spent")),
     planned_trials=2,
+    looks=2,
     confirmations=(Result(question=QUESTION, answer=ANSWER),),
 )
 RUN = Run(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from pytest_ragcheck.comparison import Cause, Comparison, MetricChange, QuestionChange, ScoreChange, Verdict
 from pytest_ragcheck.model import (
     Answer,
     Call,
@@ -21,7 +23,8 @@ from pytest_ragcheck.model import (
     Timing,
     Usage,
 )
-from pytest_ragcheck.run_file import save_run
+from pytest_ragcheck.report.files import write_report
+from pytest_ragcheck.run_file import load_run, save_run
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "run.schema.json").read_text(encoding="utf-8"))
 QUESTION = Question(
@@ -87,6 +90,46 @@ def test_a_run_with_everything_in_it_is_valid(validator, written):
     assert list(validator.iter_errors(written)) == []
 
 
+def test_a_report_with_its_comparison_is_valid_and_still_a_run(validator, tmp_path):
+    score = ScoreChange(metric="recall", baseline=1.0, value=0.0, threshold=0.5, broke=True, confirmations=(0.0,))
+    metric = MetricChange(
+        metric="recall",
+        verdict=Verdict.REGRESSED,
+        questions=1,
+        clusters=1,
+        baseline=1.0,
+        value=0.0,
+        difference=-1.0,
+        interval=None,
+        p_value=0.5,
+        practical_minimum=0.02,
+        smallest_visible_drop=None,
+    )
+    comparison = Comparison(
+        verdict=Verdict.REGRESSED,
+        reasons=("1 question broke: \ud83d",),
+        baseline_name="ragcheck-baseline.json",
+        baseline_created=RUN.started_at,
+        metrics={"recall": metric},
+        questions=(QuestionChange(id="q", dataset="questions.yaml", scores={"recall": score}, cause=Cause.CONTEXTS),),
+        changed={"documents": ("1a", None)},
+    )
+    path = tmp_path / "report.json"
+    write_report(path, RUN, comparison)
+    plain = json.loads(path.read_bytes())
+
+    assert list(validator.iter_errors(plain)) == []
+    assert plain["comparison"] == json.loads(json.dumps(asdict(comparison)))
+    assert load_run(path) == load_run(_saved(tmp_path))
+    del plain["comparison"]["verdict"]
+    assert list(validator.iter_errors(plain)) != []
+
+
+def _saved(folder):
+    save_run(RUN, folder / "run.json")
+    return folder / "run.json"
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -116,7 +159,7 @@ def test_every_field_is_described_or_explains_itself():
     told = {
         (name, field)
         for name, kind in SCHEMA["$defs"].items()
-        for field, about in kind["properties"].items()
+        for field, about in kind.get("properties", {}).items()
         if "description" in about
     }
     assert ("Call", "started") in told

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import product
 from statistics import stdev
 
 import pytest
 
 from pytest_ragcheck.call_context import current_trial, record_call, trial_scope
-from pytest_ragcheck.engine import Engine, Job, Slots
-from pytest_ragcheck.engine.engine import MOST_CONFIRMED
+from pytest_ragcheck.engine import Engine, Job, Rounds, Slots
+from pytest_ragcheck.engine.engine import MOST_CONFIRMED, MOST_PURSUED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
@@ -376,12 +377,17 @@ class Quality:
         return Score(metric=self.name, value=float(case.answer.text.split()[-1]))
 
 
-async def ask(system, *, count=2, trials=3, sequential=False, stops=False, least_before=None):
-    jobs = [
+async def ask(system, *, sequential=False, **wanted):
+    return await results_of(jobs_for(system, **wanted), sequential=sequential)
+
+
+def jobs_for(system, *, count=2, trials=3, stops=False, least_before=None):
+    pipeline = as_pipeline(system)
+    return [
         Job(
             key=f"q{number}",
             question=Question(id=f"q{number}", question=f"question {number}"),
-            pipeline=as_pipeline(system),
+            pipeline=pipeline,
             metrics=[Quality()],
             thresholds={"quality": 0.5, "not measured": 1.0},
             trials=trials,
@@ -390,6 +396,9 @@ async def ask(system, *, count=2, trials=3, sequential=False, stops=False, least
         )
         for number in range(count)
     ]
+
+
+async def results_of(jobs, *, sequential=False):
     engine = Engine(jobs, slots=Slots(sequential=sequential))
     engine.start()
     try:
@@ -474,8 +483,8 @@ async def test_trials_stop_where_the_verdict_is_settled(sequential):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2]), (3, [])])
-async def test_a_question_that_fell_is_asked_until_it_has_three_samples(trials, further):
+@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2, 3]), (4, [4, 5]), (5, [])])
+async def test_a_question_that_fell_is_asked_until_it_passes(trials, further):
     """The other one reached what it reached before; and neither score nor state rests on what came after."""
     system = Counting(lambda question, number: f"{question} {float(question.endswith('1') or number >= trials)}")
 
@@ -490,10 +499,66 @@ async def test_a_question_that_fell_is_asked_until_it_has_three_samples(trials, 
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("trials", "again"), [(1, 8), (2, 6), (3, 4), (4, 2), (5, 0)])
+async def test_a_question_that_keeps_failing_is_asked_until_there_are_ten_samples_in_baseline_and_run(trials, again):
+    system = Counting(lambda *_: "0.0")
+
+    (fell,) = await ask(system, count=1, trials=trials, least_before={"quality": 0.5})
+
+    assert [number for _, number in system.seen] == [*range(trials + again)]
+    assert len(fell.confirmations) == again
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [2, QUESTIONS_AT_ONCE + 3])
+async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count):
+    """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
+    seen = []
+
+    def is_decided(trials):
+        seen.append((len(trials), {len(done) for done in trials.values()}))
+        return len(seen) == 3
+
+    system = Counting(lambda question, number: f"{question} {float(number != 1)}")
+    jobs = jobs_for(system, count=count, trials=5)
+    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], is_decided)
+    rounds.leave("cannot be asked")
+
+    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+
+    assert seen == [(count, {1}), (count, {2}), (count, {3})]
+    assert {(len(one.trials), one.planned_trials, one.looks) for one in results} == {(3, 5, 5)}
+    assert system.peak <= QUESTIONS_AT_ONCE
+
+
+@pytest.mark.asyncio
+async def test_rounds_end_with_the_last_trial():
+    jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
+    rounds = Rounds([job.key for job in jobs], lambda _: False)
+
+    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+
+    assert [len(one.trials) for one in results] == [3] * 3
+
+
+@pytest.mark.asyncio
 async def test_no_more_than_a_few_questions_are_asked_again():
     results = await ask(Counting(lambda *_: "0.0"), count=MOST_CONFIRMED + 5, trials=1, least_before={"quality": 0.5})
 
-    assert sum(bool(one.confirmations) for one in results) == MOST_CONFIRMED
+    counts = [len(one.confirmations) for one in results]
+    assert [counts.count(number) for number in (8, 2, 0)] == [MOST_PURSUED, MOST_CONFIRMED - MOST_PURSUED, 5]
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_asked_again_is_not_tried_once_more():
+    def say(_, number):
+        if number:
+            raise NotRunError("the budget is spent")
+        return "0.0"
+
+    (fell,) = await ask(Counting(say), count=1, trials=1, least_before={"quality": 0.5})
+
+    assert [one.not_run for one in fell.confirmations] == ["the budget is spent"] * 2
 
 
 @pytest.mark.asyncio

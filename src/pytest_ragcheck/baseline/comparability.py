@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["differences", "measure_change", "setups_now"]
 
+DOCUMENT = "document "
+"""What the part of a fingerprint starts with that a single document is; its source follows."""
 JUDGE_PARTS = ("judge", "judging")
 """Parts of the fingerprint that belong to the measure."""
 
@@ -59,7 +61,7 @@ def differences(pairs: Iterable[Pair], now: Mapping[str, Setup]) -> dict[str, tu
 
 
 def _changed_parts(before: Setup, now: Setup) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
-    yield from _changes(before.fingerprint, now.fingerprint)
+    yield from _changes(before.fingerprint, _with_documents_of(before.fingerprint, now.fingerprint))
     model = before.models.get(GENERATION), now.models.get(GENERATION)
     if model[0] != model[1]:
         yield "model", model
@@ -68,6 +70,12 @@ def _changed_parts(before: Setup, now: Setup) -> Iterator[tuple[str, tuple[str |
         if (measures := measure_change(metric, before, now)) is not None:
             yield f"measure of {metric}", measures
     yield from _changes(before.versions, now.versions)
+
+
+def _with_documents_of(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The parts of ``now``, single documents only where ``before`` names such."""
+    names_them = any(part.startswith(DOCUMENT) for part in before)
+    return {part: value for part, value in now.items() if names_them or not part.startswith(DOCUMENT)}
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[tuple[str, tuple[str | None, str | None]]]:

@@ -10,14 +10,23 @@ arXiv:2411.00640.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-__all__ = ["Differences", "MetricScores", "PairedScores", "by_cluster", "differences", "mean_of", "pooled_variance"]
+__all__ = [
+    "Differences",
+    "MetricScores",
+    "PairedScores",
+    "Shift",
+    "by_cluster",
+    "differences",
+    "mean_of",
+    "pooled_variance",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +42,15 @@ class PairedScores:
     threshold: float | None = None
     """The least score that passes; None: the metric is only reported."""
     confirmations: tuple[float, ...] = ()
-    """What the question got when it was asked again because it had fallen. They can clear it of a break, and count
+    """What the question got when it was asked again because it had fallen. They decide whether it broke, and count
     nowhere else: they were not drawn like the others."""
+    history: tuple[float, ...] = ()
+    """What it got in earlier runs of the baseline's system, by which its record is longer."""
 
     def __post_init__(self) -> None:
         if not self.baseline or not self.run:
             raise ValueError(f"{self.question!r} has no score in the baseline or in the run")
-        if not all(map(math.isfinite, (*self.baseline, *self.run, *self.confirmations))):
+        if not all(map(math.isfinite, (*self.baseline, *self.run, *self.confirmations, *self.history))):
             raise ValueError(f"{self.question!r} has a score that is not a number")
 
     @cached_property
@@ -66,6 +77,11 @@ class PairedScores:
         return math.fsum((value - mean) ** 2 for values, mean in sides for value in values)
 
     @property
+    def samples_of_run(self) -> int:
+        """How often it was measured in the run, the confirmations included."""
+        return len(self.run) + len(self.confirmations)
+
+    @property
     def freedom(self) -> int:
         """Degrees of freedom of :attr:`squares_within`."""
         return len(self.baseline) + len(self.run) - 2
@@ -74,6 +90,18 @@ class PairedScores:
     def per_trial(self) -> float:
         """Variance of the difference where that of one trial is 1."""
         return 1 / len(self.baseline) + 1 / len(self.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """How far the means of two runs lie apart because all scores of a run move together, as earlier runs show it."""
+
+    variance: float
+    """Of the difference of two runs' means, beyond their questions' noise."""
+    observed: float
+    """The same with that noise: what the estimate rests on."""
+    freedom: float
+    """Degrees of freedom of what was observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +117,10 @@ class MetricScores:
     """A mean drop that is not larger is no regression."""
     repeatable: bool = False
     """The same system gets the same scores again (retrieval, for example): no difference is noise of a repetition."""
+    shift: Shift | None = None
+    """What moves a whole run; None: not known, as two runs alone cannot show it."""
+    looks: int = 1
+    """How often the scores may have been looked at, after as many rounds of trials, to end these."""
 
     def __post_init__(self) -> None:
         names = {pair.question for pair in self.pairs}
@@ -110,14 +142,43 @@ class Differences:
     """Whether every difference is 0."""
     standard_error: float | None
     """Of the mean difference, by clusters; None where there are fewer than two clusters."""
+    freedom: float = 1.0
+    """Degrees of freedom of the standard error: clusters - 1, fewer where it rests on few earlier runs too."""
+
+    def beyond(self, variance: float, *, observed: float, freedom: float, mean: float = 0.0) -> Differences:
+        """The difference less another ``mean`` with such a ``variance``, which rests on what was ``observed``.
+
+        Degrees of freedom by F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110-114.
+        """
+        if self.standard_error is None:
+            return replace(self, mean=self.mean - mean)
+        own = self.standard_error**2
+        spread = own**2 / self.freedom + observed**2 / freedom
+        return replace(
+            self,
+            mean=self.mean - mean,
+            standard_error=math.sqrt(own + variance),
+            freedom=max(1.0, (own + variance) ** 2 / spread) if spread else self.freedom,
+        )
+
+    def p_values(self) -> tuple[float, float]:
+        """One-sided, of a drop and of a rise, by Student's t; 1 where nothing is known of the error."""
+        if self.standard_error is None:
+            return 1.0, 1.0
+        if not self.standard_error:
+            return float(self.mean >= 0), float(self.mean <= 0)
+        from scipy.special import stdtr
+
+        t = self.mean / self.standard_error
+        return float(stdtr(self.freedom, t)), float(stdtr(self.freedom, -t))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Two-sided interval of the mean difference, Student's t with clusters - 1 degrees of freedom."""
+        """Two-sided interval of the mean difference, by Student's t."""
         if self.standard_error is None:
             return None
         from scipy.special import stdtrit
 
-        half = float(stdtrit(self.clusters - 1, (1 + confidence) / 2)) * self.standard_error
+        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.standard_error
         return (self.mean - half, self.mean + half)
 
 
@@ -139,6 +200,7 @@ def differences(pairs: Sequence[PairedScores]) -> Differences:
         standard_error=_clustered_error(clusters, mean),
         questions=len(pairs),
         clusters=len(clusters),
+        freedom=max(1.0, len(clusters) - 1),
         unmoved=not any(pair.difference for pair in pairs),
     )
 

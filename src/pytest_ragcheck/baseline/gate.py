@@ -11,6 +11,7 @@ from pytest_ragcheck.baseline.comparability import differences, setups_now
 from pytest_ragcheck.baseline.coverage import coverage_of
 from pytest_ragcheck.baseline.decisions import decisions_of
 from pytest_ragcheck.baseline.drift import Drift
+from pytest_ragcheck.baseline.history import History
 from pytest_ragcheck.baseline.pairs import matched
 from pytest_ragcheck.baseline.scores import name_in_statistics
 from pytest_ragcheck.baseline.settings import GateSettings
@@ -18,7 +19,7 @@ from pytest_ragcheck.baseline.update import repeated
 from pytest_ragcheck.comparison import Comparison, ScoreChange, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_ragcheck.baseline.coverage import Coverage
     from pytest_ragcheck.baseline.decisions import Decision
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.pairs import Match, Pair
     from pytest_ragcheck.model import Run
 
-__all__ = ["Drift", "GateSettings", "compare", "passes"]
+__all__ = ["Drift", "GateSettings", "compare", "may_be_chance", "passes"]
 
 _WEIGHTIEST_FIRST = (
     Verdict.INVALID,
@@ -47,6 +48,12 @@ def passes(verdict: Verdict) -> bool:
     return verdict in {Verdict.BETTER, Verdict.SAME, Verdict.INCONCLUSIVE}
 
 
+def may_be_chance(comparison: Comparison) -> bool:
+    """Whether something moved that earlier runs, or judging stored answers again, may explain or confirm."""
+    moved = any(change.verdict in {Verdict.REGRESSED, Verdict.BETTER} for change in comparison.metrics.values())
+    return moved or any(score.chance is not None for one in comparison.questions for score in one.scores.values())
+
+
 def compare(
     run: Run,
     baseline: Baseline,
@@ -55,11 +62,13 @@ def compare(
     settings: GateSettings | None = None,
     drift: Drift | None = None,
     texts: Mapping[str, str] | None = None,
+    history: Sequence[Run] = (),
 ) -> Comparison:
     """The run against the baseline, over the questions that were asked in both.
 
     ``name`` is the baseline's file as the user knows it. ``drift``: what judging stored answers anew gave. ``texts``:
     contexts' texts that are at hand beside the run's own, by their SHA-256, to show what is no longer retrieved.
+    ``history``: earlier runs, which show how far whole runs lie apart, and how questions came out.
     """
     empty = Comparison(
         verdict=Verdict.INVALID, reasons=(), baseline_name=name, baseline_created=baseline.created, coverage=0.0
@@ -73,7 +82,9 @@ def compare(
         verdict = Verdict.INVALID if match.missing else Verdict.NOT_COMPARABLE
         return replace(listed, verdict=verdict, reasons=reasons.without_pairs(match, listed, baseline))
     chosen = settings or GateSettings()
-    decisions = decisions_of(run, match, coverage, chosen, drift)
+    decisions = decisions_of(
+        run, match, coverage, chosen, drift=drift, history=History(history, run) if history else None
+    )
     at_hand = {**(texts or {}), **context_texts(run.results)}
     names = reasons.Names.of(run, baseline)
     changes = tuple(
@@ -84,7 +95,7 @@ def compare(
         listed,
         metrics={metric: one.change for metric, one in decisions.items()},
         questions=changes,
-        notes=reasons.notes(match, changes),
+        notes=reasons.notes(match, changes, (one.change for one in decisions.values())),
     )
     uncovered = _uncovered(match, coverage, chosen)
     return replace(

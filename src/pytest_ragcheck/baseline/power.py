@@ -33,7 +33,7 @@ def smallest_visible_drop(found: Differences, *, level: float, practical_minimum
         return None
     from scipy.special import stdtrit
 
-    error, freedom = EVEN_DROP * found.standard_error, found.clusters - 1
+    error, freedom = EVEN_DROP * found.standard_error, found.freedom
     significant = float(stdtrit(freedom, 1 - level)) * error
     return max(significant, practical_minimum) + float(stdtrit(freedom, POWER)) * error
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_ragcheck.baseline.decisions import Decision
+    from pytest_ragcheck.baseline.drift import Movement
     from pytest_ragcheck.baseline.entries import Baseline
     from pytest_ragcheck.baseline.pairs import Key, Match
     from pytest_ragcheck.comparison import Comparison, MetricChange, QuestionChange
@@ -76,7 +77,7 @@ def of(
     told = [*_missing(comparison), *_uncovered(comparison, uncovered, least), *_regressions(comparison, by_verdict)]
     told += [_not_comparable(one) for one in by_verdict.get(Verdict.NOT_COMPARABLE, [])]
     told += [_drifted(one) for one in by_verdict.get(Verdict.JUDGE_DRIFTED, [])]
-    told += [_inconclusive(one.change) for one in by_verdict.get(Verdict.INCONCLUSIVE, [])]
+    told += [_inconclusive(one) for one in by_verdict.get(Verdict.INCONCLUSIVE, [])]
     told += [_moved(one.change, "rose") for one in by_verdict.get(Verdict.BETTER, [])]
     told += _not_measured_any_more(comparison)
     if not decisions:
@@ -133,15 +134,21 @@ def _not_comparable(one: Decision) -> str:
 
 
 def _drifted(one: Decision) -> str:
-    if one.moved is None:
-        return f"{one.change.metric}: the judge moved"
-    answers = figures.plural(one.moved.answers, "stored answer")
-    by = f"{figures.value(abs(one.moved.mean))} {'less' if one.moved.mean < 0 else 'more'} than then"
     moved = _moved(one.change, "fell" if one.change.difference < 0 else "rose")
-    return f"{moved}, but the judge now gives {answers} of the baseline {by}"
+    return f"{moved}, but {_judge(one.moved)}" if one.moved is not None else f"{one.change.metric}: the judge moved"
 
 
-def _inconclusive(change: MetricChange) -> str:
+def _judge(moved: Movement) -> str:
+    answers = figures.plural(moved.answers, "stored answer")
+    by = f"{figures.value(abs(moved.mean))} {'less' if moved.mean < 0 else 'more'} than then"
+    return f"the judge now gives {answers} of the baseline {by}"
+
+
+def _inconclusive(one: Decision) -> str:
+    change = one.change
+    if one.moved is not None:
+        low, high = one.moved.bounds
+        return f"{_drifted(one)} (95 % interval {low:+.2f} to {high:+.2f})"
     moved = _moved(change, "fell" if change.difference < 0 else "rose") if change.difference else change.metric
     compared = figures.plural(change.questions, "question")
     if change.smallest_visible_drop is None or change.smallest_visible_drop > 1:
@@ -159,9 +166,16 @@ def _not_measured_any_more(comparison: Comparison) -> Iterator[str]:
 # ---- Beside the verdict ----------------------------------------------------------------------
 
 
-def notes(match: Match, changes: Sequence[QuestionChange]) -> tuple[str, ...]:
+def notes(match: Match, changes: Sequence[QuestionChange], metrics: Iterable[MetricChange]) -> tuple[str, ...]:
     """What else a reader should know."""
-    return (*_flips(changes), *_new_metrics(match), *_no_longer_applying(match))
+    return (*_flips(changes), *_spreads(metrics), *_new_metrics(match), *_no_longer_applying(match))
+
+
+def _spreads(metrics: Iterable[MetricChange]) -> Iterator[str]:
+    for change in metrics:
+        if change.run_spread is not None:
+            spread = f"a standard deviation of {change.run_spread:.3f}"
+            yield f"{change.metric}: earlier runs of one system lie apart by {spread}, which a drop is held against"
 
 
 def _flips(changes: Sequence[QuestionChange]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.baseline.clusters import clusters_of
 from pytest_ragcheck.baseline.comparability import measure_change
+from pytest_ragcheck.baseline.history import REFERENCE_PIPELINE
 from pytest_ragcheck.baseline.measures import is_formula, looks_at_contexts_alone
 from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores
 from pytest_ragcheck.baseline.update import GENERATION
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_ragcheck.baseline.entries import Setup
+    from pytest_ragcheck.baseline.history import History
     from pytest_ragcheck.baseline.pairs import Key, Pair
     from pytest_ragcheck.model import Result
 
@@ -23,8 +25,6 @@ __all__ = ["Compared", "compared", "incomparable", "metrics_of", "name_in_statis
 
 OFFLINE = "extractive"
 """The generator that gives the same answer again."""
-REFERENCE_PIPELINE = "embedder"
-"""The part of a fingerprint that is there where the reference pipeline answered."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,25 @@ def _values(metric: str, results: Iterable[Result]) -> tuple[float, ...]:
 
 
 def paired_scores(
-    metric: str, scores: Sequence[Compared], now: Mapping[str, Setup], *, practical_minimum: float
+    metric: str,
+    scores: Sequence[Compared],
+    now: Mapping[str, Setup],
+    *,
+    practical_minimum: float,
+    history: History | None = None,
 ) -> MetricScores:
     """As the statistics take them. By a metric that is only reported no single question breaks, but its mean counts."""
-    clusters = clusters_of({one.pair.key: one.pair.result.question for one in scores})
+    clusters = clusters_of(one.pair for one in scores)
+    repeatable = all(
+        _is_repeatable(metric, setup) for one in scores for setup in (one.pair.setup, now[one.pair.key[0]])
+    )
+    earlier = None if repeatable else history
     return MetricScores(
         metric=metric,
         practical_minimum=practical_minimum,
-        repeatable=all(
-            _is_repeatable(metric, setup) for one in scores for setup in (one.pair.setup, now[one.pair.key[0]])
-        ),
+        repeatable=repeatable,
+        looks=max((one.pair.result.looks for one in scores), default=1),
+        shift=None if earlier is None else earlier.shift(metric, (one.pair.key[0] for one in scores)),
         pairs=tuple(
             PairedScores(
                 question=name_in_statistics(one.pair.key),
@@ -87,6 +96,7 @@ def paired_scores(
                 cluster=str(clusters[one.pair.key]),
                 threshold=one.threshold,
                 confirmations=one.confirmations,
+                history=() if earlier is None else earlier.scores(metric, one.pair),
             )
             for one in scores
         ),
@@ -125,7 +135,7 @@ def incomparable(
         metric=metric,
         verdict=Verdict.NOT_COMPARABLE,
         questions=len(scores),
-        clusters=len(set(clusters_of({one.pair.key: one.pair.result.question for one in scores}).values())),
+        clusters=len(set(clusters_of(one.pair for one in scores).values())),
         baseline=before,
         value=value,
         difference=value - before,

@@ -6,12 +6,14 @@ minimum. The guard of the questions asks whether single questions broke. Each me
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.baseline.breaks import score_changes
 from pytest_ragcheck.baseline.differences import MetricScores, PairedScores, differences
 from pytest_ragcheck.baseline.power import remedy, smallest_visible_drop
+from pytest_ragcheck.baseline.sequential import alike, excludes_a_drop, level_of_each
 from pytest_ragcheck.baseline.swaps import swap_test
 from pytest_ragcheck.comparison import MetricChange, Verdict
 
@@ -19,12 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_ragcheck.baseline.differences import Differences
-    from pytest_ragcheck.baseline.swaps import SwapTest
     from pytest_ragcheck.comparison import ScoreChange
 
-__all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm"]
+__all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm", "is_decided"]
 
-LEVEL = 0.0475
+LEVEL = 0.0425
 """One-sided, of the mean's guard over all metrics together. The rest of 5 % is left to the guard of the questions."""
 MEANINGFUL_DROP = 0.05
 """``same`` means that a mean drop as large as this is excluded, or as the practical minimum where that is larger."""
@@ -37,6 +38,8 @@ class MetricDecision:
     change: MetricChange
     scores: Mapping[str, ScoreChange]
     """Each question's change, by the name it was given; ``broke`` tells which ones broke."""
+    found: Differences | None = None
+    """Mean difference and its error; None where nothing was measured."""
 
 
 def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
@@ -47,13 +50,20 @@ def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
 
     A metric without questions is ``not comparable``, with means of 0.
     """
-    measured = [_Measured.of(scores) for scores in metrics if scores.pairs]
-    drops = dict(zip((one.name for one in measured), holm([one.test.drop for one in measured]), strict=True))
-    rises = dict(zip((one.name for one in measured), holm([one.test.rise for one in measured]), strict=True))
-    decided = {
-        one.name: one.decision(drops[one.name], rises[one.name], level=LEVEL / len(measured)) for one in measured
-    }
+    given = [scores for scores in metrics if scores.pairs]
+    measured = [_Measured.of(*each) for each in zip(given, score_changes(given), strict=True)]
+    drops = dict(zip((one.name for one in measured), holm([one.drop for one in measured]), strict=True))
+    rises = dict(zip((one.name for one in measured), holm([one.rise for one in measured]), strict=True))
+    decided = {one.name: one.decision(drops[one.name], rises[one.name], metrics=len(measured)) for one in measured}
     return [decided[scores.metric] if scores.pairs else _nothing_measured(scores) for scores in metrics]
+
+
+def is_decided(metrics: Sequence[MetricScores]) -> bool:
+    """Whether further rounds of trials are not needed: a mean fell, or none is likely to."""
+    if any(decision.change.mean_fell for decision in decide(metrics)):
+        return True
+    measured = [_Measured.of(scores, {}) for scores in metrics if scores.pairs]
+    return bool(measured) and all(excludes_a_drop(one.found, one.margin, LEVEL) for one in measured)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -76,22 +86,42 @@ class _Measured:
 
     input: MetricScores
     found: Differences
-    test: SwapTest
+    """With the error of what moves a whole run, where that is known."""
+    drop: float
+    """One-sided p-value, as is ``rise``."""
+    rise: float
+    method: str
     changes: Mapping[str, ScoreChange]
 
     @classmethod
-    def of(cls, scores: MetricScores) -> _Measured:
-        return cls(scores, differences(scores.pairs), swap_test(scores.pairs), score_changes(scores))
+    def of(cls, scores: MetricScores, changes: Mapping[str, ScoreChange]) -> _Measured:
+        pairs = scores.pairs if scores.looks == 1 else tuple(map(alike, scores.pairs))
+        found, test, shift = differences(pairs), swap_test(pairs), scores.shift
+        if shift is None or not shift.variance:
+            return cls(scores, found, test.drop, test.rise, test.method, changes)
+        found = found.beyond(shift.variance, observed=shift.observed, freedom=shift.freedom)
+        drop, rise = found.p_values()
+        method = f"{test.method}; t with the spread of earlier runs"
+        return cls(scores, found, max(test.drop, drop), max(test.rise, rise), method, changes)
 
     @property
     def name(self) -> str:
         return self.input.metric
 
-    def decision(self, drop: float, rise: float, *, level: float) -> MetricDecision:
-        """With the adjusted p-values; ``level``: what the smallest of all metrics' p-values must reach."""
-        scores, found = self.input, self.found
-        margin = max(scores.practical_minimum, MEANINGFUL_DROP)
-        verdict = self._verdict(drop, rise, margin)
+    @property
+    def level(self) -> float:
+        """What adjusted p-values are held against."""
+        return level_of_each(self.input.looks, LEVEL)
+
+    @property
+    def margin(self) -> float:
+        """A drop of the mean by so much matters."""
+        return max(self.input.practical_minimum, MEANINGFUL_DROP)
+
+    def decision(self, drop: float, rise: float, *, metrics: int) -> MetricDecision:
+        """With the p-values adjusted over so many metrics."""
+        scores, found, margin = self.input, self.found, self.margin
+        verdict, level = self._verdict(drop, rise, margin), self.level / metrics
         change = MetricChange(
             metric=self.name,
             verdict=verdict,
@@ -104,22 +134,23 @@ class _Measured:
             p_value=drop,
             practical_minimum=scores.practical_minimum,
             smallest_visible_drop=smallest_visible_drop(found, level=level, practical_minimum=scores.practical_minimum),
-            method=self.test.method,
-            remedy=remedy(scores, found, margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
+            method=self.method,
+            remedy=remedy(scores, differences(scores.pairs), margin=margin) if verdict is Verdict.INCONCLUSIVE else "",
             mean_fell=self._mean_fell(drop),
+            run_spread=None if scores.shift is None else math.sqrt(scores.shift.variance / 2),
         )
-        return MetricDecision(change=change, scores=self.changes)
+        return MetricDecision(change=change, scores=self.changes, found=found)
 
     def _verdict(self, drop: float, rise: float, margin: float) -> Verdict:
         mean, least = self.found.mean, self.input.practical_minimum
         if any(change.broke for change in self.changes.values()) or self._mean_fell(drop):
             return Verdict.REGRESSED
-        if rise <= LEVEL and mean > least:
+        if rise <= self.level and mean > least:
             return Verdict.BETTER
         return Verdict.SAME if self._excludes(margin) else Verdict.INCONCLUSIVE
 
     def _mean_fell(self, drop: float) -> bool:
-        return drop <= LEVEL and self.found.mean < -self.input.practical_minimum
+        return drop <= self.level and self.found.mean < -self.input.practical_minimum
 
     def _excludes(self, drop: float) -> bool:
         """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped."""

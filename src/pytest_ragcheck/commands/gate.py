@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 EVERY_METRIC = ""
+MOST_EARLIER_RUNS = 10
 DESCRIPTION = (
     "Exit code: 0 where the run is not worse than the baseline, or too little was measured to tell (inconclusive); "
     "1 where it is worse, where it cannot be compared, or where it says nothing (invalid, judge drifted); "
@@ -44,6 +46,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--coverage", type=_share, metavar="SHARE", help="least share of scores that must have been measured"
     )
     parser.add_argument(
+        "--earlier-runs",
+        type=Path,
+        metavar="FOLDER",
+        help=f"show how far runs of one system lie apart, by the newest {MOST_EARLIER_RUNS} run files of a folder such "
+        "as .ragcheck/runs",
+    )
+    parser.add_argument(
         "--fail-on",
         choices=("regression", "threshold", "both"),
         default="regression",
@@ -61,11 +70,28 @@ def _decide(options: argparse.Namespace) -> int:
 
     run = load_run(options.run_file)
     baseline = named_in_run(load_baseline(options.baseline), run, options.baseline)
-    comparison = compare(run, baseline, name=str(options.baseline), settings=_settings(options))
+    history = () if options.earlier_runs is None else _newest_runs(options.earlier_runs)
+    comparison = compare(run, baseline, name=str(options.baseline), settings=_settings(options), history=history)
     unfit = _unfit(run) if options.fail_on in {"threshold", "both"} else 0
     fails = unfit > 0 or (options.fail_on in {"regression", "both"} and not passes(comparison.verdict))
     sys.stdout.write(_shown(comparison, options.format, unfit=unfit, fails=fails))
     return int(fails)
+
+
+def _newest_runs(folder: Path) -> tuple[Run, ...]:
+    """Those of the last files by name, which starts with the time; a file that cannot be read is passed over."""
+    from pytest_ragcheck.errors import ConfigurationError
+    from pytest_ragcheck.run_file import RunFileError, load_run
+
+    if not folder.is_dir():
+        raise ConfigurationError(f"--earlier-runs: not a folder, got {folder}; name one with run files")
+    runs = []
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        with suppress(RunFileError):
+            runs.append(load_run(path))
+        if len(runs) == MOST_EARLIER_RUNS:
+            break
+    return tuple(runs)
 
 
 def _settings(options: argparse.Namespace) -> GateSettings:

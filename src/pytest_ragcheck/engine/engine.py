@@ -16,7 +16,7 @@ from pytest_ragcheck.model import NOT_RUN, Answer, Context, Failure, Result, Sco
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterable, Sequence
 
     from pytest_ragcheck.engine.job import Job
     from pytest_ragcheck.engine.outcomes import Outcome
@@ -27,6 +27,8 @@ __all__ = ["Engine"]
 
 MOST_CONFIRMED = 20
 """Questions of a process that are asked again because they fell; where more fall, it is not by a flip."""
+MOST_PURSUED = 10
+"""Those of them that are asked as often as it takes to tell one question that broke from one that flips."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class Engine:
     async def _settle(self, job: Job, prepared: Done[Outcome[None]], share: float) -> None:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
+            if job.rounds is not None:
+                job.rounds.leave(job.key)
         else:
             with question_scope(self._turns[job.key]):
                 result = await self._ask(job, _Preparation(prepared.span, share))
@@ -126,14 +130,44 @@ class Engine:
     async def _ask(self, job: Job, preparation: _Preparation) -> Result:
         """Ask a question as often as wanted, and put its trials together."""
         done: list[Result] = []
-        while count := _next_round(job, done):
+        while count := await self._next_round(job, done):
             done += await self._trials(job, range(len(done), len(done) + count), preparation)
         result = combined(done, planned=job.trials)
-        further = confirmations_wanted(result, job.least_before)
-        if not further or self._slots.confirmed >= MOST_CONFIRMED:
-            return result
-        self._slots.confirmed += 1
-        return confirmed(result, await self._trials(job, range(len(done), len(done) + further), preparation))
+        if job.rounds is not None:
+            result = replace(result, looks=job.trials)
+        again = await self._ask_again(job, result, preparation)
+        return confirmed(result, again) if again else result
+
+    async def _next_round(self, job: Job, done: Sequence[Result]) -> int:
+        """How many trials of a question to ask at once now."""
+        remaining = job.trials - len(done)
+        if job.rounds is not None and remaining:
+            return int(not done or await self._waiting(job.rounds.another(job.key, done)))
+        if not job.stops_when_settled:
+            return remaining
+        measured = {metric.name for metric in job.metrics}
+        return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
+
+    async def _waiting(self, others: Coroutine[Any, Any, bool]) -> bool:
+        """What the others' trials decide; a question that waits for them leaves its place to one of them."""
+        self._slots.questions.release()
+        try:
+            return await others
+        finally:
+            await self._slots.questions.acquire()
+
+    async def _ask_again(self, job: Job, result: Result, preparation: _Preparation) -> list[Result]:
+        """Ask a question that fell in rounds, until it passes or was asked often enough."""
+        again: list[Result] = []
+        first = max(1, len(result.trials))
+        number = self._slots.confirmed
+        while further := confirmations_wanted(result, job.least_before, again):
+            if number >= (MOST_PURSUED if again else MOST_CONFIRMED):
+                break
+            self._slots.confirmed += not again
+            start = first + len(again)
+            again += await self._trials(job, range(start, start + further), preparation)
+        return again
 
     async def _trials(self, job: Job, numbers: range, preparation: _Preparation) -> list[Result]:
         async with asyncio.TaskGroup() as tasks:
@@ -211,15 +245,6 @@ async def _closing(begun: Collection[Begun]) -> AsyncIterator[None]:
     finally:
         for each in begun:
             await each.close()
-
-
-def _next_round(job: Job, done: Sequence[Result]) -> int:
-    """How many trials of a question to ask at once now."""
-    remaining = job.trials - len(done)
-    if not job.stops_when_settled:
-        return remaining
-    measured = {metric.name for metric in job.metrics}
-    return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
 
 
 def _span_of_retrieval(retrieved: Done[Any], preparation: _Preparation | None) -> tuple[float, float]:

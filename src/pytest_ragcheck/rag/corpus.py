@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,9 @@ __all__ = ["Corpus", "read_corpus"]
 
 _STORE_KIND = "document"
 _TEXTS = StoredKind(_STORE_KIND, bytes.decode, needs_checksum=True)
+MOST_NAMED = 200
+"""Of more documents a baseline does not say which one changed."""
+NAMED_DIGITS = 16
 _PLAIN_TEXT = frozenset({".md", ".markdown", ".txt"})
 
 
@@ -30,6 +33,8 @@ class Corpus:
 
     texts: Mapping[str, str]
     fingerprint: str
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of each text by its source; empty where there are more than :data:`MOST_NAMED`."""
 
     @property
     def documents(self) -> Iterator[Document]:
@@ -46,8 +51,15 @@ def read_corpus(patterns: Sequence[str], root: Path, store: Store) -> Corpus:
     """
     paths = {document_source(path, root): str(path) for path in find_documents(patterns, root)}
     texts = DocumentTexts(paths, lambda source: _read(Path(paths[source]), source, store))
-    parts = (part for document in texts.items() for part in document)
-    return Corpus(texts, digest_of(chain([str(EXTRACTION_VERSION)], parts)).hex())
+    digests: dict[str, str] = {}
+
+    def parts() -> Iterator[str]:
+        for source, text in texts.items():
+            if len(paths) <= MOST_NAMED:
+                digests[source] = digest(text).hex()[:NAMED_DIGITS]
+            yield from (source, text)
+
+    return Corpus(texts, digest_of(chain([str(EXTRACTION_VERSION)], parts())).hex(), digests)
 
 
 def _read(path: Path, source: str, store: Store) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["change", "comparison", "interval", "move", "plural", "ratio", "seconds", "size", "value", "values"]
 
 _MOST_DECIMALS = 6
+_MOST_REPEATED = 2
 _MINUTE, _HOUR = 60, 3600
 _KILOBYTES_UP_TO = 100_000
 
@@ -60,8 +61,11 @@ def value(number: float) -> str:
 
 
 def values(numbers: Sequence[float]) -> str:
-    """``0.00, 0.50``."""
-    return ", ".join(map(value, numbers))
+    """``0.00, 0.50``; of many equal ones how many: ``8 times 0.00``."""
+    shown = list(map(value, numbers))
+    return (
+        f"{len(shown):,} times {shown[0]}" if len(shown) > _MOST_REPEATED and len(set(shown)) == 1 else ", ".join(shown)
+    )
 
 
 def move(before: float | None, now: float | None, again: Sequence[float] = ()) -> str:

@@ -26,13 +26,14 @@ def report_path(text: str) -> Path:
 def write_report(path: Path, run: Run, comparison: Comparison | None = None, *, sequential: Run | None = None) -> None:
     """Write a report in one step, and the folders above it; OSError where that cannot be.
 
-    ``path`` is one that :func:`report_path` takes. A JSON report is the run itself. ``sequential`` is for HTML, see
+    ``path`` is one that :func:`report_path` takes. A JSON report is the run itself, with
+    its ``comparison``. ``sequential`` is for HTML, see
     :func:`~pytest_ragcheck.report.html.html_report`.
     """
     from pytest_ragcheck.run_file import save_run, write_atomically
 
     if path.suffix.lower() == ".json":
-        save_run(run, path, shared=True)
+        save_run(run, path, comparison=comparison, shared=True)
     else:
         write_atomically(path, _text(path, run, comparison, sequential).encode(), shared=True)
 

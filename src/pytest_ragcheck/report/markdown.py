@@ -50,6 +50,8 @@ def _title(run: Run) -> str:
     known = f"{expected:,} known not to pass" if expected else ""
     if bad:
         outcome = f"{bad:,} of {asked} did not pass" + (f", beside {known}" if known else "")
+    elif left := sum(result.state is State.NOT_RUN for result in run.results):
+        outcome = f"{left:,} of {asked} not run" + (f", {known}" if known else "")
     else:
         outcome = f"{asked}, none failed" + (f" but {known}" if known else "")
     return f"## RAG: {outcome}" + ("" if run.complete else " (stopped early)")

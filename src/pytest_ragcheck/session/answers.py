@@ -66,7 +66,8 @@ class LiveAnswers:
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
-        self._confirmations = Confirmations(options, catalog_of(session.config).baselines)
+        baselines = catalog_of(session.config).baselines
+        self._confirmations = Confirmations(options, baselines, alone=self._maker.sharing.processes == 1)
         self._maker.limits = limits
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}

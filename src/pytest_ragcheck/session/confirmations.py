@@ -1,4 +1,4 @@
-"""Which scores a question must not fall below without being asked again: those that its baseline says it reached.
+"""What a question's baseline says while it is asked: which scores it should reach, and when trials are enough.
 
 One sample does not tell a question that broke from one that flips now and then; asking just those that fell does, for a
 handful of calls. What nothing but a change of the system can move needs no confirmation.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.engine import Rounds
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.rag.pipeline import ReferencePipeline, repeats_itself
-from pytest_ragcheck.session.gate_facts import measures
+from pytest_ragcheck.session.cluster.target import LOCAL
+from pytest_ragcheck.session.gate_facts import measures, question_digests
+from pytest_ragcheck.trials import combined
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.entries import Dataset, Entry
     from pytest_ragcheck.engine import Job
     from pytest_ragcheck.metrics.base import Metric
+    from pytest_ragcheck.model import Result
     from pytest_ragcheck.rag.pipeline import Pipeline
     from pytest_ragcheck.session.baselines import Baselines
     from pytest_ragcheck.session.options import Options
@@ -28,11 +32,15 @@ __all__ = ["Confirmations"]
 
 
 class Confirmations:
-    """Tells jobs what their questions reached in the baseline, where the gate decides about the session."""
+    """Gives jobs what their questions got in the baseline, where the gate decides about the session.
 
-    def __init__(self, options: Options, baselines: Baselines) -> None:
+    ``alone``: no other process asks questions of this run.
+    """
+
+    def __init__(self, options: Options, baselines: Baselines, *, alone: bool) -> None:
         self._options = options
         self._baselines = baselines
+        self._alone = alone
 
     def wanted(self, jobs: Sequence[Job], suite: Suite, variants: Mapping[Hashable, str]) -> list[Job]:
         """The jobs of a suite, those of questions that may fall with what they reached; ``variants`` by the jobs' keys.
@@ -49,7 +57,36 @@ class Confirmations:
             entry = entries.get((job.question.id, variants[job.key]))
             least = {} if entry is None else dict(_reached(job, entry, dataset.setup_of(entry).scoring, now))
             wanted.append(replace(job, least_before=least))
-        return wanted
+        return self._in_rounds(wanted, suite, dataset, variants) if self._has_rounds else wanted
+
+    @property
+    def _has_rounds(self) -> bool:
+        """Whether trials are asked round by round: a test over all questions must see all of them."""
+        options = self._options
+        return options.stop_trials and self._alone and not options.sequential and options.engine == LOCAL
+
+    def _in_rounds(
+        self, jobs: Sequence[Job], suite: Suite, dataset: Dataset, variants: Mapping[Hashable, str]
+    ) -> list[Job]:
+        """The jobs with a test of their scores against the baseline's after each round of trials."""
+        from pytest_ragcheck.baseline.decisions import is_decided
+        from pytest_ragcheck.baseline.pairs import Pair
+
+        repeated = {job.key: job for job in jobs if job.trials > 1}
+        entries = {entry.key: entry for entry in dataset.questions}
+        digests, now = question_digests(suite), measures(suite)
+
+        def is_decided_by(trials: Mapping[Hashable, Sequence[Result]]) -> bool:
+            pairs = []
+            for key, done in trials.items():
+                name = repeated[key].question.id, variants[key]
+                if (entry := entries.get(name)) is not None and entry.question == digests.get(name[0]):
+                    result = replace(combined(done, planned=repeated[key].trials), looks=repeated[key].trials)
+                    pairs.append(Pair((suite.name, *name), entry, dataset.setup_of(entry), result))
+            return is_decided(pairs, now, suite.settings.gate)
+
+        rounds = Rounds(repeated, is_decided_by)
+        return [replace(job, rounds=rounds) if job.key in repeated else job for job in jobs]
 
     def _dataset(self, suite: Suite) -> Dataset | None:
         """What the suite is compared with; None where the gate does not decide."""

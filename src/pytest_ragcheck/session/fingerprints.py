@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.baseline.comparability import DOCUMENT
 from pytest_ragcheck.metrics.judged.kinds import judging_digest
 from pytest_ragcheck.session import systems
 from pytest_ragcheck.session.pipelines import PIPELINE
@@ -26,6 +27,7 @@ def fingerprints(suite: Suite) -> Mapping[str, str]:
     prints = {"questions": digest(*map(repr, questions)).hex(), **_of_the_system(suite)}
     if suite.corpus is not None:
         prints["documents"] = suite.corpus.fingerprint
+        prints |= {f"{DOCUMENT}{source}": text for source, text in suite.corpus.digests.items()}
         prints["chunking"] = f"{suite.settings.chunk_size} words, overlap {suite.settings.chunk_overlap}"
     if suite.is_set_up:
         prints["embedder"] = suite.embedder.fingerprint

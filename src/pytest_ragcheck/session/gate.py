@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from pytest_ragcheck.session.recorder import runners_left_out
 from pytest_ragcheck.session.terminal import painter, summary_width, write_notice
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from pytest_ragcheck.baseline.datasets import QuestionFile
     from pytest_ragcheck.baseline.entries import Baseline
@@ -32,6 +34,7 @@ __all__ = ["Gate", "check_baselines"]
 SOME_METRICS = (
     "--ragcheck-update-baseline with --ragcheck-metrics would drop the other metrics from the baseline; leave one out"
 )
+MOST_EARLIER_RUNS = 10
 BROKEN_SHOWN = 3
 """Question reports of broken questions where these do not stand among the failures already."""
 
@@ -114,7 +117,7 @@ class Gate:
 
     def _compare(self, run: Run) -> None:
         from pytest_ragcheck.baseline.datasets import baseline_of, in_variants_of
-        from pytest_ragcheck.baseline.gate import compare, passes
+        from pytest_ragcheck.baseline.gate import compare, may_be_chance, passes
 
         if self._options.gates and not run.complete:
             raise RagcheckError(f"not compared with the baseline: {self._why_incomplete()}")
@@ -133,24 +136,32 @@ class Gate:
 
         name = ", ".join(map(_shown, there))
         baseline, settings = in_variants_of(run, _merged(there)), self._settings()
-        comparison = compare(run, baseline, name=name, settings=settings)
-        comparison = self._without_drift(comparison, run, baseline, name, settings)
+        decide = partial(compare, run, baseline, name=name, settings=settings)
+        comparison = decide()
+        if may_be_chance(comparison):
+            decide = partial(decide, history=self._earlier_runs(run))
+            comparison = self._without_drift(decide(), run, baseline, decide)
         self._recorder.comparison = comparison
         if self._options.gates and not passes(comparison.verdict):
             self._problems.append(f"the gate is closed: {comparison.verdict} ({_first(comparison.reasons)})")
 
+    def _earlier_runs(self, run: Run) -> tuple[Run, ...]:
+        """The last runs that this folder knows; they show what happens where nothing changed."""
+        from pytest_ragcheck.session.runs import RunFolder
+
+        return tuple(islice(RunFolder.of(self._catalog, self._config.rootpath).newest(run.mode), MOST_EARLIER_RUNS))
+
     def _without_drift(
-        self, comparison: Comparison, run: Run, baseline: Baseline, name: str, settings: GateSettings
+        self, comparison: Comparison, run: Run, baseline: Baseline, decide: Callable[..., Comparison]
     ) -> Comparison:
         """The comparison with the judge's own movement taken into account, where a judged metric moved."""
-        from pytest_ragcheck.baseline.gate import compare
         from pytest_ragcheck.session.drift import judged_changes, rejudge
 
         names = judged_changes(comparison)
         if not names or self._options.cache == "only":
             return comparison
         drift, told = rejudge(run, baseline, names, options=self._options, files=self._recorder.question_files)
-        again = comparison if drift is None else compare(run, baseline, name=name, settings=settings, drift=drift)
+        again = comparison if drift is None else decide(drift=drift)
         return replace(again, notes=(*again.notes, told))
 
     def _settings(self) -> GateSettings:

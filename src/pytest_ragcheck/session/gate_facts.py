@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.answers import LiveAnswers
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["gate_facts", "measures", "merged_facts"]
+__all__ = ["gate_facts", "measures", "merged_facts", "question_digests"]
 
 
 def gate_facts(session: pytest.Session | None, live: LiveAnswers | None) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def gate_facts(session: pytest.Session | None, live: LiveAnswers | None) -> dict
         return {"datasets": {}, "selected": {}, "scoring": {}}
     suites = list(dict.fromkeys(live.suites))
     return {
-        "datasets": _by_dataset((suite.name, _digests(suite)) for suite in suites),
+        "datasets": _by_dataset((suite.name, question_digests(suite)) for suite in suites),
         "selected": _selected(session, live),
         "scoring": _by_dataset((suite.name, measures(suite)) for suite in suites),
     }
@@ -58,7 +58,7 @@ def _by_dataset(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dic
     return whole
 
 
-def _digests(suite: Suite) -> dict[str, str]:
+def question_digests(suite: Suite) -> dict[str, str]:
     """Of the questions as their file has them: what gold is resolved to changes with the documents."""
     return {question.id: question_digest(question) for question in suite.written}
 

@@ -137,7 +137,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="With --ragcheck-trials: ask a question no more once its remaining trials cannot bring a mean across its "
-        "threshold.",
+        "threshold; where the gate decides, ask in rounds, until a test against the baseline is decided.",
     )
     group.addoption(
         "--ragcheck-metrics",
