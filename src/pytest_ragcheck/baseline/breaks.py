@@ -30,7 +30,7 @@ __all__ = ["score_changes"]
 
 FALSE_NAMES = 0.03
 """Share of comparisons of an unchanged suite that may name a question."""
-TOGETHER = 0.01
+TOGETHER = 0.005
 """Share of comparisons of an unchanged suite in which so many questions together may fall and not pass again."""
 DOUBT = 2.0
 """So many times as many are expected as the model says, which is fitted without questions that may have broken."""
