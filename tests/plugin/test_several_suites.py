@@ -115,7 +115,7 @@ def test_the_service_that_broke_fails_the_run_in_any_order(two, order, broken, p
     assert (result.ret, verdict(result)) == (1, "regressed")
     told = {change.dataset for change in _broken(two)}
     assert told == {f"{broken}/questions.json"}
-    assert f"q0 ({broken}/questions.json): 1.00 -> 0.00" in result.stdout.str()
+    assert f"({broken}/questions.json): reference_coverage 1.00 -> 0.00" in result.stdout.str()
     assert f"compared with svc_a/{BASELINE}, svc_b/{BASELINE} of" in " ".join(result.stdout.str().split())
 
 
