@@ -15,10 +15,8 @@ def main(arguments: list[str]) -> None:
 
         weather_real.main([argument for argument in arguments if argument != "--real"])
         return
-    try:
-        import weather_virtual
-    except ModuleNotFoundError:
-        sys.exit("the table in virtual time (benchmarks/weather_virtual.py) is not there; use --real")
+    import weather_virtual
+
     weather_virtual.main(arguments)
 
 

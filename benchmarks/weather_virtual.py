@@ -576,20 +576,20 @@ COLUMNS = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table: of all seeds the worst value in each column."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="", help="regular expression")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--markdown", action="store_true")
-    arguments = parser.parse_args()
-    _print(list(COLUMNS), markdown=arguments.markdown)
-    if arguments.markdown:
+    options = parser.parse_args(arguments)
+    _print(list(COLUMNS), markdown=options.markdown)
+    if options.markdown:
         print("| --- |" + " ---: |" * (len(COLUMNS) - 1))
     for row in rows():
-        if not re.search(arguments.rows, row.name):
+        if not re.search(options.rows, row.name):
             continue
-        outcomes = [by_gateway(row, seed) for seed in range(arguments.seeds)]
+        outcomes = [by_gateway(row, seed) for seed in range(options.seeds)]
         oracle, plain = by_oracle(row, 0), by_semaphore(row, 0)
         seconds = max(one.seconds for one in outcomes)
         cells = [
@@ -602,7 +602,7 @@ def main() -> None:
             f"{max(one.longest for one in outcomes):.1f}",
         ]
         broken = any(broken_promises(row, one, oracle) for one in outcomes)
-        _print([row.name, *cells], mark=" <--" if broken else "", markdown=arguments.markdown)
+        _print([row.name, *cells], mark=" <--" if broken else "", markdown=options.markdown)
 
 
 def _print(cells: Sequence[str], *, mark: str = "", markdown: bool) -> None:

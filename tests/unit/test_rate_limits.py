@@ -146,3 +146,15 @@ def test_an_empty_bucket_whose_reset_has_passed_says_nothing():
     bucket.hear(show(40), now=1.0, under_way=0, accepted=True)
     bucket.hear(show(0, full_in=0.0), now=2.0, under_way=0, accepted=True)
     assert bucket.wait(2.0, 40) == 0
+
+
+def test_a_bucket_that_only_refusals_show_is_forgotten_after_three_accepted_calls():
+    bucket = ServerBucket(100)
+    bucket.hear(RateLimit(limit=100, remaining=2, full_in=60.0), now=0.0, under_way=0.0, accepted=False)
+    bucket.take(0.0, 50.0)
+    assert bucket.wait(0.0, 1.0) > 0
+    for _ in range(3):
+        bucket.hear_nothing()
+    assert bucket.wait(0.0, 1.0) == 0
+    bucket.hear(RateLimit(limit=100, remaining=0, full_in=60.0), now=1.0, under_way=0.0, accepted=False)
+    assert bucket.wait(1.0, 1.0) > 0

@@ -246,7 +246,7 @@ class Limiter:
         self._return(lane, permit)
         if report.tokens is not None and "tokens" in self._rates:
             self._rates["tokens"].take(now, report.tokens - permit.costs["tokens"])
-        self._hear(lane, report, now)
+        self._hear(lane, permit, report, now)
         waiting = bool(lane.waiting)
         if report.outcome is Outcome.SUCCESS:
             lane.succeeded_at = now
@@ -304,7 +304,13 @@ class Limiter:
         for family, cost in permit.costs.items():
             lane.under_way[family] -= cost
 
-    def _hear(self, lane: _Lane, report: AttemptReport, now: float) -> None:
+    def _hear(self, lane: _Lane, permit: Permit, report: AttemptReport, now: float) -> None:
+        used = None if report.tokens is None else report.tokens / max(permit.costs["tokens"], 1.0)
+        for family, bucket in lane.buckets.items():
+            if used is not None and family != "requests":
+                bucket.take(now, permit.costs[family] * (used - 1.0))
+            if report.outcome is Outcome.SUCCESS and family not in report.limits:
+                bucket.hear_nothing()
         for family, limit in report.limits.items():
             bucket = lane.buckets.setdefault(family, ServerBucket(limit.limit))
             bucket.hear(limit, now=now, under_way=lane.under_way[family], accepted=report.outcome is Outcome.SUCCESS)

@@ -21,6 +21,8 @@ SLACK = 0.5
 ROUNDING = 1e-6
 DISTRUSTED_AFTER = 3
 """Calls in a row that were accepted although the headers before them left no room."""
+UNHEARD_AFTER = 3
+"""Accepted calls whose replies did not show a bucket, after which what it held before says nothing any more."""
 FIRST_LOCK, LONGEST_LOCK = 30.0, 480.0
 """Seconds for which a bucket that turned out true is not tested again."""
 
@@ -101,6 +103,8 @@ class ServerBucket:
         self._refill = limit / MINUTE
         self._is_refill_known = False
         """Whether a refusal has shown that it refills no faster than the limit says."""
+        self._unheard = 0
+        """Accepted calls since the last reply that showed it."""
         self._contradictions = 0
         self._is_test_under_way = False
         self._locked_until = -math.inf
@@ -110,10 +114,11 @@ class ServerBucket:
     @property
     def is_trusted(self) -> bool:
         """Whether calls wait for it."""
-        return self._contradictions < DISTRUSTED_AFTER
+        return self._contradictions < DISTRUSTED_AFTER and self._unheard < UNHEARD_AFTER
 
     def hear(self, shown: RateLimit, *, now: float, under_way: float, accepted: bool) -> None:
         """Take in a reply's headers; ``under_way``: what calls without a reply may yet take, or have taken."""
+        self._unheard = 0
         if shown.remaining < 1 and shown.full_in is not None and shown.full_in <= 0:
             return  # empty, and full again by now: it does not say anything
         self._note_test(now, is_empty=shown.remaining < 1, accepted=accepted)
@@ -129,6 +134,10 @@ class ServerBucket:
             self._level = min(self._level, 0.0)
             self._refill = self.limit / MINUTE
             self._is_refill_known = True
+
+    def hear_nothing(self) -> None:
+        """Note an accepted call whose reply did not show the bucket, as where a server shows it on refusals only."""
+        self._unheard += 1
 
     def wait(self, now: float, cost: float) -> float:
         """Return the seconds until ``cost`` is there."""
@@ -152,7 +161,7 @@ class ServerBucket:
     def _note_test(self, now: float, *, is_empty: bool, accepted: bool) -> None:
         """Compare what was accepted with what the headers said before."""
         self._seems_empty = is_empty
-        if not self.is_trusted:
+        if self._contradictions >= DISTRUSTED_AFTER:
             return
         if not accepted and is_empty:
             self._contradictions = 0
