@@ -224,7 +224,7 @@ async def test_a_server_that_lets_nothing_in_ends_all_calls_those_that_wait_too(
             replies = await asyncio.wait_for(ask_all(gateway, 20), 120)
         assert api.stats.distinct_bodies < 20
     assert {(type(reply), reply.kind) for reply in replies} == {(MeasurementError, "rate-limited")}
-    assert sum("the server accepted no call for 1 s" in str(reply) for reply in replies) >= 18
+    assert sum("the server accepted no call for" in str(reply) for reply in replies) >= 18
 
 
 @pytest.mark.asyncio
