@@ -1,4 +1,4 @@
-"""The anthropic SDK as a wire: one client per endpoint, its retries off. The only place that imports it."""
+"""Transport over the anthropic SDK: one client per endpoint, without the SDK's retries. The only module that imports it."""
 
 from __future__ import annotations
 

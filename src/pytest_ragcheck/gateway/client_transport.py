@@ -1,4 +1,4 @@
-"""A client that the user made, as a wire."""
+"""Transport over a client that the user made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge model that the user made, a ``DeepEvalBaseLLM``, as a wire."""
+"""Transport over a judge model that the user made, a ``DeepEvalBaseLLM``."""
 
 from __future__ import annotations
 
