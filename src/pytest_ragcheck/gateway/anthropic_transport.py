@@ -1,4 +1,4 @@
-"""Transport over the anthropic SDK: one client per endpoint, without the SDK's retries. The only module that imports it."""
+"""Transport over the anthropic SDK: one client per endpoint, no retries of its own. The only module that imports it."""
 
 from __future__ import annotations
 
