@@ -151,7 +151,7 @@ async def test_all_faults_together_end_in_replies_or_true_causes(share, any_tran
     faults = dict.fromkeys([*TRANSIENT, *MALFORMED, *PERMANENT], share / 4)
     with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)) as api:
         async with Gateway(base_url=api.url, request_timeout=0.5, retries=EAGER) as gateway:
-            replies = await asyncio.wait_for(ask_all(gateway, 60), 120)
+            replies = await asyncio.wait_for(ask_all(gateway, 60), 600)
         stats = api.stats
     failures = [reply for reply in replies if not expected_text(reply)]
     assert all(isinstance(failure, MeasurementError) for failure in failures)
