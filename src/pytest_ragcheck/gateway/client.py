@@ -275,7 +275,7 @@ class Gateway:
                 if patience is None or call.last is None:
                     raise
                 raise call.failure(call.last, self._secrets.scrub(call.last.cause)) from None
-        if model.breaker.is_open:  # it callped in the same moment
+        if model.breaker.is_open:  # it tripped in the same moment
             self._limiter.withdraw(permit)
             model.breaker.check()
         call.attempts.spent += permit.delayed
@@ -348,8 +348,8 @@ class Gateway:
         """Return the seconds to wait before the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(result.cause)
         if (ending := RUN_ENDING.get(result.effect)) is not None:
-            told = ending.format(endpoint=shown(self.endpoint), model=call.request.model, cause=cause)
-            self._breaker.trip(ConfigurationError(told))
+            text = ending.format(endpoint=shown(self.endpoint), model=call.request.model, cause=cause)
+            self._breaker.trip(ConfigurationError(text))
             self._breaker.check()
         if result.effect is RetryAction.SPEND_LIMIT:
             self._breaker.trip(NotRunError(f"the account's spend limit is reached: {cause}"))
