@@ -18,9 +18,9 @@ from pytest_ragcheck.gateway.outages import (
     LONGEST_PAUSE,
     NOTHING_BORNE,
     SHORTEST_GRACE,
-    Pace,
     Refusals,
 )
+from pytest_ragcheck.gateway.pace import FEW_MEASURED, Pace
 
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
@@ -50,6 +50,10 @@ LONGEST_ASKED_PAUSE = 5.0
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
 """Of the average time between two calls: what lies between them at least, for limits up to the second, once a limit was
 met. Behind a rate limit with a small burst, calls that are sent together are refused."""
+MOST_DEBT, DEBT_PAID, MOST_PATIENCE = 4.0, 0.1, 8
+"""Refusals that accepted calls have not paid for, after which a pace is tried, and what each accepted call pays: more
+than one call in ten is refused for some time then. Allow twice as many after each pace that was wrong, up to so many
+times as many."""
 SURE = 3
 """Failed steps from which on one refusal is enough for the next one to fail."""
 
@@ -101,6 +105,9 @@ class AdaptiveLimit:
         self._window = _Window()
         self._short_windows = 0
         """Windows in a row in which the server bore less than the base."""
+        self._debt, self._patience = 0.0, 1
+        self._debt_since, self._debt_accepted = 0.0, 0
+        """When there was none, and calls accepted from then on."""
         self._refusals = Refusals()
         self._latency: float | None = None
         self._next_at = -math.inf
@@ -118,16 +125,16 @@ class AdaptiveLimit:
 
     def pause(self, now: float) -> float:
         """Return the seconds until one more call may go, while one waits; inf: not before something settles."""
-        if self._refusals.run and self._refusals.is_over(now):
+        if self.pace is None and self._refusals.run and self._refusals.is_over(now):
             self._accept(now)
         if now < self._next_at:
             self.hold = Hold.PACE if self.pace is not None else Hold.REFUSALS if self.is_blocked else Hold.LIMIT
             return self._next_at - now
         if self.pace is not None or self.is_blocked:
             self.hold = Hold.REFUSALS if self.pace is None else Hold.PACE
-            if self.in_flight >= self._base and self.pace is None:
-                return math.inf
-            return self._refusals.until_known(now)
+            if self.pace is not None:
+                return 0.0
+            return math.inf if self.in_flight >= self._base else self._refusals.until_known(now)
         wait = self._judge_window(now)
         if self._refusals.run > 1 and self._refusals.fresh >= self._quota:
             self.hold = Hold.REFUSALS
@@ -142,6 +149,7 @@ class AdaptiveLimit:
         """Note that a call was sent, and return its number."""
         self._count(now, 1)
         if self.pace is not None:
+            self.pace.sent()
             self._next_at = now + self.pace.interval
         elif self._failed_steps and self._latency and self._goal <= MOST_EVEN:
             self._next_at = now + EVEN_SHARE * self._latency / self._goal
@@ -157,8 +165,12 @@ class AdaptiveLimit:
         self._latency = now - sent if self._latency is None else 0.8 * self._latency + 0.2 * (now - sent)
         self._successes += 1
         self._window.is_starved |= not waiting
-        if (self.is_blocked or self.pace is not None) and number > self._refusals.since:
-            self._accept(now)
+        self._pay_debt(now, is_starved=not waiting)
+        if number > self._refusals.since:
+            if self.pace is not None:
+                self._accepted_in_pace(now)
+            elif self.is_blocked:
+                self._accept(now)
 
     def refused(self, now: float, sent: float, number: int, *, wait: float | None, waiting: bool) -> None:
         """Note a refusal for the server's limits or its load; ``wait``: seconds that the server asked to wait."""
@@ -169,7 +181,9 @@ class AdaptiveLimit:
         if self.in_flight == 0 and is_fresh and self._refusals.run >= NOTHING_BORNE:
             self._refusals.nothing_borne()
         if self.pace is not None:
-            self._refused_in_pace(now)
+            self._refused_in_pace(now, is_fresh=is_fresh)
+        elif waiting and self._owe(now, is_fresh=is_fresh):
+            pass
         elif self.is_blocked:
             if is_fresh:
                 self._block(now, wait)
@@ -277,6 +291,29 @@ class AdaptiveLimit:
             self._next_at = now + pause
         self._closed = min(self._closed + 1, int(self._goal) - 1)
 
+    # Rates.
+
+    def _pay_debt(self, now: float, *, is_starved: bool) -> None:
+        self._debt = 0.0 if is_starved else max(0.0, self._debt - DEBT_PAID)
+        self._debt_accepted += 1
+        if self._debt == 0.0:
+            self._debt_since, self._debt_accepted = now, 0
+
+    def _owe(self, now: float, *, is_fresh: bool) -> bool:
+        """Count a refusal, and try a pace if there are too many; return whether that is so."""
+        self._debt += is_fresh
+        seconds = now - self._debt_since
+        if (
+            self._debt <= MOST_DEBT * self._patience
+            or self._debt_accepted < FEW_MEASURED
+            or seconds < 3 * (self._latency or 0.0)
+        ):
+            return False
+        self.pace = Pace(seconds / self._debt_accepted, now, is_narrow=False)
+        self._is_pace_tested = False
+        self._next_at = now + self.pace.interval
+        return True
+
     # Outages.
 
     def _block(self, now: float, wait: float | None) -> None:
@@ -286,7 +323,7 @@ class AdaptiveLimit:
             self._lower(float(self.in_flight))
             self._fail_step(now)
         if refusals.is_outage and (interval := refusals.steady_interval(now)) is not None:
-            self.pace = Pace(interval, now)
+            self.pace = Pace(interval, now, is_narrow=True)
             self._is_pace_tested = False
             self._next_at = now + self.pace.retry_after
             return
@@ -298,10 +335,10 @@ class AdaptiveLimit:
         """A call that was sent after the last refusal was accepted."""
         was_blocked = self.is_blocked
         self._refusals.accept(now)
-        if self.pace is not None and self._is_pace_wrong(now):
-            self.pace, was_blocked = None, True
-        if self.pace is not None or not was_blocked:
-            return
+        if was_blocked:
+            self._search_anew(now)
+
+    def _search_anew(self, now: float) -> None:
         self._next_at = now
         self._base = self._goal = float(max(1, self.in_flight))
         self._growth = FASTEST  # look for the limit as at the start, with longer steps up to where it was met
@@ -309,26 +346,33 @@ class AdaptiveLimit:
         self._closed = 0
         self._window.open(now, self.in_flight)
 
-    def _is_pace_wrong(self, now: float) -> bool:
-        """Note an accepted call in the pace; return whether more than the pace was accepted."""
+    def _accepted_in_pace(self, now: float) -> None:
         assert self.pace is not None  # noqa: S101 (asked only then)
-        if self._is_pace_tested or self.pace.has_outrun:
-            return True
-        self._is_pace_tested = self.pace.accept()
+        if self._is_pace_tested or self.pace.is_wrong:
+            self.pace = None
+            self._search_anew(now)
+            return
+        self._refusals.accept(now)
+        self._is_pace_tested = self.pace.is_test_due()
         if self._is_pace_tested:
             self._next_at = now
-        return False
 
-    def _refused_in_pace(self, now: float) -> None:
+    def _refused_in_pace(self, now: float, *, is_fresh: bool) -> None:
         assert self.pace is not None  # noqa: S101 (asked only then)
         if self._is_pace_tested:  # behind a rate limit, as assumed
             self._is_pace_tested = False
             self._next_at = now + 0.9 * self.pace.interval
             return
-        self.pace.refuse(now)
-        if self.pace.misses > Pace.MOST_MISSES:
+        if not is_fresh:
+            return
+        self.pace.refused(now)
+        self._next_at = now + self.pace.retry_after
+        if self.pace.is_wrong:
             self.pace = None
-        self._next_at = now + (self._refusals.pause(now) if self.pace is None else self.pace.retry_after)
+            self._debt, self._patience = 0.0, min(2 * self._patience, MOST_PATIENCE)
+            self._next_at = now + (self._refusals.pause(now) if self.is_blocked else 0.0)
+            self._lower(self._base)
+            self._window.open(now, self.in_flight)
 
 
 class _Window:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-__all__ = ["BLOCKED", "LONGEST_PAUSE", "NOTHING_BORNE", "SHORTEST_GRACE", "Pace", "Refusals"]
+__all__ = ["BLOCKED", "LONGEST_PAUSE", "NOTHING_BORNE", "SHORTEST_GRACE", "Refusals"]
 
 FIRST_GRACE, SHORTEST_GRACE, LONGEST_GRACE = 0.05, 0.02, 0.5
 """Seconds after which a call that was not refused counts as accepted: twice as long as refusals take to arrive."""
@@ -116,72 +116,3 @@ class Refusals:
     def _restart(self) -> None:
         self.since, self._refused = self.count, 0
         self._sent.clear()
-
-
-class Pace:
-    """Interval between calls, for a server that admits less than one per round trip.
-
-    Now and then a call is sent at once: behind such a limit it is refused, and where it is accepted the pace was wrong.
-    """
-
-    MOST_MISSES = 4
-    """Refusals in a row after which the pace is given up for the tries of an outage."""
-    FIRST_TEST = 4
-    """Accepted calls until one is sent at once; the next one after three times as many."""
-    STREAK = 12
-    """Calls accepted in a row after which the pace may be wrong altogether."""
-    FASTER, SLOWER = 0.995, 1.2
-    """What an accepted and a refused call change: the two balance at one refusal in about 36 calls."""
-    FEW_MEASURED, MEASURED = 4, 32
-    """Accepted calls from which on their average interval is believed, and after which a new average begins."""
-
-    def __init__(self, interval: float, now: float) -> None:
-        self.interval = interval
-        self.misses = 0
-        """Refusals in a row."""
-        self._first = interval
-        self._steady = interval
-        """The interval before calls went ever faster."""
-        self._streak = self._accepted = 0
-        self._test_at = self.FIRST_TEST
-        self._since, self._accepted_since = now, 0
-
-    @property
-    def has_outrun(self) -> bool:
-        """Whether calls are accepted much faster than was assumed."""
-        return self.interval < self._first / 8
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds after a refusal until the next try: the call came only a little too early."""
-        return self.interval * 0.3 * 2.0 ** max(0, self.misses - 1)
-
-    def accept(self) -> bool:
-        """Go a little faster, and ever faster the longer nothing is refused; return whether to send a call at once."""
-        self.misses = 0
-        self._streak += 1
-        self._accepted += 1
-        self._accepted_since += 1
-        if self._streak <= self.STREAK:
-            self._steady = self.interval
-        self.interval *= self.FASTER if self._streak <= self.STREAK else 0.95 ** (self._streak - self.STREAK)
-        is_test = self._accepted >= self._test_at
-        if is_test:
-            self._test_at *= 3
-        return is_test
-
-    def refuse(self, now: float) -> None:
-        """Go slower, once for refusals in a row: as fast as calls were accepted between two refusals."""
-        if self.misses == 0:
-            measured = (now - self._since) / max(1, self._accepted_since)
-            self.interval = max(self.interval, 0.95 * self._steady)  # what was saved up in a burst is used up
-            slower = self.SLOWER * self.interval
-            self.interval = (
-                min(slower, max(1.03 * measured, self.interval))
-                if self._accepted_since >= self.FEW_MEASURED
-                else slower
-            )
-            if self._accepted_since >= self.MEASURED:
-                self._since, self._accepted_since = now, 0
-        self.misses += 1
-        self._streak = 0

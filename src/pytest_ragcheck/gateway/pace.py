@@ -1,0 +1,86 @@
+"""Interval between calls, in front of a server that admits so many calls in a time.
+
+Pure: the time is an argument, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Pace"]
+
+SEARCH, PROBE = 0.97, 0.999
+"""What each call changes: until the first refusal, and after it. The second and ``SLOWER`` balance at one refusal in
+about 60 calls."""
+SLOWER = 1.06
+LONG_STREAK, SHORT_STREAK = 80, 8
+"""Calls without a refusal after which the server may admit more than before, and below which the pace was far off."""
+MEASURED, FEW_MEASURED = 32, 4
+"""Calls after which a new average of the interval begins, and from which on it is believed."""
+MEASURED_MARGIN = 1.02
+RETRY_SHARE = 0.3
+"""Of the interval: the wait after a refusal, because the call came only a little too early."""
+MOST_DEBT, DEBT_PAID = 3.5, 0.06
+"""Refusals that other calls have not paid for, after which the pace is wrong, and what each call pays."""
+OUTRUN = 8
+"""Times faster than at first: the server does not limit the rate."""
+FIRST_TEST, TEST_SPACING = 4, 3
+"""Calls until one is sent at once; the next one after three times as many."""
+
+
+class Pace:
+    """Interval between calls that the server accepts, tested by going a little faster with each call.
+
+    Where fewer than one call goes per round trip (``is_narrow``), one is sent at once now and then: behind such a limit
+    it is refused, and where it is accepted the pace was wrong.
+    """
+
+    def __init__(self, interval: float, now: float, *, is_narrow: bool) -> None:
+        self.interval = interval
+        self._first = interval
+        self._factor = SEARCH
+        self._misses = self._streak = 0
+        """Refusals in a row, and calls since the last one."""
+        self._debt = 0.0
+        self._sent = 0
+        self._test_at = FIRST_TEST if is_narrow else math.inf
+        self._since, self._measured = now, 0
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether too many calls are refused, or hardly any although they go ever faster."""
+        return self._debt > MOST_DEBT or self.interval < self._first / OUTRUN
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds after a refusal until the next call."""
+        return self.interval * RETRY_SHARE * 2.0 ** max(0, self._misses - 1)
+
+    def sent(self) -> None:
+        """Count a call as accepted, until it is refused, and go a little faster."""
+        self._misses = 0 if self._streak else self._misses
+        self._streak += 1
+        self._sent += 1
+        self._measured += 1
+        self._debt = max(0.0, self._debt - DEBT_PAID)
+        self.interval *= SEARCH if self._streak > LONG_STREAK else self._factor
+
+    def is_test_due(self) -> bool:
+        """Return whether to send a call at once."""
+        if self._sent < self._test_at:
+            return False
+        self._test_at *= TEST_SPACING
+        return True
+
+    def refused(self, now: float) -> None:
+        """Go slower; far slower, if the calls since the last refusal were few."""
+        self._measured -= 1
+        self._debt += 1
+        self._factor = PROBE
+        measured = (now - self._since) / max(1, self._measured)
+        is_far_off = self._streak <= SHORT_STREAK and self._measured >= FEW_MEASURED
+        self.interval = max(SLOWER * self.interval, MEASURED_MARGIN * measured if is_far_off else 0.0)
+        if self._measured >= MEASURED:
+            self._since, self._measured = now, 0
+        self._misses += 1
+        self._streak = 0
