@@ -41,8 +41,10 @@ class Pace:
         self._factor = SEARCH
         self._misses = self._streak = 0
         """Refusals in a row, and calls since the last one."""
+        self._short = 0
+        """Short streaks in a row."""
         self._debt = 0.0
-        self._sent = 0
+        self._sent = self._refused = 0
         self._test_at = FIRST_TEST if is_narrow else math.inf
         self._since, self._measured = now, 0
 
@@ -50,6 +52,11 @@ class Pace:
     def is_wrong(self) -> bool:
         """Whether too many calls are refused, or hardly any although they go ever faster."""
         return self._debt > MOST_DEBT or self.interval < self._first / OUTRUN
+
+    @property
+    def refused_share(self) -> float:
+        """Share of all its calls that were refused."""
+        return self._refused / max(1, self._sent)
 
     @property
     def retry_after(self) -> float:
@@ -73,14 +80,17 @@ class Pace:
         return True
 
     def refused(self, now: float) -> None:
-        """Go slower; far slower, if the calls since the last refusal were few."""
+        """Go slower, the more the fewer calls were sent since the last refusal."""
         self._measured -= 1
         self._debt += 1
-        self._factor = PROBE
-        measured = (now - self._since) / max(1, self._measured)
-        is_far_off = self._streak <= SHORT_STREAK and self._measured >= FEW_MEASURED
-        self.interval = max(SLOWER * self.interval, MEASURED_MARGIN * measured if is_far_off else 0.0)
-        if self._measured >= MEASURED:
+        self._refused += 1
+        measured = MEASURED_MARGIN * (now - self._since) / self._measured if self._measured >= FEW_MEASURED else math.inf
+        was_search = self._streak > LONG_STREAK
+        self._short = self._short + 1 if self._streak <= SHORT_STREAK else 0
+        most = measured if was_search else SLOWER ** 2.0**self._short * self.interval
+        self.interval = max(SLOWER * self.interval, min(most, measured))
+        if self._measured >= MEASURED or self._refused == 1:
             self._since, self._measured = now, 0
+        self._factor = SEARCH if was_search else PROBE
         self._misses += 1
         self._streak = 0
