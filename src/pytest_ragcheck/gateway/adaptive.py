@@ -20,7 +20,7 @@ from pytest_ragcheck.gateway.outages import (
     SHORTEST_GRACE,
     Refusals,
 )
-from pytest_ragcheck.gateway.pace import FEW_MEASURED, Pace
+from pytest_ragcheck.gateway.pace import FEW_MEASURED, TESTS, Pace
 
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
@@ -82,8 +82,8 @@ class AdaptiveLimit:
         self.hold = Hold.NOTHING
         self.pace: Pace | None = None
         """Where the server admits less than one call per round trip."""
-        self._is_pace_tested = False
-        """Whether the last call was sent at once, before its time."""
+        self._pace_tests = 0
+        """Calls in a row that were sent at once, before their time, since the last one that was not."""
         self._base = 1.0
         """What the server is known to bear."""
         self._goal = float(maximum or START)
@@ -182,11 +182,11 @@ class AdaptiveLimit:
             self._refusals.nothing_borne()
         if self.pace is not None:
             self._refused_in_pace(now, is_fresh=is_fresh)
-        elif waiting and self._owe(now, is_fresh=is_fresh):
-            pass
         elif self.is_blocked:
             if is_fresh:
                 self._block(now, wait)
+        elif waiting and self._owe(now, is_fresh=is_fresh):
+            pass
         elif number <= self._failed_at:  # a call of the step that has failed already
             self._lower(max(self._floor, float(self.in_flight)))
             self._met = self._base
@@ -310,7 +310,6 @@ class AdaptiveLimit:
         ):
             return False
         self.pace = Pace(seconds / self._debt_accepted, now, is_narrow=False)
-        self._is_pace_tested = False
         self._next_at = now + self.pace.interval
         return True
 
@@ -319,12 +318,12 @@ class AdaptiveLimit:
     def _block(self, now: float, wait: float | None) -> None:
         """Try one call at a time, at intervals that grow with the outage."""
         refusals = self._refusals
+        self._debt = 0.0
         if refusals.run == BLOCKED or (refusals.is_outage and refusals.run == NOTHING_BORNE):
             self._lower(float(self.in_flight))
             self._fail_step(now)
         if refusals.is_outage and (interval := refusals.steady_interval(now)) is not None:
             self.pace = Pace(interval, now, is_narrow=True)
-            self._is_pace_tested = False
             self._next_at = now + self.pace.retry_after
             return
         asked = min(wait or 0.0, LONGEST_ASKED_PAUSE) if refusals.is_outage else 0.0
@@ -348,19 +347,19 @@ class AdaptiveLimit:
 
     def _accepted_in_pace(self, now: float) -> None:
         assert self.pace is not None  # noqa: S101 (asked only then)
-        if self._is_pace_tested or self.pace.is_wrong:
-            self.pace = None
+        if self._pace_tests == TESTS or self.pace.is_wrong:
+            self.pace, self._pace_tests = None, 0
             self._search_anew(now)
             return
         self._refusals.accept(now)
-        self._is_pace_tested = self.pace.is_test_due()
-        if self._is_pace_tested:
+        if self._pace_tests or self.pace.is_test_due():
+            self._pace_tests += 1
             self._next_at = now
 
     def _refused_in_pace(self, now: float, *, is_fresh: bool) -> None:
         assert self.pace is not None  # noqa: S101 (asked only then)
-        if self._is_pace_tested:  # behind a rate limit, as assumed
-            self._is_pace_tested = False
+        if self._pace_tests:  # behind a rate limit, as assumed
+            self._pace_tests = 0
             self._next_at = now + 0.9 * self.pace.interval
             return
         if not is_fresh:

@@ -22,10 +22,13 @@ RETRY_SHARE = 0.3
 """Of the interval: the wait after a refusal, because the call came only a little too early."""
 MOST_DEBT, DEBT_PAID = 3.5, 0.06
 """Refusals that other calls have not paid for, after which the pace is wrong, and what each call pays."""
+MOST_MISSES = 4
+"""Refusals in a row after which a narrow pace is wrong."""
 OUTRUN = 8
 """Times faster than at first: the server does not limit the rate."""
-FIRST_TEST, TEST_SPACING = 4, 3
-"""Calls until one is sent at once; the next one after three times as many."""
+FIRST_TEST, TEST_SPACING, TESTS = 4, 3, 3
+"""Calls until one is sent at once; the next time after three times as many; so many at once, while they are accepted,
+because a few may have been saved up."""
 
 
 class Pace:
@@ -45,13 +48,15 @@ class Pace:
         """Short streaks in a row."""
         self._debt = 0.0
         self._sent = self._refused = 0
-        self._test_at = FIRST_TEST if is_narrow else math.inf
+        self._is_narrow = is_narrow
+        self._test_at = FIRST_TEST
         self._since, self._measured = now, 0
 
     @property
     def is_wrong(self) -> bool:
         """Whether too many calls are refused, or hardly any although they go ever faster."""
-        return self._debt > MOST_DEBT or self.interval < self._first / OUTRUN
+        is_refused = self._misses > MOST_MISSES if self._is_narrow else self._debt > MOST_DEBT
+        return is_refused or self.interval < self._first / OUTRUN
 
     @property
     def refused_share(self) -> float:
@@ -74,7 +79,7 @@ class Pace:
 
     def is_test_due(self) -> bool:
         """Return whether to send a call at once."""
-        if self._sent < self._test_at:
+        if not self._is_narrow or self._sent < self._test_at:
             return False
         self._test_at *= TEST_SPACING
         return True
