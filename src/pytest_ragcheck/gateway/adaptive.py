@@ -360,7 +360,7 @@ class AdaptiveLimit:
         assert self.pace is not None  # noqa: S101 (asked only then)
         if self._pace_tests:  # behind a rate limit, as assumed
             self._pace_tests = 0
-            self._next_at = now + 0.9 * self.pace.interval
+            self._next_at = now + self.pace.interval
             return
         if not is_fresh:
             return

@@ -9,9 +9,9 @@ import math
 
 __all__ = ["Pace"]
 
-SEARCH, PROBE = 0.97, 0.999
-"""What each call changes: until the first refusal, and after it. The second and ``SLOWER`` balance at one refusal in
-about 60 calls."""
+SEARCH, RECOVER, PROBE = 0.97, 0.985, 0.999
+"""What each call changes: until the first refusal, after refusals that came fast, and else. The third and ``SLOWER``
+balance at one refusal in about 60 calls."""
 SLOWER = 1.06
 LONG_STREAK, SHORT_STREAK = 80, 8
 """Calls without a refusal after which the server may admit more than before, and below which the pace was far off."""
@@ -93,9 +93,10 @@ class Pace:
         was_search = self._streak > LONG_STREAK
         self._short = self._short + 1 if self._streak <= SHORT_STREAK else 0
         most = measured if was_search else SLOWER ** 2.0**self._short * self.interval
-        self.interval = max(SLOWER * self.interval, min(most, measured))
+        probed, self.interval = self.interval, max(SLOWER * self.interval, min(most, measured))
         if self._measured >= MEASURED or self._refused == 1:
             self._since, self._measured = now, 0
-        self._factor = SEARCH if was_search else PROBE
+        is_far_off = self.interval > 1.001 * SLOWER * probed
+        self._factor = SEARCH if was_search else RECOVER if is_far_off and self._is_narrow else PROBE
         self._misses += 1
         self._streak = 0
