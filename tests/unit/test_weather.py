@@ -100,8 +100,9 @@ def random_limits(draw):
         first, second, since = draw.randint(2, 40), draw.randint(2, 40), draw.uniform(2, 20)
         return {"cap": lambda now: first if now < since else second}, None
     if kind == "bucket":
-        per_minute, share = draw.choice([30, 60, 120, 300]), draw.choice([0.2, 1.0])
-        return {"shows_rates": True}, lambda: weather.Bucket(per_minute, share * per_minute)
+        per_minute, burst = draw.choice([30, 60, 120, 300, 1000]), draw.choice([1, 5, 0.2, 1.0])
+        burst = burst if burst in {1, 5} and isinstance(burst, int) else burst * per_minute
+        return {"shows_rates": draw.random() < 0.5}, lambda: weather.Bucket(per_minute, burst)
     if kind == "window":
         per_minute = draw.choice([150, 300])
         return {}, lambda: weather.FixedWindow(per_minute)
