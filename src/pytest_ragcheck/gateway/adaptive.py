@@ -20,7 +20,7 @@ from pytest_ragcheck.gateway.outages import (
     SHORTEST_GRACE,
     Refusals,
 )
-from pytest_ragcheck.gateway.pace import FEW_MEASURED, TESTS, Pace
+from pytest_ragcheck.gateway.pace import FEW_MEASURED, RETRY_SHARE, Pace
 
 __all__ = ["MAXIMUM", "START", "AdaptiveLimit", "Hold"]
 
@@ -82,8 +82,6 @@ class AdaptiveLimit:
         self.hold = Hold.NOTHING
         self.pace: Pace | None = None
         """Where the server admits less than one call per round trip."""
-        self._pace_tests = 0
-        """Calls in a row that were sent at once, before their time, since the last one that was not."""
         self._base = 1.0
         """What the server is known to bear."""
         self._goal = float(maximum or START)
@@ -149,8 +147,10 @@ class AdaptiveLimit:
         """Note that a call was sent, and return its number."""
         self._count(now, 1)
         if self.pace is not None:
-            self.pace.sent()
-            self._next_at = now + self.pace.interval
+            self._next_at = now + self.pace.sent()
+            if self.pace.is_outrun:
+                self.pace = None
+                self._search_anew(now)
         elif self._failed_steps and self._latency and self._goal <= MOST_EVEN:
             self._next_at = now + EVEN_SHARE * self._latency / self._goal
         return self._refusals.sent(now)
@@ -168,12 +168,17 @@ class AdaptiveLimit:
         self._pay_debt(now, is_starved=not waiting)
         if number > self._refusals.since:
             if self.pace is not None:
-                self._accepted_in_pace(now)
+                self._refusals.accept_in_pace()
             elif self.is_blocked:
                 self._accept(now)
 
-    def refused(self, now: float, sent: float, number: int, *, wait: float | None, waiting: bool) -> None:
-        """Note a refusal for the server's limits or its load; ``wait``: seconds that the server asked to wait."""
+    def refused(
+        self, now: float, sent: float, number: int, *, wait: float | None, waiting: bool, is_overload: bool = False
+    ) -> None:
+        """Note a refusal for the server's limits or its load; ``wait``: seconds that the server asked to wait.
+
+        ``is_overload``: for its load alone.
+        """
         self._count(now, -1)
         self._window.is_starved |= not waiting
         self._window.refuse(now, sent)
@@ -181,7 +186,8 @@ class AdaptiveLimit:
         if self.in_flight == 0 and is_fresh and self._refusals.run >= NOTHING_BORNE:
             self._refusals.nothing_borne()
         if self.pace is not None:
-            self._refused_in_pace(now, is_fresh=is_fresh)
+            if is_fresh and (self.is_blocked or not is_overload):
+                self._refused_in_pace(now)
         elif self.is_blocked:
             if is_fresh:
                 self._block(now, wait)
@@ -309,7 +315,7 @@ class AdaptiveLimit:
             or seconds < 3 * (self._latency or 0.0)
         ):
             return False
-        self.pace = Pace(seconds / self._debt_accepted, now, is_narrow=False)
+        self.pace = Pace(seconds / self._debt_accepted, now, latency=self._latency or 0.0)
         self._next_at = now + self.pace.interval
         return True
 
@@ -323,8 +329,8 @@ class AdaptiveLimit:
             self._lower(float(self.in_flight))
             self._fail_step(now)
         if refusals.is_outage and (interval := refusals.steady_interval(now)) is not None:
-            self.pace = Pace(interval, now, is_narrow=True)
-            self._next_at = now + self.pace.retry_after
+            self.pace = Pace(interval, now, latency=self._latency or 0.0)
+            self._next_at = now + RETRY_SHARE * interval
             return
         asked = min(wait or 0.0, LONGEST_ASKED_PAUSE) if refusals.is_outage else 0.0
         pause = max(refusals.pause(now), asked)
@@ -345,27 +351,9 @@ class AdaptiveLimit:
         self._closed = 0
         self._window.open(now, self.in_flight)
 
-    def _accepted_in_pace(self, now: float) -> None:
+    def _refused_in_pace(self, now: float) -> None:
         assert self.pace is not None  # noqa: S101 (asked only then)
-        if self._pace_tests == TESTS or self.pace.is_wrong:
-            self.pace, self._pace_tests = None, 0
-            self._search_anew(now)
-            return
-        self._refusals.accept(now)
-        if self._pace_tests or self.pace.is_test_due():
-            self._pace_tests += 1
-            self._next_at = now
-
-    def _refused_in_pace(self, now: float, *, is_fresh: bool) -> None:
-        assert self.pace is not None  # noqa: S101 (asked only then)
-        if self._pace_tests:  # behind a rate limit, as assumed
-            self._pace_tests = 0
-            self._next_at = now + self.pace.interval
-            return
-        if not is_fresh:
-            return
-        self.pace.refused(now)
-        self._next_at = now + self.pace.retry_after
+        self._next_at = now + self.pace.refused(now)
         if self.pace.is_wrong:
             self.pace = None
             self._debt, self._patience = 0.0, min(2 * self._patience, MOST_PATIENCE)

@@ -258,7 +258,12 @@ class Limiter:
             self._refused += report.outcome is Outcome.REFUSED
             lane.is_overloaded = report.outcome is Outcome.OVERLOADED
             lane.adaptive.refused(
-                now, permit.sent, permit.call, wait=report.wait, waiting=waiting or bool(lane.delayed)
+                now,
+                permit.sent,
+                permit.call,
+                wait=report.wait,
+                waiting=waiting or bool(lane.delayed),
+                is_overload=lane.is_overloaded,
             )
         self._pump()
 

@@ -91,6 +91,11 @@ class Refusals:
         self.is_outage = False
         self._restart()
 
+    def accept_in_pace(self) -> None:
+        """End the run; calls that were sent since then may yet be refused, each for being too early."""
+        self.run = 0
+        self.is_outage = False
+
     def is_over(self, now: float) -> bool:
         """Whether most calls sent after the last step have not been refused for long enough."""
         first_for_sure = 2 * self._refused

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["Pace"]
+__all__ = ["FEW_MEASURED", "RETRY_SHARE", "Pace"]
 
 SEARCH, RECOVER, PROBE = 0.97, 0.985, 0.999
-"""What each call changes: until the first refusal, after refusals that came fast, and else. The third and ``SLOWER``
-balance at one refusal in about 60 calls."""
+"""What each call changes: until the first refusal, in a narrow pace after refusals that came fast, and else. The third
+and ``SLOWER`` balance at one refusal in about 60 calls."""
 SLOWER = 1.06
 LONG_STREAK, SHORT_STREAK = 80, 8
 """Calls without a refusal after which the server may admit more than before, and below which the pace was far off."""
@@ -21,26 +21,28 @@ MEASURED_MARGIN = 1.02
 RETRY_SHARE = 0.3
 """Of the interval: the wait after a refusal, because the call came only a little too early."""
 MOST_DEBT, DEBT_PAID = 3.5, 0.06
-"""Refusals that other calls have not paid for, after which the pace is wrong, and what each call pays."""
+"""Refusals that other calls have not paid for, after which a wide pace is wrong, and what each call pays."""
 MOST_MISSES = 4
 """Refusals in a row after which a narrow pace is wrong."""
-OUTRUN = 8
-"""Times faster than at first: the server does not limit the rate."""
-FIRST_TEST, TEST_SPACING, TESTS = 4, 3, 3
-"""Calls until one is sent at once; the next time after three times as many; so many at once, while they are accepted,
-because a few may have been saved up."""
+OUTRUN, OUTLASTED = 8, 2
+"""Times faster than at first, and times slower, from which on a wide pace is wrong."""
+FIRST_TEST, TEST_SPACING, TESTS, TEST_SHARE = 4, 3, 3, 1 / 3
+"""Calls until a narrow pace is tested; the next time after three times as many. A test is so many calls in a row, because
+a few may have been saved up, after this share of the interval."""
 
 
 class Pace:
     """Interval between calls that the server accepts, tested by going a little faster with each call.
 
-    Where fewer than one call goes per round trip (``is_narrow``), one is sent at once now and then: behind such a limit
-    it is refused, and where it is accepted the pace was wrong.
+    It is narrow where fewer than one call goes per round trip: such a pace is tested by some calls that go much faster,
+    because the small steps would take minutes.
     """
 
-    def __init__(self, interval: float, now: float, *, is_narrow: bool) -> None:
+    def __init__(self, interval: float, now: float, *, latency: float) -> None:
         self.interval = interval
-        self._first = interval
+        self._is_narrow = interval > latency
+        self._fastest = latency if self._is_narrow else interval / OUTRUN
+        self._slowest = math.inf if self._is_narrow else interval * OUTLASTED
         self._factor = SEARCH
         self._misses = self._streak = 0
         """Refusals in a row, and calls since the last one."""
@@ -48,55 +50,62 @@ class Pace:
         """Short streaks in a row."""
         self._debt = 0.0
         self._sent = self._refused = 0
-        self._is_narrow = is_narrow
-        self._test_at = FIRST_TEST
+        self._test_spacing = FIRST_TEST if self._is_narrow else math.inf
+        self._test_at = self._test_spacing
+        self._tests = 0
+        """Calls in a row that were sent faster."""
         self._since, self._measured = now, 0
 
     @property
+    def is_outrun(self) -> bool:
+        """Whether the server admits far more."""
+        return self.interval < self._fastest
+
+    @property
     def is_wrong(self) -> bool:
-        """Whether too many calls are refused, or hardly any although they go ever faster."""
+        """Whether too many calls are refused for a limit of the rate."""
         is_refused = self._misses > MOST_MISSES if self._is_narrow else self._debt > MOST_DEBT
-        return is_refused or self.interval < self._first / OUTRUN
+        return is_refused or self.interval > self._slowest
 
-    @property
-    def refused_share(self) -> float:
-        """Share of all its calls that were refused."""
-        return self._refused / max(1, self._sent)
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds after a refusal until the next call."""
-        return self.interval * RETRY_SHARE * 2.0 ** max(0, self._misses - 1)
-
-    def sent(self) -> None:
-        """Count a call as accepted, until it is refused, and go a little faster."""
+    def sent(self) -> float:
+        """Count a call as accepted, until it is refused; return the seconds until the next one, a little fewer."""
         self._misses = 0 if self._streak else self._misses
         self._streak += 1
         self._sent += 1
         self._measured += 1
         self._debt = max(0.0, self._debt - DEBT_PAID)
         self.interval *= SEARCH if self._streak > LONG_STREAK else self._factor
+        return self.interval * (TEST_SHARE if self._is_test() else 1.0)
 
-    def is_test_due(self) -> bool:
-        """Return whether to send a call at once."""
-        if not self._is_narrow or self._sent < self._test_at:
-            return False
-        self._test_at *= TEST_SPACING
-        return True
-
-    def refused(self, now: float) -> None:
-        """Go slower, the more the fewer calls were sent since the last refusal."""
+    def refused(self, now: float) -> float:
+        """Go slower, the more the fewer calls were sent since the last refusal; return the seconds until the next call."""
         self._measured -= 1
+        if self._tests:  # behind a rate limit, as assumed
+            self._tests, self._test_spacing = 0, self._test_spacing * TEST_SPACING
+            self._test_at = self._sent + self._test_spacing
+            return self.interval
         self._debt += 1
         self._refused += 1
         measured = MEASURED_MARGIN * (now - self._since) / self._measured if self._measured >= FEW_MEASURED else math.inf
         was_search = self._streak > LONG_STREAK
         self._short = self._short + 1 if self._streak <= SHORT_STREAK else 0
-        most = measured if was_search else SLOWER ** 2.0**self._short * self.interval
-        probed, self.interval = self.interval, max(SLOWER * self.interval, min(most, measured))
+        step = min(SLOWER ** 2.0**self._short, measured / self.interval)
+        if was_search:  # what was saved up is used up
+            step = measured / self.interval
+        self.interval *= max(SLOWER, step)
         if self._measured >= MEASURED or self._refused == 1:
             self._since, self._measured = now, 0
-        is_far_off = self.interval > 1.001 * SLOWER * probed
-        self._factor = SEARCH if was_search else RECOVER if is_far_off and self._is_narrow else PROBE
+        self._factor = SEARCH if was_search else RECOVER if step > SLOWER and self._is_narrow else PROBE
         self._misses += 1
         self._streak = 0
+        return self.interval * RETRY_SHARE * 2.0 ** (self._misses - 1)
+
+    def _is_test(self) -> bool:
+        if self._sent < self._test_at:
+            return False
+        self._tests += 1
+        if self._tests <= TESTS:
+            return True
+        self.interval *= TEST_SHARE
+        self._tests, self._test_at = 0, self._sent + FIRST_TEST
+        return False
