@@ -10,7 +10,7 @@ import math
 __all__ = ["FEW_MEASURED", "RETRY_SHARE", "Pace"]
 
 SEARCH, RECOVER, PROBE = 0.97, 0.985, 0.999
-"""What each call changes: until the first refusal, in a narrow pace after refusals that came fast, and else. The third
+"""What each call changes: until the first refusal, in a narrow pace that was slowed without an average, and else. The third
 and ``SLOWER`` balance at one refusal in about 60 calls."""
 SLOWER = 1.06
 LONG_STREAK, SHORT_STREAK = 80, 8
@@ -95,7 +95,8 @@ class Pace:
         self.interval *= max(SLOWER, step)
         if self._measured >= MEASURED or self._refused == 1:
             self._since, self._measured = now, 0
-        self._factor = SEARCH if was_search else RECOVER if step > SLOWER and self._is_narrow else PROBE
+        is_blind = measured == math.inf and step > SLOWER and self._is_narrow
+        self._factor = SEARCH if was_search else RECOVER if is_blind else PROBE
         self._misses += 1
         self._streak = 0
         return self.interval * RETRY_SHARE * 2.0 ** (self._misses - 1)
