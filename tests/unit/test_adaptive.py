@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from pytest_ragcheck.gateway.adaptive import AdaptiveLimit, Hold
-from pytest_ragcheck.gateway.outages import LONGEST_PAUSE, Pace, Refusals
+from pytest_ragcheck.gateway.outages import LONGEST_PAUSE, Refusals
+from pytest_ragcheck.gateway.pace import LONG_STREAK, SLOWER, Pace
 
 LATENCY, DELAY = 0.3, 0.03
 
@@ -160,25 +161,78 @@ def test_less_than_one_call_per_round_trip_is_paced():
     assert line.count(line.refused, 30.0, 120.0) <= 0.3 * 45
 
 
-def test_a_pace_that_is_wrong_is_given_up_within_seconds():
+def test_a_narrow_pace_that_is_wrong_is_given_up_within_some_calls():
     slow = bucket(0.5)
     line = Line(lambda now, at_server: slow(now, at_server) if now < 60 else at_server < 8).run(59.0)
     assert line.limit.pace is not None
-    line.run(85.0)
+    line.run(110.0)
     assert line.limit.pace is None
     assert line.limit.limit >= 7
 
 
-def test_the_pace_returns_to_what_was_accepted_before_it_went_ever_faster():
-    pace = Pace(6.0, 0.0)
-    for _ in range(Pace.STREAK):
-        pace.accept()
-    steady = pace.interval
-    for _ in range(8):
-        pace.accept()
-    assert pace.interval < steady / 3
-    pace.refuse(200.0)
-    assert pace.interval >= 0.95 * steady
+def test_a_rate_of_several_calls_per_round_trip_is_paced_and_hardly_passed():
+    line = Line(bucket(15)).run(120.0)
+    assert line.limit.pace is not None
+    assert line.count(line.accepted, 40.0, 120.0) >= 0.9 * 15 * 80
+    assert line.count(line.refused, 40.0, 120.0) <= 0.05 * 15 * 80
+
+
+def test_a_pace_goes_on_whatever_is_in_flight():
+    line = Line(bucket(15)).run(60.0)
+    line.latency = 3.0
+    line.run(90.0)
+    assert line.count(line.accepted, 70.0, 90.0) >= 0.9 * 15 * 20
+
+
+def test_a_cap_contradicts_a_pace_within_seconds():
+    rate = bucket(15)
+    line = Line(lambda now, at_server: rate(now, at_server) if now < 60 else at_server < 2).run(59.0)
+    assert line.limit.pace is not None
+    line.run(66.0)
+    assert line.limit.pace is None
+    line.run(80.0)
+    assert line.limit.limit in {2, 3}
+    assert line.count(line.accepted, 66.0, 80.0) >= 0.85 * 2 * 14 / LATENCY
+
+
+def test_a_rate_that_rises_is_found():
+    slow, fast = bucket(15), bucket(60)
+    line = Line(lambda now, at_server: (slow if now < 60 else fast)(now, at_server)).run(90.0)
+    assert line.count(line.accepted, 75.0, 90.0) >= 0.85 * 60 * 15
+
+
+def test_what_is_overloaded_does_not_slow_a_pace():
+    line = Line(bucket(15)).run(60.0)
+    before = line.limit.pace.interval
+    number = line.limit.sent(line.now)
+    line.limit.refused(line.now, line.now, number, wait=None, waiting=True, is_overload=True)
+    assert line.limit.pace.interval <= before
+
+
+def test_a_streak_that_ends_shows_the_average():
+    """A burst that was saved up lets calls go too fast; the average until it is used up is the rate."""
+    pace = Pace(1.0, 0.0, latency=10.0)
+    pace.refused(0.0)
+    for _ in range(2 * LONG_STREAK):
+        pace.sent()
+    assert pace.interval < 0.5
+    pace.refused(2 * LONG_STREAK * 0.9)
+    assert pace.interval == pytest.approx(0.9, rel=0.05)
+
+
+def test_refusals_that_come_fast_slow_a_pace_ever_more():
+    pace = Pace(1.0, 0.0, latency=10.0)
+    steps = []
+    for _ in range(3):
+        before = pace.interval
+        pace.refused(0.0)
+        steps.append(pace.interval / before)
+    assert steps[0] >= SLOWER
+    assert steps == sorted(steps)
+    assert steps[-1] > 1.2
+    assert not pace.is_wrong
+    pace.refused(0.0)
+    assert pace.is_wrong
 
 
 def test_refusals_of_calls_that_were_sent_together_are_one_step_of_a_run():

@@ -158,3 +158,12 @@ def test_a_bucket_that_only_refusals_show_is_forgotten_after_three_accepted_call
     assert bucket.wait(0.0, 1.0) == 0
     bucket.hear(RateLimit(limit=100, remaining=0, full_in=60.0), now=1.0, under_way=0.0, accepted=False)
     assert bucket.wait(1.0, 1.0) > 0
+
+
+def test_what_rounding_hides_of_a_level_is_kept():
+    bucket = ServerBucket(60)
+    bucket.hear(show(0, full_in=60.0), now=0.0, under_way=0, accepted=False)
+    bucket.hear(show(0), now=0.4, under_way=0, accepted=True)
+    assert bucket.wait(0.4, 1) == pytest.approx(0.6)
+    bucket.hear(show(0), now=5.0, under_way=0, accepted=True)  # others have used what came in
+    assert bucket.wait(5.0, 1) == pytest.approx(1.0)

@@ -27,10 +27,6 @@ SERVERS = 50
 
 
 OUTSIDE = {
-    "bucket 1000 a minute, burst 1, no headers": (2.5, 1.7),
-    "bucket 50 a minute, burst full, no headers": (2.0, 1.6),
-    "bucket 1000 a minute, burst full, no headers": (2.0, 1.6),
-    "input tokens 40,000 a minute, no headers": (2.0, 1.8),
     "20% refused for no reason": (30.0, 1.4),
     "slower from 4 in flight, latency 3 s": (2.0, 3.0),
 }
@@ -38,9 +34,10 @@ OUTSIDE = {
 docs/design/gateway.md has the reasons."""
 
 
-def holds(row, seed=0):
+def holds(row, seed=0, spare=0):
+    """Check the promises; ``spare``: calls that the end of a burst may cost."""
     outcome, oracle = weather.by_gateway(row, seed), weather.by_oracle(row, seed)
-    assert weather.broken_promises(row, outcome, oracle) == []
+    assert weather.broken_promises(row, replace(outcome, made=outcome.made - spare), oracle) == []
     return outcome, oracle
 
 
@@ -110,10 +107,7 @@ def random_limits(draw):
 
 
 def random_row(seed):
-    """A server with limits, faults and replies drawn at random.
-
-    Rates that no header shows are left out: there the calls pass the bound, see OUTSIDE.
-    """
+    """A server with limits, faults and replies drawn at random."""
     draw = random.Random(seed)
     server, make_rate = random_limits(draw)
     server |= {"latency": draw.choice([0.05, 0.3, 1.0, 3.0, 6.0]), "spread": draw.choice([0.05, 0.25])}
@@ -123,7 +117,9 @@ def random_row(seed):
     if draw.random() < 0.3:
         server["failed_share"] = draw.choice([0.01, 0.05])
     if draw.random() < 0.25:  # from the start: later the oracle has done before it begins
-        server["storms"] = [(0.0, draw.uniform(1, 40), draw.choice([429, 529, 503, 0]))]
+        status = draw.choice([429, 529, 503, 0])
+        longest = 14 if status == 0 else 40  # a server that has never sent anything is given up after 15 s
+        server["storms"] = [(0.0, draw.uniform(1, longest), status)]
     calls = 300 if "storms" in server else draw.choice([20, 100, 300])  # a storm costs some twenty calls of any run
     return weather.Row(
         name=f"{seed}",
@@ -135,6 +131,7 @@ def random_row(seed):
 @pytest.mark.parametrize("seed", range(SERVERS))
 def test_any_server(seed):
     row = random_row(seed)
-    outcome, _ = holds(row, seed)
+    is_burst_hidden = bool(row.server().rates) and not row.server().shows_rates
+    outcome, _ = holds(row, seed, spare=40 if is_burst_hidden else 0)
     plain = weather.by_semaphore(row, seed)
     assert plain.lost or outcome.seconds <= plain.seconds + 5

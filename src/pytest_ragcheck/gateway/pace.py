@@ -24,11 +24,11 @@ MOST_DEBT, DEBT_PAID = 3.5, 0.06
 """Refusals that other calls have not paid for, after which a wide pace is wrong, and what each call pays."""
 MOST_MISSES = 4
 """Refusals in a row after which a narrow pace is wrong."""
-OUTRUN, OUTLASTED = 8, 2
+OUTRUN, OUTLASTED = 8, 3
 """Times faster than at first, and times slower, from which on a wide pace is wrong."""
-FIRST_TEST, TEST_SPACING, TESTS, TEST_SHARE = 4, 3, 3, 1 / 3
-"""Calls until a narrow pace is tested; the next time after three times as many. A test is so many calls in a row, because
-a few may have been saved up, after this share of the interval."""
+FIRST_TEST, LONGEST_SPACING, TESTS, TEST_SHARE = 4, 16, 3, 1 / 3
+"""Calls until a narrow pace is tested, twice as many after each test that was refused, at most so many. A test is so many
+calls in a row, because a few may have been saved up, each after this share of the interval."""
 
 
 class Pace:
@@ -50,8 +50,8 @@ class Pace:
         """Short streaks in a row."""
         self._debt = 0.0
         self._sent = self._refused = 0
-        self._test_spacing = FIRST_TEST if self._is_narrow else math.inf
-        self._test_at = self._test_spacing
+        self._test_spacing = FIRST_TEST
+        self._test_at = FIRST_TEST if self._is_narrow else math.inf
         self._tests = 0
         """Calls in a row that were sent faster."""
         self._since, self._measured = now, 0
@@ -81,7 +81,7 @@ class Pace:
         """Go slower, the more the fewer calls were sent since the last refusal; return the seconds until the next call."""
         self._measured -= 1
         if self._tests:  # behind a rate limit, as assumed
-            self._tests, self._test_spacing = 0, self._test_spacing * TEST_SPACING
+            self._tests, self._test_spacing = 0, min(2 * self._test_spacing, LONGEST_SPACING)
             self._test_at = self._sent + self._test_spacing
             return self.interval
         self._debt += 1
@@ -108,5 +108,6 @@ class Pace:
         if self._tests <= TESTS:
             return True
         self.interval *= TEST_SHARE
-        self._tests, self._test_at = 0, self._sent + FIRST_TEST
+        self._tests, self._test_spacing = 0, FIRST_TEST
+        self._test_at = self._sent + FIRST_TEST
         return False

@@ -19,8 +19,8 @@ MINUTE = 60.0
 SLACK = 0.5
 """Seconds by which a minute is stretched, because calls do not arrive at even intervals."""
 ROUNDING = 1e-6
-ROUNDED_OFF, REFUSED_LEVEL = 0.95, 0.5
-"""What ``remaining`` may hide, since it is rounded down, and the level that is assumed after a refusal."""
+REFUSED_LEVEL = 0.5
+"""What is assumed after a refusal with nothing remaining, which is rounded down."""
 DISTRUSTED_AFTER = 3
 """Calls in a row that were accepted although the headers before them left no room."""
 UNHEARD_AFTER = 3
@@ -131,7 +131,8 @@ class ServerBucket:
             self._refill = max(self._refill, (shown.limit - shown.remaining) / max(shown.full_in, 0.5))
         known = self._advance(now) if self._at is not None else -math.inf
         self._at = now
-        self._level = min(max(known, shown.remaining - under_way), shown.remaining + ROUNDED_OFF)
+        level = max(known, shown.remaining - under_way)
+        self._level = level if level < shown.remaining + 1 else shown.remaining  # which is rounded down
         if not accepted and shown.remaining < 1:
             self._level = min(self._level, REFUSED_LEVEL)
             self._refill = self.limit / MINUTE
