@@ -165,7 +165,7 @@ def test_a_narrow_pace_that_is_wrong_is_given_up_within_some_calls():
     slow = bucket(0.5)
     line = Line(lambda now, at_server: slow(now, at_server) if now < 60 else at_server < 8).run(59.0)
     assert line.limit.pace is not None
-    line.run(110.0)
+    line.run(150.0)
     assert line.limit.pace is None
     assert line.limit.limit >= 7
 
@@ -218,6 +218,16 @@ def test_a_streak_that_ends_shows_the_average():
     assert pace.interval < 0.5
     pace.refused(2 * LONG_STREAK * 0.9)
     assert pace.interval == pytest.approx(0.9, rel=0.05)
+
+
+def test_a_test_that_used_up_a_burst_is_taken_back():
+    pace = Pace(6.0, 0.0, latency=0.3)
+    pauses = [pace.sent() for _ in range(7)]
+    assert pauses[3:6] == pytest.approx([2.0] * 3, rel=0.2)
+    assert pace.interval == pytest.approx(2.0, rel=0.25)
+    pace.refused(40.0)
+    assert pace.interval == pytest.approx(6.0, rel=0.25)
+    assert min(pace.sent() for _ in range(20)) > 4.0
 
 
 def test_refusals_that_come_fast_slow_a_pace_ever_more():

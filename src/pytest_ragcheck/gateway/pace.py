@@ -10,8 +10,8 @@ import math
 __all__ = ["FEW_MEASURED", "RETRY_SHARE", "Pace"]
 
 SEARCH, RECOVER, PROBE = 0.97, 0.985, 0.999
-"""What each call changes: until the first refusal, in a narrow pace that was slowed without an average, and else. The third
-and ``SLOWER`` balance at one refusal in about 60 calls."""
+"""What each call changes: until the first refusal; in a narrow pace that was slowed without knowing an average; and
+otherwise. The last one and ``SLOWER`` balance at one refusal in about 60 calls."""
 SLOWER = 1.06
 LONG_STREAK, SHORT_STREAK = 80, 8
 """Calls without a refusal after which the server may admit more than before, and below which the pace was far off."""
@@ -26,9 +26,9 @@ MOST_MISSES = 4
 """Refusals in a row after which a narrow pace is wrong."""
 OUTRUN, OUTLASTED = 8, 3
 """Times faster than at first, and times slower, from which on a wide pace is wrong."""
-FIRST_TEST, LONGEST_SPACING, TESTS, TEST_SHARE = 4, 16, 3, 1 / 3
-"""Calls until a narrow pace is tested, twice as many after each test that was refused, at most so many. A test is so many
-calls in a row, because a few may have been saved up, each after this share of the interval."""
+FIRST_TEST, LONGEST_SPACING, TESTS, TEST_SHARE = 4, 36, 3, 1 / 3
+"""Calls until a narrow pace is tested, three times as many after each test that was refused, at most so many. A test is
+so many calls in a row, because a few may have been saved up, each after this share of the interval."""
 
 
 class Pace:
@@ -54,6 +54,7 @@ class Pace:
         self._test_at = FIRST_TEST if self._is_narrow else math.inf
         self._tests = 0
         """Calls in a row that were sent faster."""
+        self._before_test = interval
         self._since, self._measured = now, 0
 
     @property
@@ -78,28 +79,37 @@ class Pace:
         return self.interval * (TEST_SHARE if self._is_test() else 1.0)
 
     def refused(self, now: float) -> float:
-        """Go slower, the more the fewer calls were sent since the last refusal; return the seconds until the next call."""
+        """Go slower; return the seconds until the next call."""
         self._measured -= 1
         if self._tests:  # behind a rate limit, as assumed
-            self._tests, self._test_spacing = 0, min(2 * self._test_spacing, LONGEST_SPACING)
+            self._tests, self._test_spacing = 0, min(max(FIRST_TEST, 3 * self._test_spacing), LONGEST_SPACING)
             self._test_at = self._sent + self._test_spacing
             return self.interval
         self._debt += 1
         self._refused += 1
-        measured = MEASURED_MARGIN * (now - self._since) / self._measured if self._measured >= FEW_MEASURED else math.inf
-        was_search = self._streak > LONG_STREAK
-        self._short = self._short + 1 if self._streak <= SHORT_STREAK else 0
-        step = min(SLOWER ** 2.0**self._short, measured / self.interval)
-        if was_search:  # what was saved up is used up
-            step = measured / self.interval
-        self.interval *= max(SLOWER, step)
+        self._misses += 1
+        if self._sent < self._test_at and self._test_spacing == 0:  # more had been saved up than the test used
+            self.interval, self._test_spacing = self._before_test, LONGEST_SPACING
+            self._test_at = self._sent + self._test_spacing
+            self._streak = SHORT_STREAK + 1  # the pace itself was not far off
+            return self.interval
+        self._slow_down(now)
         if self._measured >= MEASURED or self._refused == 1:
             self._since, self._measured = now, 0
-        is_blind = measured == math.inf and step > SLOWER and self._is_narrow
-        self._factor = SEARCH if was_search else RECOVER if is_blind else PROBE
-        self._misses += 1
         self._streak = 0
         return self.interval * RETRY_SHARE * 2.0 ** (self._misses - 1)
+
+    def _slow_down(self, now: float) -> None:
+        """Lengthen the interval, the more the fewer calls were sent since the last refusal."""
+        average = (now - self._since) / self._measured if self._measured >= FEW_MEASURED else math.inf
+        most = MEASURED_MARGIN * average / self.interval
+        self._short = self._short + 1 if self._streak <= SHORT_STREAK else 0
+        if self._streak > LONG_STREAK:  # what was saved up is used up, so the average is the rate
+            step, self._factor = most, SEARCH
+        else:
+            step = min(SLOWER**2.0**self._short, most)
+            self._factor = RECOVER if self._is_narrow and step > SLOWER and average == math.inf else PROBE
+        self.interval *= max(SLOWER, step)
 
     def _is_test(self) -> bool:
         if self._sent < self._test_at:
@@ -107,7 +117,8 @@ class Pace:
         self._tests += 1
         if self._tests <= TESTS:
             return True
+        self._before_test = self.interval
         self.interval *= TEST_SHARE
-        self._tests, self._test_spacing = 0, FIRST_TEST
+        self._tests, self._test_spacing = 0, 0
         self._test_at = self._sent + FIRST_TEST
         return False
