@@ -223,11 +223,10 @@ def test_a_streak_that_ends_shows_the_average():
 def test_a_test_that_used_up_a_burst_is_taken_back():
     pace = Pace(6.0, 0.0, latency=0.3)
     pauses = [pace.sent() for _ in range(7)]
-    assert pauses[3:6] == pytest.approx([2.0] * 3, rel=0.2)
-    assert pace.interval == pytest.approx(2.0, rel=0.25)
-    pace.refused(40.0)
-    assert pace.interval == pytest.approx(6.0, rel=0.25)
-    assert min(pace.sent() for _ in range(20)) > 4.0
+    assert pauses[3:6] == pytest.approx([1.8] * 3, rel=0.1)
+    before, tested = 3 * pauses[5], pace.interval
+    assert tested == pytest.approx(before / 3, rel=0.1)
+    assert pace.refused(40.0) == pace.interval == pytest.approx(before, rel=0.1)
 
 
 def test_refusals_that_come_fast_slow_a_pace_ever_more():

@@ -191,7 +191,7 @@ class AdaptiveLimit:
         elif self.is_blocked:
             if is_fresh:
                 self._block(now, wait)
-        elif waiting and self._owe(now, is_fresh=is_fresh):
+        elif waiting and self._owe(now, is_fresh=is_fresh and not is_overload):
             pass
         elif number <= self._failed_at:  # a call of the step that has failed already
             self._lower(max(self._floor, float(self.in_flight)))
