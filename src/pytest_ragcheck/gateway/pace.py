@@ -26,16 +26,18 @@ MOST_MISSES = 4
 """Refusals in a row after which a narrow pace is wrong."""
 OUTRUN, OUTLASTED = 8, 3
 """Times faster than at first, and times slower, from which on a wide pace is wrong."""
-FIRST_TEST, LONGEST_SPACING, TESTS, TEST_SHARE = 4, 36, 3, 1 / 3
-"""Calls until a narrow pace is tested, three times as many after each test that was refused, at most so many. A test is
-so many calls in a row, because a few may have been saved up, each after this share of the interval."""
+FIRST_TEST, LONGEST_SPACING, WIDE_SPACING = 4, 36, 100
+"""Calls until a narrow pace is tested, three times as many after each test that was refused, at most so many; and calls
+between two tests of a wide one."""
+TESTS, TEST_SHARE = 3, 1 / 3
+"""A test is so many calls in a row, because a few may have been saved up, each after this share of the interval."""
 
 
 class Pace:
     """Interval between calls that the server accepts, tested by going a little faster with each call.
 
-    It is narrow where fewer than one call goes per round trip: such a pace is tested by some calls that go much faster,
-    because the small steps would take minutes.
+    Small steps would take minutes to show that it is wrong, so it is tested now and then by a few calls that go much
+    faster. It is narrow where fewer than one call goes per round trip, else wide.
     """
 
     def __init__(self, interval: float, now: float, *, latency: float) -> None:
@@ -50,8 +52,8 @@ class Pace:
         """Short streaks in a row."""
         self._debt = 0.0
         self._sent = self._refused = 0
-        self._test_spacing = FIRST_TEST
-        self._test_at = FIRST_TEST if self._is_narrow else math.inf
+        self._longest_spacing = LONGEST_SPACING if self._is_narrow else WIDE_SPACING
+        self._test_spacing = self._test_at = FIRST_TEST if self._is_narrow else WIDE_SPACING
         self._tests = 0
         """Calls in a row that were sent faster."""
         self._before_test = interval
@@ -82,14 +84,14 @@ class Pace:
         """Go slower; return the seconds until the next call."""
         self._measured -= 1
         if self._tests:  # behind a rate limit, as assumed
-            self._tests, self._test_spacing = 0, min(max(FIRST_TEST, 3 * self._test_spacing), LONGEST_SPACING)
+            self._tests, self._test_spacing = 0, min(max(FIRST_TEST, 3 * self._test_spacing), self._longest_spacing)
             self._test_at = self._sent + self._test_spacing
             return self.interval
         self._debt += 1
         self._refused += 1
         self._misses += 1
         if self._sent < self._test_at and self._test_spacing == 0:  # more had been saved up than the test used
-            self.interval, self._test_spacing = self._before_test, LONGEST_SPACING
+            self.interval, self._test_spacing = self._before_test, self._longest_spacing
             self._test_at = self._sent + self._test_spacing
             self._streak = SHORT_STREAK + 1  # the pace itself was not far off
             return self.interval
