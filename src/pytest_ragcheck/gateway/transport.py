@@ -275,9 +275,7 @@ def _words(reply: Response, scrub: Callable[[str], str]) -> str:
     except (ValueError, RecursionError):
         return excerpt(text)
     while isinstance(said, dict):
-        inner = next(
-            (said[name] for name in ("error", "message", "detail", "details", "title") if said.get(name)), None
-        )
+        inner = next((said[name] for name in _SAYING if said.get(name)), None)
         if inner is None:
             break
         said = inner

@@ -14,15 +14,13 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_ragcheck.gateway.limit_server import LimitServer
 
 __all__ = ["LimitConnection", "LimitListener", "WorkersLimits"]
@@ -59,52 +57,6 @@ class WorkersLimits:
             self._listener = None
 
 
-class _Line(asyncio.Protocol):
-    """One end of a connection; what is sent in one turn of the event loop goes out together."""
-
-    def __init__(self, receive: Callable[[bytes], None], lost: Callable[[], None]) -> None:
-        self._receive = receive
-        self._lost = lost
-        self._transport: asyncio.Transport | None = None
-        self._rest = b""
-        self._outgoing: list[str] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See the base class."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """See the base class."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            self.close()
-        for line in lines:
-            self._receive(line)
-
-    def connection_lost(self, problem: Exception | None) -> None:  # noqa: ARG002 (see the base class)
-        """See the base class."""
-        self._transport = None
-        self._lost()
-
-    def send(self, line: str) -> None:
-        """Send before the event loop waits or stops."""
-        if not self._outgoing:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._outgoing.append(line)
-
-    def flush(self) -> None:
-        """Send now."""
-        if self._transport is not None and self._outgoing:
-            self._transport.write("\n".join([*self._outgoing, ""]).encode())
-        self._outgoing.clear()
-
-    def close(self) -> None:
-        """Send what is left, and close the connection."""
-        self.flush()
-        if self._transport is not None:
-            self._transport.close()
-
-
 class LimitListener:
     """Serves the limits to processes of this machine, in a thread of its own.
 
@@ -119,7 +71,6 @@ class LimitListener:
         """Port and token, for :class:`LimitConnection`; secret."""
         self._server: LimitServer | None = None
         self._callers = itertools.count(1)
-        self._lines: set[_Line] = set()
         self._loop = asyncio.new_event_loop()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="ragcheck-limits", daemon=True)
@@ -136,38 +87,24 @@ class LimitListener:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        listening = await self._loop.create_server(self._line, sock=self._socket)
-        await self._ended.wait()
-        listening.close()
-        for line in self._lines:
-            line.close()
-        await asyncio.sleep(0)  # they close in the next turn
+        async with await asyncio.start_server(self._talk, sock=self._socket, limit=LONGEST_LINE):
+            await self._ended.wait()
         if self._server is not None:
             self._server.close()
 
-    def _line(self) -> _Line:
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         caller = next(self._callers)
-        is_known = False
-
-        def receive(message: bytes) -> None:
-            nonlocal is_known
-            if is_known:
-                self._handle(line, caller, *json.loads(message))
-            elif secrets.compare_digest(message, self._token.encode()):
-                is_known = True
-            else:
-                line.close()
-
-        def lost() -> None:
-            self._lines.discard(line)
+        try:
+            with suppress(ConnectionError, ValueError):  # ValueError: a line that is too long
+                if secrets.compare_digest(await reader.readline(), f"{self._token}\n".encode()):
+                    async for message in reader:
+                        self._handle(writer, caller, *json.loads(message))
+        finally:
+            writer.close()
             if self._server is not None:
                 self._server.forget(caller)
 
-        line = _Line(receive, lost)
-        self._lines.add(line)
-        return line
-
-    def _handle(self, line: _Line, caller: int, number: int, method: str, *arguments: Any) -> None:
+    def _handle(self, line: asyncio.StreamWriter, caller: int, number: int, method: str, *arguments: Any) -> None:
         try:
             value = self._limits().handle(caller, method, *arguments)
         except Exception as problem:  # noqa: BLE001 (who asked gets it)
@@ -186,16 +123,22 @@ class LimitListener:
         return self._server
 
 
-def _reply_with(line: _Line, number: int, task: asyncio.Task[Any]) -> None:
+def _reply_with(line: asyncio.StreamWriter, number: int, task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     problem = task.exception()
     _reply(line, number, None if problem else task.result(), problem)
 
 
-def _reply(line: _Line, number: int, value: Any = None, problem: BaseException | None = None) -> None:
+def _reply(line: asyncio.StreamWriter, number: int, value: Any = None, problem: BaseException | None = None) -> None:
     kind = NOT_RUN if isinstance(problem, NotRunError) else "error"
-    line.send(json.dumps([number, value, problem and [kind, str(problem)]]))
+    _send(line, [number, value, problem and [kind, str(problem)]])
+
+
+def _send(line: asyncio.StreamWriter, message: Any) -> None:
+    """Send before the event loop waits or stops."""
+    if not line.is_closing():
+        line.write(f"{json.dumps(message)}\n".encode())
 
 
 class LimitConnection:
@@ -207,20 +150,23 @@ class LimitConnection:
     def __init__(self, port: int, token: str) -> None:
         self._port = port
         self._token = token
-        self._line: _Line | None = None
-        self._opening: asyncio.Task[_Line] | None = None
+        self._line: asyncio.StreamWriter | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._is_lost = False
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """Return what the method returns; NotRunError or MeasurementError where it raises, or nobody answers."""
-        line = self._line or await self._open()
-        if self._is_lost:
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        await asyncio.shield(self._opening)
+        if self._line is None or self._is_lost:
             raise _lost_error()
         number = next(self._numbers)
         reply = self._waiting[number] = asyncio.get_running_loop().create_future()
-        line.send(json.dumps([number, method, *arguments]))
+        _send(self._line, [number, method, *arguments])
         try:
             return await reply
         finally:
@@ -228,32 +174,30 @@ class LimitConnection:
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call the method without waiting for it."""
-        if self._line is not None and not self._is_lost:
-            self._line.send(json.dumps([0, method, *arguments]))
+        if self._line is not None:
+            _send(self._line, [0, method, *arguments])
 
     def close(self) -> None:
-        """Send what is left, and close the connection."""
+        """Close the connection."""
         if self._line is not None:
             self._line.close()
 
-    async def _open(self) -> _Line:
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._connect())
-        return await asyncio.shield(self._opening)
+    async def _open(self) -> None:
+        with suppress(OSError):
+            reader, self._line = await asyncio.open_connection(LOOPBACK, self._port, limit=LONGEST_LINE)
+            self._line.write(f"{self._token}\n".encode())
+            self._listening = asyncio.create_task(self._listen(reader))
 
-    async def _connect(self) -> _Line:
-        line = _Line(self._receive, self._lose)
-        try:
-            await asyncio.get_running_loop().create_connection(lambda: line, LOOPBACK, self._port)
-        except OSError:
-            self._lose()
-        else:
-            line.send(self._token)
-            self._line = line
-        return line
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionError, ValueError):
+            async for message in reader:
+                self._receive(*json.loads(message))
+        self._is_lost = True
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(_lost_error())
 
-    def _receive(self, message: bytes) -> None:
-        number, value, problem = json.loads(message)
+    def _receive(self, number: int, value: Any, problem: list[str] | None) -> None:
         reply = self._waiting.get(number)
         if reply is None or reply.done():
             return
@@ -262,12 +206,6 @@ class LimitConnection:
         else:
             kind, text = problem
             reply.set_exception(NotRunError(text) if kind == NOT_RUN else MeasurementError(text, kind=kind))
-
-    def _lose(self) -> None:
-        self._is_lost = True
-        for reply in self._waiting.values():
-            if not reply.done():
-                reply.set_exception(_lost_error())
 
 
 def _lost_error() -> MeasurementError:
