@@ -53,9 +53,10 @@ class Admission:
     """Higher goes first."""
     number: int = 0
     """Order among equal priorities, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
+    requests: float = 1.0
     input_tokens: float = 0.0
     output_tokens: float = 0.0
-    """About what it will take."""
+    """About what it will take of the limits by rate."""
     delay: float = 0.0
     """Seconds that the server asked this call to wait (Retry-After)."""
 
@@ -219,7 +220,7 @@ class Limiter:
         now = self._clock()
         lane = self._lane(admission.lane)
         costs = {
-            "requests": 1.0,
+            "requests": admission.requests,
             "input-tokens": admission.input_tokens,
             "output-tokens": admission.output_tokens,
             "tokens": admission.input_tokens + admission.output_tokens,
