@@ -18,7 +18,6 @@ from http import HTTPStatus
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from support import print_table
 from weather_virtual import GENERATOR, HOUR, JUDGE, Server, SimulatedTransport, run_in_virtual_time
 
 from pytest_ragcheck.engine import Engine, Job, Slots
@@ -50,6 +49,7 @@ class Outcome:
     seconds: float
     wasted: int
     by_judge: int
+    refused: int
     peak: int
 
 
@@ -166,7 +166,11 @@ def run(size: int, way: str, seed: int, *, cap: float = CAP, faults: float = FAU
 
     seconds = run_in_virtual_time(measured)
     return Outcome(
-        seconds=seconds, wasted=sum(server.wasted.values()), by_judge=server.wasted[JUDGE], peak=server.peak
+        seconds=seconds,
+        wasted=sum(server.wasted.values()),
+        by_judge=server.wasted[JUDGE],
+        refused=sum(status == HTTPStatus.TOO_MANY_REQUESTS for _, status in server.log),
+        peak=server.peak,
     )
 
 
@@ -182,6 +186,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--cap", type=float, default=CAP, metavar="N", help="calls in flight that the server accepts")
     parser.add_argument("--faults", type=float, default=FAULTS, metavar="SHARE", help="calls that fail with 529")
     options = parser.parse_args(arguments)
+    from support import print_table  # which imports servers
+
     for size in options.size:
         print(f"\n{size} questions, {CALLS * size} calls: {options.cap:g} in flight, {options.faults:.0%} fail")
         rows = []
