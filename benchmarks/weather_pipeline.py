@@ -26,7 +26,7 @@ from pytest_ragcheck.gateway.limiter import Limiter
 from pytest_ragcheck.gateway.transport import retry_after
 from pytest_ragcheck.model import Answer, Context, Question, Score
 from pytest_ragcheck.rag.pipeline import as_pipeline
-from pytest_ragcheck.session.turns import GradualStart, Turns
+from pytest_ragcheck.session.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -136,7 +136,7 @@ def run_ours(size: int, server: Server, concurrency: int | None) -> Callable[[],
             return Answer(text=f"answer to {question}", contexts=(Context(text="about it", rank=1),))
 
         limiter = Limiter(concurrency=concurrency)
-        turns = GradualStart(lambda: limiter) if concurrency is None else Turns(lambda: limiter)
+        turns = None if concurrency is None else Turns(lambda: limiter)
         async with Gateway(transport=SimulatedTransport(server), limiter=limiter) as gateway:
             pipeline = as_pipeline(answer, at_once=concurrency, turns=turns)
             metrics = [Judged(name, gateway) for name in CHAINS]

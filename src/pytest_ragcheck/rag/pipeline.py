@@ -99,7 +99,7 @@ class SystemPipeline:
     :class:`~pytest_ragcheck.model.Question`; where a later one is named ``history`` it gets the earlier turns too.
     Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as
     many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
-    pipeline. ``turns`` makes the context of each call, which waits for its turn among calls of others.
+    pipeline. ``turns`` gives each call one of the places in flight that it shares with others, in addition to that.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from pytest_ragcheck.rag.pipeline import ReferencePipeline, as_pipeline, repeats
 from pytest_ragcheck.session.depth import looking_deeper
 from pytest_ragcheck.session.planning import PlannedPipeline
 from pytest_ragcheck.session.systems import keeping_answers, own_system
-from pytest_ragcheck.session.turns import GradualStart, Turns
+from pytest_ragcheck.session.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,11 +136,7 @@ class JobMaker:
         if self.limits is not None:
             name = f"{suite.name} answered by {system}"
             limiter = self.limits.limiter(suite.settings.root, name, concurrency=cap, requests_per_minute=rate)
-        turns: Turns | GradualStart | None = None
-        if cap is not None:
-            turns = Turns(lambda: suite.limiter)
-        elif suite.is_judged:
-            turns = GradualStart(lambda: suite.limiter, processes=self.sharing.processes)
+        turns = None if cap is None else Turns(lambda: suite.limiter)
         if not is_configured:
             return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=cap, turns=turns)
         return own_system(suite.settings, at_once=cap, requests_per_minute=rate, limiter=limiter, turns=turns)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suites import Suite
-    from pytest_ragcheck.session.turns import GradualStart, Turns
+    from pytest_ragcheck.session.turns import Turns
 
 __all__ = [
     "ANTHROPIC",
@@ -82,11 +82,11 @@ def own_system(
     at_once: int | None,
     requests_per_minute: float | None,
     limiter: AdmissionControl | None = None,
-    turns: Turns | GradualStart | None = None,
+    turns: Turns | None = None,
 ) -> Pipeline:
     """The pipeline of an address or of an object; ConfigurationError where there can be none.
 
-    ``limiter`` is for an address and shared with other processes; ``turns`` is for an object.
+    ``limiter`` of an address and ``turns`` of an object are shared with other processes.
     """
     from pytest_ragcheck.rag.pipeline import as_pipeline
 
