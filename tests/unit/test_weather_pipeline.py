@@ -36,6 +36,12 @@ def test_a_cap_that_the_user_knows_is_met_and_never_passed(size):
     assert sum(one.wasted for one in ours) <= 0.1 * SEEDS * size * weather.CALLS
 
 
+def test_a_cap_that_nobody_knows():
+    plain, ours = runs(weather.PLAIN, 40), runs(FOUND, 40)
+    assert median(one.seconds for one in ours) <= 1.3 * median(one.seconds for one in plain)
+    assert median(one.by_judge for one in ours) <= 0.2 * 40 * weather.CALLS, "7 % fail"
+
+
 class Places:
     """Answers that hold places of one limiter, and what is in flight at the server."""
 
