@@ -1,7 +1,9 @@
-"""Speed in bad weather: ``python benchmarks/weather.py``, and with ``--real`` in real time.
+"""Speed in bad weather: ``python benchmarks/weather.py``, ``--pipeline`` or ``--real``.
 
-In real time whole processes meet a mock server that refuses and fails (``weather_real.py``). Without it the gateway
-alone meets many kinds of weather in virtual time (``weather_virtual.py``). ``--help`` after either shows its options.
+Without an option the gateway alone meets many kinds of weather in virtual time (``weather_virtual.py``). With
+``--pipeline`` the engine and a pipeline of the user's meet one of them, in virtual time too (``weather_pipeline.py``).
+With ``--real`` whole processes meet a mock server that refuses and fails, in real time (``weather_real.py``).
+``--help`` after either option shows its own.
 """
 
 from __future__ import annotations
@@ -14,6 +16,11 @@ def main(arguments: list[str]) -> None:
         import weather_real
 
         weather_real.main([argument for argument in arguments if argument != "--real"])
+        return
+    if "--pipeline" in arguments:
+        import weather_pipeline
+
+        weather_pipeline.main([argument for argument in arguments if argument != "--pipeline"])
         return
     import weather_virtual
 

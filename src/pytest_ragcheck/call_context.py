@@ -1,7 +1,7 @@
 """Which model calls belong to which question: noted where they are made, collected where the question is.
 
-Also whose turn it is: where calls must wait, those of earlier questions go first; and which of a question's trials the
-code belongs to: what is asked again in another trial is another call.
+Also whose turn it is: where calls must wait, those of earlier questions go first; which of a question's trials the code
+belongs to: what is asked again in another trial is another call; and whether it holds a place among calls in flight.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ __all__ = [
     "current_question",
     "current_scope",
     "current_trial",
+    "free_place",
     "observe_calls",
+    "place_scope",
     "question_scope",
     "record_call",
     "trial_scope",
@@ -38,6 +40,7 @@ there is no answer left to wait for while places stand empty.
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
 _scope: ContextVar[QuestionScope | None] = ContextVar("ragcheck_question", default=None)
 _trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
+_free_place: ContextVar[Callable[[], None] | None] = ContextVar("ragcheck_place", default=None)
 
 
 class QuestionScope:
@@ -93,6 +96,30 @@ def trial_scope(number: int) -> Iterator[None]:
 def current_trial() -> int:
     """The trial that the code belongs to, from 0; 0 also where nothing is repeated."""
     return _trial.get()
+
+
+@contextmanager
+def place_scope(free: Callable[[], None]) -> Iterator[None]:
+    """The code within, and the tasks and threads that it starts, hold a place among the calls in flight.
+
+    ``free`` gives the place back; it may be called more than once.
+    """
+    token = _free_place.set(free)
+    try:
+        yield
+    finally:
+        _free_place.reset(token)
+        free()
+
+
+def free_place() -> None:
+    """Give back the place that the code holds, if it holds one.
+
+    Whoever waits for a place must not hold another one: if all did, none would ever be free.
+    """
+    free = _free_place.get()
+    if free is not None:
+        free()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ragcheck.errors import MeasurementError, NotRunError
-from pytest_ragcheck.gateway.limit_client import RemoteLimits
+from pytest_ragcheck.gateway.limit_client import ASKED_AT_ONCE, RemoteLimits
 from pytest_ragcheck.gateway.limit_server import LimitServer
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.rate_limits import RateLimit
@@ -195,6 +195,72 @@ def test_a_limit_that_only_refusals_show_is_found_by_all_together(at_once, loads
     seconds, _ = run_together(several, loads)
     assert seconds < 1.15 * alone + 1
     assert several.refused <= 1.25 * one.refused + 10
+
+
+class Busy(Direct):
+    """The channel of a process that does something else for some seconds, with replies waiting."""
+
+    until = 0.0
+
+    async def ask(self, method, *arguments):
+        reply = await super().ask(method, *arguments)
+        await asyncio.sleep(self.until - asyncio.get_running_loop().time())
+        return reply
+
+
+def test_a_busy_process_does_not_get_permits_that_it_cannot_use():
+    """Its calls are not refused, as they are not sent: nobody knows of a limit."""
+
+    async def main():
+        clients, server = Clients(), ModelServer(at_once=8)
+        channel = Busy(clients.server, 1)
+        channel.until = 1.0
+        busy = RemoteLimits(channel, None).limiter(HERE, "a model", **UNLIMITED)
+        calling = asyncio.create_task(call_all(busy, server, 150))
+        await asyncio.sleep(0.9)
+        given = len(clients.server._permits)
+        await calling
+        return given, server.refused
+
+    (given, refused), _ = in_simulated_time(main)
+    alone = ModelServer(at_once=8)
+    run_alone(150, alone)
+    assert given == ASKED_AT_ONCE
+    assert refused <= alone.refused + 2 * ASKED_AT_ONCE
+
+
+def test_calls_to_one_model_do_not_wait_for_those_to_another():
+    async def main():
+        limiter = Clients().limiter(1, requests_per_minute=1000)
+        asked = [asyncio.create_task(limiter.admit(Admission(lane="slow", number=n))) for n in range(200)]
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            await limiter.admit(Admission(lane="quick"))
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert limiter.state().queued == 0
+
+    in_simulated_time(main)
+
+
+def test_urgent_calls_are_asked_for_first():
+    async def main():
+        limiter, order = Clients().limiter(1, concurrency=1), []
+
+        async def call(priority, number):
+            permit = await limiter.admit(Admission(lane="a model", priority=priority, number=number))
+            order.append(priority)
+            await asyncio.sleep(0.1)
+            limiter.settle(permit, SUCCESS)
+
+        early = [asyncio.create_task(call(0, number)) for number in range(2 * ASKED_AT_ONCE)]
+        await asyncio.sleep(0.01)
+        await asyncio.gather(call(1, 99), *early)
+        return order
+
+    order, _ = in_simulated_time(main)
+    assert order.index(1) <= 3
 
 
 def test_who_arrives_first_has_a_rate_first():

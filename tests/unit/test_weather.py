@@ -70,6 +70,20 @@ def test_a_cap_that_the_user_knows_is_never_passed():
     assert outcome.seconds <= 1.1 * oracle.seconds
 
 
+@pytest.mark.parametrize("name", ["cap 64, Retry-After 30", "cap 8, Retry-After 120", "cap 64, Retry-After a date"])
+def test_places_do_not_stand_empty_for_a_retry_after_that_other_calls_disprove(name):
+    outcome, oracle = holds(ROWS[name])
+    assert outcome.seconds <= 1.1 * oracle.seconds
+
+
+def test_a_retry_after_that_no_other_call_disproves_is_waited_for():
+    server = ROWS["one bare 429, concurrency = 1"].server()
+    server.retry_after = "7"
+    outcome = weather.by_gateway(weather.Row(name="one call", server=lambda: server, calls=1), 0)
+    assert (outcome.made, outcome.lost) == (2, 0)
+    assert 7 < outcome.seconds < 9
+
+
 @pytest.mark.parametrize("name", ["two models, the judge 50 a minute", "two models, 1000 and 50 a minute, headers"])
 def test_a_refused_judge_does_not_slow_the_generator(name):
     outcome, oracle = holds(ROWS[name])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from pytest_ragcheck.call_context import current_question, record_call
+from pytest_ragcheck.call_context import current_question, free_place, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
@@ -199,6 +199,7 @@ class Gateway:
             raise NotRunError(
                 f"{request.model}: the reply is not in the store, and --ragcheck-cache only forbids the call"
             )
+        free_place()  # the call gets a place of its own, and what it waits for may need this one
         completed, ours = await self._single_flight.join(key, lambda: self._make(request, key, asked))
         return completed if ours else self._from_cache(completed.reply, request, asked)
 

@@ -6,8 +6,9 @@ Each permit and each amount is one round trip to the :class:`~pytest_ragcheck.ga
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,12 +16,16 @@ from pytest_ragcheck.errors import RagcheckError
 from pytest_ragcheck.gateway.limiter import LimiterState, Outcome, Permit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from pytest_ragcheck.gateway.limiter import Admission, AttemptReport
 
-__all__ = ["Channel", "RemoteBudget", "RemoteLimiter", "RemoteLimits"]
+__all__ = ["ASKED_AT_ONCE", "Channel", "RemoteBudget", "RemoteLimiter", "RemoteLimits"]
+
+ASKED_AT_ONCE = 8
+"""Permits of one lane that a process asks for at once. A process that is busy gets no more than these until it goes on.
+It could not send the calls, and because none would be refused, the limiter would take them for accepted."""
 
 
 class Channel(Protocol):
@@ -76,6 +81,41 @@ class RemoteLimits:
         return RemoteLimiter(f"{self.folders.get(folder, folder)}|{name}", caps, self._channel, self._numbers)
 
 
+class _Line:
+    """Lets ``ASKED_AT_ONCE`` in at once, those of highest priority first."""
+
+    def __init__(self) -> None:
+        self._free = ASKED_AT_ONCE
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def turn(self, admission: Admission) -> AsyncIterator[None]:
+        """Wait for the call's turn, and take it."""
+        if self._free:
+            self._free -= 1
+        else:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (-admission.priority, admission.number, future))
+            try:
+                await future
+            except asyncio.CancelledError:
+                if not future.cancelled():
+                    self._let_in_next()
+                raise
+        try:
+            yield
+        finally:
+            self._let_in_next()
+
+    def _let_in_next(self) -> None:
+        while self._waiting:
+            *_, future = heapq.heappop(self._waiting)
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1
+
+
 class RemoteLimiter:
     """A limiter that another process keeps; see :class:`~pytest_ragcheck.gateway.limiter.AdmissionControl`.
 
@@ -87,6 +127,8 @@ class RemoteLimiter:
         self._caps = caps
         self._channel = channel
         self._numbers = numbers
+        self._lines: dict[str, _Line] = {}
+        """By lane: what waits for one model does not hold up the calls to another one."""
         self._in_flight = self._queued = self._refused = 0
         """Calls of this process."""
         self._shared = LimiterState()
@@ -101,16 +143,25 @@ class RemoteLimiter:
         """Wait until the call may be sent, among the calls of all processes."""
         key = self._numbers()
         self._queued += 1
+        line = self._lines.setdefault(admission.lane, _Line())
         try:
-            delayed = await self._channel.ask("admit", key, self._name, self._caps, asdict(admission))
-        except BaseException:
-            self._channel.tell("withdraw", key)
-            raise
+            # Whoever was asked to wait does so there, and takes no turn of the others meanwhile.
+            async with nullcontext() if admission.delay > 0 else line.turn(admission):
+                delayed = await self._ask(key, admission)
         finally:
             self._queued -= 1
         self._in_flight += 1
         now = asyncio.get_running_loop().time()
         return Permit(lane=admission.lane, sent=now, costs={}, delayed=delayed, key=key)
+
+    async def _ask(self, key: int, admission: Admission) -> float:
+        """Return how long the call waited because the server asked it to."""
+        try:
+            delayed: float = await self._channel.ask("admit", key, self._name, self._caps, asdict(admission))
+        except BaseException:
+            self._channel.tell("withdraw", key)
+            raise
+        return delayed
 
     def settle(self, permit: Permit, report: AttemptReport) -> None:
         """Return the permit, and pass on what became of the call."""

@@ -27,8 +27,8 @@ AT_ONCE = 4
 """Calls let in between two turns of the event loop: the first shall be on the wire before the last is made ready."""
 SHORTEST_PAUSE = 0.001
 EVIDENCE = 5.0
-"""Seconds after a refusal: when the server has accepted other calls meanwhile, its Retry-After is waited for no longer
-than this."""
+"""Seconds after a refusal: if the server has accepted calls that were sent since, its Retry-After is waited for no
+longer than this, and not at all while no other call waits for the place."""
 
 
 class Outcome(StrEnum):
@@ -53,9 +53,10 @@ class Admission:
     """Higher goes first."""
     number: int = 0
     """Order among equal priorities, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
+    requests: float = 1.0
     input_tokens: float = 0.0
     output_tokens: float = 0.0
-    """About what it will take."""
+    """About what it will take of the limits by rate."""
     delay: float = 0.0
     """Seconds that the server asked this call to wait (Retry-After)."""
 
@@ -155,7 +156,8 @@ class _Lane:
     buckets: dict[str, ServerBucket] = field(default_factory=dict)
     under_way: dict[str, float] = field(default_factory=dict)
     """Costs of the calls in flight, by family."""
-    succeeded_at: float = -math.inf
+    accepted_at: float = -math.inf
+    """When the last call was sent that the server accepted."""
     is_overloaded: bool = False
     """Whether the last refusals were about the server's load (529 and the like)."""
 
@@ -163,8 +165,8 @@ class _Lane:
         """Queue the calls that have waited as asked, or long enough; return the seconds until the next one has."""
         while self.delayed:
             until, waiter = self.delayed[0]
-            if self.succeeded_at > waiter.since and not self.adaptive.is_blocked:
-                until = min(until, waiter.since + EVIDENCE)
+            if self.accepted_at > waiter.since and not self.adaptive.is_blocked:
+                until = min(until, waiter.since + EVIDENCE) if self.waiting else now
             if until > now and not waiter.future.done():
                 # Those behind it were asked to wait longer, but may have been refused earlier.
                 return max(SHORTEST_PAUSE, min(until - now, EVIDENCE))
@@ -219,7 +221,7 @@ class Limiter:
         now = self._clock()
         lane = self._lane(admission.lane)
         costs = {
-            "requests": 1.0,
+            "requests": admission.requests,
             "input-tokens": admission.input_tokens,
             "output-tokens": admission.output_tokens,
             "tokens": admission.input_tokens + admission.output_tokens,
@@ -249,7 +251,7 @@ class Limiter:
         self._hear(lane, permit, report, now)
         waiting = bool(lane.waiting)
         if report.outcome is Outcome.SUCCESS:
-            lane.succeeded_at = now
+            lane.accepted_at = max(lane.accepted_at, permit.sent)
             lane.is_overloaded = False
             lane.adaptive.succeeded(now, permit.sent, permit.call, waiting=waiting)
         elif report.outcome is Outcome.NEUTRAL:

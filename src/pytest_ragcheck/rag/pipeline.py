@@ -17,7 +17,7 @@ from pytest_ragcheck.rag.threads import in_daemon_thread
 from pytest_ragcheck.timeouts import attempt_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_ragcheck.model import Answer, Context, Question
     from pytest_ragcheck.rag.index import Index
@@ -99,7 +99,7 @@ class SystemPipeline:
     :class:`~pytest_ragcheck.model.Question`; where a later one is named ``history`` it gets the earlier turns too.
     Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as
     many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
-    pipeline. ``turns``: places in flight that it shares with others, beside that.
+    pipeline. ``turns`` gives each call one of the places in flight that it shares with others, in addition to that.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class SystemPipeline:
         timeout: float | None = None,
         at_once: int | None = None,
         owned: Any = None,
-        turns: AbstractAsyncContextManager[Any] | None = None,
+        turns: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
     ) -> None:
         self._system = system
         self._owned = owned
@@ -117,7 +117,7 @@ class SystemPipeline:
         if at_once is None and not system.is_async:
             at_once = SYNC_CALLS_AT_ONCE
         self._turns: AbstractAsyncContextManager[Any] = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
-        self._shared_turns = turns or nullcontext()
+        self._shared_turns = turns or nullcontext
 
     async def prepare(self, questions: Sequence[Question]) -> None:
         """Nothing: the system does all itself."""
@@ -147,7 +147,7 @@ class SystemPipeline:
             raise MeasurementError(NO_HISTORY, kind="no-history")
         clock = asyncio.get_running_loop().time
         try:
-            async with self._turns, self._shared_turns, attempt_timeout(self._timeout) as limit:
+            async with self._turns, self._shared_turns(), attempt_timeout(self._timeout) as limit:
                 begun = clock()
                 returned = await self._call(question)
                 seconds = clock() - begun
@@ -183,7 +183,7 @@ def as_pipeline(
     timeout: float | None = None,
     at_once: int | None = None,
     owned: bool = False,
-    turns: AbstractAsyncContextManager[Any] | None = None,
+    turns: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
 ) -> Pipeline:
     """A pipeline as it is, or a system made one; ConfigurationError for what cannot be asked.
 

@@ -181,7 +181,8 @@ KEYS: Keys = {
     "concurrency": Key(
         integer(1),
         None,
-        "Most calls in flight.",
+        "Most calls in flight: the judge's, Claude's, and answers of a pipeline of yours, each taken for one call. "
+        "Requests to an HTTP endpoint count by themselves.",
     ),
     "request_timeout": Key(
         number(above=0),

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
-    from pytest_ragcheck.gateway.budget import Budget
+    from pytest_ragcheck.gateway.budget import Budget, BudgetControl
     from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
     from pytest_ragcheck.gateway.limit_client import RemoteLimits
+    from pytest_ragcheck.gateway.limiter import AdmissionControl
     from pytest_ragcheck.model import Planned
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
@@ -32,6 +33,7 @@ class Gateways:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._gateways: dict[tuple[Path, str], CheckedGateway] = {}
+        self._limiters: dict[tuple[Path, str], AdmissionControl] = {}
         self._planned: dict[tuple[Path, str], list[ModelRequest]] = {}
         self._transports: dict[str, DeepEvalTransport] = {}
         self.sharing = Sharing()
@@ -56,6 +58,20 @@ class Gateways:
         if place not in self._gateways:
             self._gateways[place] = self._made(settings, store, transport)
         return self._gateways[place]
+
+    def limiter(self, settings: Settings, transport: DeepEvalTransport | None = None) -> AdmissionControl:
+        """The limiter of the gateway under a configuration; to be called in the event loop of its calls."""
+        from pytest_ragcheck.gateway.limiter import Limiter
+
+        place = _place(settings, transport)
+        if place not in self._limiters:
+            caps: dict[str, Any] = {
+                "concurrency": self._cap(settings),
+                "requests_per_minute": settings.requests_per_minute,
+                "tokens_per_minute": settings.tokens_per_minute,
+            }
+            self._limiters[place] = Limiter(**caps) if self.limits is None else self.limits.limiter(*place, **caps)
+        return self._limiters[place]
 
     def transport_to(self, model: Any) -> DeepEvalTransport:
         """The one transport to a model of the user's."""
@@ -86,6 +102,8 @@ class Gateways:
         """Close the connections; the counts stay."""
         for gateway in self._gateways.values():
             await gateway.close()
+        for limiter in self._limiters.values():
+            limiter.close()
 
     def _made(self, settings: Settings, store: Store, transport: DeepEvalTransport | None) -> CheckedGateway:
         from pytest_ragcheck.gateway import CacheMode, PriceList
@@ -95,40 +113,34 @@ class Gateways:
             prices = PriceList(settings.prices)
         except ConfigurationError as problem:
             raise ConfigurationError(f"{settings.origin}: {problem}") from None
-        cap = 1 if self._options.sequential else self._options.concurrency or settings.concurrency
         own: dict[str, Any] = {} if transport is None else {"transport": transport, "base_url": transport.endpoint}
         return CheckedGateway(
             **own,
             prices=prices,
             store=store,
             cache=CacheMode(self._options.cache),
-            concurrency=cap,
+            concurrency=self._cap(settings),
             request_timeout=settings.request_timeout,
             call_deadline=settings.call_deadline,
             run_deadline=settings.run_deadline,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
-            shared=lambda: self._shared(settings, transport, cap),
+            shared=lambda: {"limiter": self.limiter(settings, transport), "budget": self._shared_budget()},
             run_started=self.run_started,
             run_clock=lambda: self.run_clock(),  # noqa: PLW0108 (it may be set later)
         )
 
-    def _shared(self, settings: Settings, transport: DeepEvalTransport | None, cap: int | None) -> dict[str, Any]:
-        """What a gateway shares with the others here, and with those of other processes."""
+    def _cap(self, settings: Settings) -> int | None:
+        return 1 if self._options.sequential else self._options.concurrency or settings.concurrency
+
+    def _shared_budget(self) -> BudgetControl | None:
+        """The budget of this process or, where it shares limits with others, that of all."""
         from pytest_ragcheck.gateway.budget import Budget
 
-        if self.limits is None:
-            self._budget = self._budget or Budget(self._options.max_cost)
-            return {"budget": self._budget}
-        _, name = _place(settings, transport)
-        limiter = self.limits.limiter(
-            settings.root,
-            name,
-            concurrency=cap,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
-        return {"limiter": limiter, "budget": self.limits.budget}
+        if self.limits is not None:
+            return self.limits.budget
+        self._budget = self._budget or Budget(self._options.max_cost)
+        return self._budget
 
 
 def _place(settings: Settings, transport: DeepEvalTransport | None) -> tuple[Path, str]:

@@ -136,7 +136,7 @@ class JobMaker:
         if self.limits is not None:
             name = f"{suite.name} answered by {system}"
             limiter = self.limits.limiter(suite.settings.root, name, concurrency=cap, requests_per_minute=rate)
-        turns = None if limiter is None or cap is None else Turns(limiter)
+        turns = None if cap is None else Turns(lambda: suite.limiter)
         if not is_configured:
             return as_pipeline(candidate, timeout=suite.settings.answer_timeout, at_once=cap, turns=turns)
         return own_system(suite.settings, at_once=cap, requests_per_minute=rate, limiter=limiter, turns=turns)

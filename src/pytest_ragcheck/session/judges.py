@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.gateway import Completer, ModelRequest
     from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
+    from pytest_ragcheck.gateway.limiter import AdmissionControl
     from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.gateways import Gateways
@@ -65,8 +66,16 @@ class Judges:
     @property
     def planned(self) -> list[ModelRequest]:
         """What ``--ragcheck-plan`` did not ask of the configured judge."""
-        transport = None if self.own_model is None else self.gateways.transport_to(self.own_model)
-        return self.gateways.planned(self.settings, transport)
+        return self.gateways.planned(self.settings, self._transport)
+
+    @property
+    def limiter(self) -> AdmissionControl:
+        """The limiter of the configured judge's calls."""
+        return self.gateways.limiter(self.settings, self._transport)
+
+    @property
+    def _transport(self) -> DeepEvalTransport | None:
+        return None if self.own_model is None else self.gateways.transport_to(self.own_model)
 
     def by(self, model: Any) -> Judging:
         """What judges with a model of the user's, behind a gateway of its own."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_ragcheck.gateway import Completer
+    from pytest_ragcheck.gateway.limiter import AdmissionControl
     from pytest_ragcheck.metrics.base import Metric
     from pytest_ragcheck.metrics.judged.metric import Judging
     from pytest_ragcheck.metrics.registry import MetricSpec
@@ -266,6 +267,11 @@ class Suite:
     def gateway(self) -> CheckedGateway:
         """The door to the models of this suite."""
         return self.gateways.of(self.settings, self.store)
+
+    @property
+    def limiter(self) -> AdmissionControl:
+        """The limiter of the judge's calls, or else of the configured model's."""
+        return self.judges.limiter if self.is_judged else self.gateways.limiter(self.settings)
 
     @property
     def pipeline_gateway(self) -> Completer:

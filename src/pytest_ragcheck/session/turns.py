@@ -1,28 +1,52 @@
-"""Permits for calls of which only the number in flight is limited."""
+"""Places of a limiter for answers whose calls nobody here sees."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.call_context import GENERATION_PRIORITY, current_question, place_scope
+
 if TYPE_CHECKING:
-    from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
+    from collections.abc import AsyncIterator, Callable
+
+    from pytest_ragcheck.gateway.limiter import AdmissionControl
 
 __all__ = ["Turns"]
 
+LANE = "answers of a pipeline"
+"""Apart from the models: how long an answer takes says nothing about their limits."""
+
 
 class Turns:
-    """Permits of a limiter as a context: ``async with turns``, any number at a time."""
+    """Places in flight for the answers of a user's pipeline, among the judge's calls: ``async with turns()``.
 
-    def __init__(self, limiter: AdmissionControl) -> None:
+    An answer is taken for one call. It counts as no request of the limits by rate, which are the judge's. If it makes
+    a call through the gateway, that call has a place of its own, and the answer gives its place back.
+    ``limiter`` is called in the event loop of the answers.
+    """
+
+    def __init__(self, limiter: Callable[[], AdmissionControl]) -> None:
         self._limiter = limiter
-        self._permits: list[Permit] = []
 
-    async def __aenter__(self) -> None:
-        from pytest_ragcheck.gateway.limiter import Admission  # a run that asks nothing imports no gateway
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        """Wait for a place, and hold it."""
+        from pytest_ragcheck.gateway.limiter import (  # a run that asks nothing imports no gateway
+            Admission,
+            AttemptReport,
+            Outcome,
+        )
 
-        self._permits.append(await self._limiter.admit(Admission(number=self._limiter.number())))
-
-    async def __aexit__(self, *_: object) -> None:
-        from pytest_ragcheck.gateway.limiter import AttemptReport, Outcome
-
-        self._limiter.settle(self._permits.pop(), AttemptReport(outcome=Outcome.NEUTRAL))
+        limiter = self._limiter()
+        admission = Admission(
+            lane=LANE,
+            priority=GENERATION_PRIORITY - current_question(),
+            number=limiter.number(),
+            requests=0.0,
+        )
+        permit = await limiter.admit(admission)
+        with ExitStack() as place:  # which gives it back once, however often it is closed
+            place.callback(limiter.settle, permit, AttemptReport(outcome=Outcome.NEUTRAL))
+            with place_scope(place.close):
+                yield
