@@ -194,7 +194,7 @@ class AdaptiveLimit:
         elif waiting and self._owe(now, is_fresh=is_fresh and not is_overload):
             pass
         elif number <= self._failed_at:  # a call of the step that has failed already
-            self._lower(max(self._floor, float(self.in_flight)))
+            self._lower(max(self._floor, self._base - 1))
             self._met = self._base
         elif self._is_stepping and self._window.refused > self._refusals_allowed:
             self._floor = self._base
