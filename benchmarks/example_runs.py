@@ -2,9 +2,9 @@
 
 ``python benchmarks/example_runs.py COMMIT [--pairs 3] [--no-bytecode]``
 
-Whole processes, each first run in a fresh clone: no vector, no index and no compiled module of ours is there, but what is
-installed is compiled. The packages are those of this environment for both. With ``--no-bytecode`` no run may write any
-(``PYTHONDONTWRITEBYTECODE``). Uncommitted changes are not measured.
+Whole processes, each first run in a fresh clone: no vector, no index and no compiled module of ours is there, but what
+is installed is compiled. The packages are those of this environment for both. With ``--no-bytecode`` no run may write
+any (``PYTHONDONTWRITEBYTECODE``). Uncommitted changes are not measured.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def show(commits):
     for number, kind in enumerate(RUNS):
         for commit, pairs in commits.items():
             walls, cpus = zip(*((pair[number].wall, pair[number].cpu) for pair in pairs), strict=True)
-            rows.append((f"{kind}, {commit}", f"{median(walls):.1f} s", f"{min(walls):.1f} s", f"{median(cpus):.1f} s"))
+            rows.append((f"{kind}, {commit}", f"{median(walls):.1f} s", f"{min(walls):.1f} s", f"{median(cpus):.2f} s"))
     print_table(("", "wall, median", "fastest", "processor time"), rows)
     print(f"\ntimes as fast as {earlier}, median of the pairs:")
     for number, kind in enumerate(RUNS):
