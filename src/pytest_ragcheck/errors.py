@@ -55,10 +55,16 @@ class DocumentError(RagcheckError):
 
 
 class MissingExtraError(RagcheckError):
-    """A feature needs an optional dependency that is not installed; the text says what to install."""
+    """A feature needs an optional dependency that is not installed; the text says what to install.
 
-    def __init__(self, feature: str, *, extra: str) -> None:
-        super().__init__(f'{feature} needs an extra: python -m pip install "pytest-ragcheck[{extra}]"')
+    Either the ``extra`` that it is in, or a ``package`` that is installed without what it requires.
+    """
+
+    def __init__(self, feature: str, *, extra: str = "", package: str = "") -> None:
+        needed = f'an extra: python -m pip install "pytest-ragcheck[{extra}]"'
+        if package:
+            needed = f"a package: python -m pip install --no-deps {package}"
+        super().__init__(f"{feature} needs {needed}")
 
 
 class MeasurementError(RagcheckError):

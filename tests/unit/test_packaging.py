@@ -13,7 +13,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 def lower_bounds():
-    declared = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["rag"]]
+    extras = PROJECT["optional-dependencies"]
+    declared = [*PROJECT["dependencies"], *extras["rag"], *extras["sentence-transformers"]]
     return dict(re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement).groups() for requirement in declared)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ragcheck.report.intervals import _t_quantile, mean_interval
+from pytest_ragcheck.report.intervals import mean_interval
 
 
 def test_a_single_value_has_no_interval():
@@ -25,15 +25,8 @@ def test_of_other_values_it_is_scipys_t_interval_within_0_and_1(count):
     mean = sum(values) / count
     low, high = stats.t.interval(0.95, count - 1, mean, stats.sem(values))
 
-    assert mean_interval(values) == pytest.approx((max(low, 0), min(high, 1)), abs=2e-3)
+    assert mean_interval(values) == pytest.approx((max(low, 0), min(high, 1)))
 
 
 def test_equal_values_that_are_no_proportion_leave_no_doubt():
     assert mean_interval([0.8, 0.8, 0.8]) == pytest.approx((0.8, 0.8))
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 30, 1000])
-def test_students_quantile(freedom):
-    stats = pytest.importorskip("scipy.stats")
-
-    assert _t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1.3e-3)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.baseline.differences import mean_of, pooled_variance
 from pytest_ragcheck.baseline.flakiness import Flakiness, Record
 from pytest_ragcheck.comparison import ScoreChange
+from pytest_ragcheck.distributions import binomial_tail, poisson_tail, student_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,8 +151,6 @@ class _Records:
 
         Their number is held against a Poisson distribution, whose mean is how many unchanged questions are expected.
         """
-        from scipy.special import pdtrc
-
         repeated = {name: pair for name, pair in self.fallen.items() if pair.samples_of_run > 1}
         down = {name: pair for name, pair in repeated.items() if not _record(pair, 1.0).passed_now}
         if len(down) < 2:  # noqa: PLR2004 (one is judged by its own record)
@@ -160,7 +159,7 @@ class _Records:
         suite = Flakiness.fit(self._kept[1.0])
         failing = Counter(_record(pair, 1.0).failing(samples) for pair in self.passed)
         expected = math.fsum(count * suite.chance(record) for record, count in failing.items())
-        return set(down) if pdtrc(len(down) - 1, DOUBT * expected) <= level else set()
+        return set(down) if poisson_tail(len(down), DOUBT * expected) <= level else set()
 
     def _chance(self, pair: PairedScores) -> float:
         """The smallest over the cuts, times how many of them sort the samples differently."""
@@ -229,11 +228,9 @@ class _Noise:
 
         Degrees of freedom are those of the trials; with one trial each, the questions that did not fall.
         """
-        from scipy.special import stdtrit
-
         of_trials = sum(pair.freedom for pair in self.pairs)
         others = sum(pair.difference >= 0 for pair in self.pairs)
-        return float(stdtrit(max(1, of_trials or others), 1 - CHANCE))
+        return student_quantile(max(1, of_trials or others), 1 - CHANCE)
 
     def _deviation(self, pair: PairedScores) -> float:
         """Standard deviation of a difference under no change: the largest that anything tells."""
@@ -289,10 +286,8 @@ class _Noise:
 
     @cached_property
     def _falls_outnumber_rises(self) -> bool:
-        from scipy.special import bdtrc
-
         falls = sum(-pair.difference > COMPLETE_FALL for pair in self.pairs)
-        return falls > 0 and bool(bdtrc(falls - 1, falls + self._complete_rises, 0.5) <= SIGN_LEVEL)
+        return falls > 0 and binomial_tail(falls, falls + self._complete_rises, 0.5) <= SIGN_LEVEL
 
     @cached_property
     def _has_long_tails(self) -> bool:

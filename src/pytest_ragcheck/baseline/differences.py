@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.distributions import student_cdf, student_quantile
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
@@ -167,18 +169,14 @@ class Differences:
             return 1.0, 1.0
         if not self.standard_error:
             return float(self.mean >= 0), float(self.mean <= 0)
-        from scipy.special import stdtr
-
         t = self.mean / self.standard_error
-        return float(stdtr(self.freedom, t)), float(stdtr(self.freedom, -t))
+        return student_cdf(self.freedom, t), student_cdf(self.freedom, -t)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """Two-sided interval of the mean difference, by Student's t."""
         if self.standard_error is None:
             return None
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.standard_error
+        half = student_quantile(self.freedom, (1 + confidence) / 2) * self.standard_error
         return (self.mean - half, self.mean + half)
 
 

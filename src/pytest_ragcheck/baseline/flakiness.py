@@ -117,7 +117,9 @@ def _prior() -> Any:
 def _flaky(passed: int, samples: int) -> Any:
     """Of so many passes in one order, for a flaky question of each beta distribution."""
     import numpy as np
-    from scipy.special import betaln
 
     a, b = _grid()
-    return np.exp(betaln(a + passed, b + samples - passed) - betaln(a, b))
+    failed = samples - passed
+    ones, zeros, both = (np.arange(count)[:, None] for count in (passed, failed, samples))
+    log = np.log(a + ones).sum(axis=0) + np.log(b + zeros).sum(axis=0) - np.log(a + b + both).sum(axis=0)
+    return np.exp(log)

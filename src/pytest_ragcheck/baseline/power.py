@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.baseline.differences import mean_of, pooled_variance
+from pytest_ragcheck.distributions import normal_quantile, student_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +32,9 @@ def smallest_visible_drop(found: Differences, *, level: float, practical_minimum
     """
     if found.standard_error is None:
         return None
-    from scipy.special import stdtrit
-
     error, freedom = EVEN_DROP * found.standard_error, found.freedom
-    significant = float(stdtrit(freedom, 1 - level)) * error
-    return max(significant, practical_minimum) + float(stdtrit(freedom, POWER)) * error
+    significant = student_quantile(freedom, 1 - level) * error
+    return max(significant, practical_minimum) + student_quantile(freedom, POWER) * error
 
 
 def remedy(scores: MetricScores, found: Differences, *, margin: float) -> str:
@@ -47,9 +46,7 @@ def remedy(scores: MetricScores, found: Differences, *, margin: float) -> str:
     error = found.standard_error
     if not error:
         return f"measure more questions: {_questions(found.questions)} cannot tell change from noise"
-    from scipy.special import ndtri
-
-    wanted = margin / float(ndtri(0.975) + ndtri(POWER))
+    wanted = margin / (normal_quantile(0.975) + normal_quantile(POWER))
     questions = math.ceil(found.questions * (error / wanted) ** 2)
     trials = _trials(scores.pairs, error, wanted)
     by_trials = "" if trials is None else f", or {trials} trials of each in the baseline and in the run,"

