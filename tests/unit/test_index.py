@@ -423,6 +423,23 @@ def test_what_a_killed_builder_left_is_removed(place):
     assert place.indexes() == [place.folder / index.fingerprint[:32]]
 
 
+def test_an_old_index_that_a_killed_process_half_removed_is_removed(place, monkeypatch):
+    for number in range(INDEXES_KEPT):
+        index, _ = place.open({"page.md": f"State {number}."})
+        _ = index.chunks
+        os.utime(place.folder / index.fingerprint[:32], (number, number))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as if killed there
+        index, _ = place.open({"page.md": "One more."})
+        _ = index.chunks
+    assert len(place.indexes()) == INDEXES_KEPT + 1
+
+    index, _ = place.open({"page.md": "The next."})
+    _ = index.chunks
+    assert len(place.indexes()) == INDEXES_KEPT
+    assert all((folder / "manifest.json").exists() for folder in place.indexes())
+
+
 def test_a_failed_build_leaves_nothing(place):
     class Broken(LoggingEmbedder):
         def embed(self, texts):

@@ -290,6 +290,28 @@ def test_state_folder_ignores_itself(tmp_path):
     assert (tmp_path / ".ragcheck" / ".gitignore").read_text() == "*\n"
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pytest_ragcheck.store import state_folder
+
+def kill_at_write(_frame, event, called):
+    if event == "c_call" and called.__name__ in {"write", "writelines"}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.setprofile(kill_at_write)
+state_folder(Path(sys.argv[1]))
+"""
+
+
+def test_a_kill_leaves_no_state_folder_that_ignores_nothing(tmp_path):
+    """An empty ``.gitignore`` would be left alone, and the store be committed."""
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False).returncode < 0
+    folder = state_folder(tmp_path)
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert list(folder.iterdir()) == [folder / ".gitignore"]
+
+
 def age(path, seconds):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE entries SET used = used - ?, created = created - ?", (seconds, seconds))

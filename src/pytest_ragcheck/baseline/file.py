@@ -12,11 +12,12 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.atomic_files import write_atomically
 from pytest_ragcheck.baseline.entries import SCHEMA_VERSION, Baseline, Dataset, Entry, Setup
 from pytest_ragcheck.baseline.migrations import MIGRATIONS
 from pytest_ragcheck.baseline.update import updated
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.run_file import whole_characters, write_atomically
+from pytest_ragcheck.run_file import whole_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
