@@ -55,6 +55,11 @@ class IndexFiles:
                 self._build(build)
                 self._drop_oldest()
 
+    def discard(self) -> None:
+        """Have the index built again: its files are as they were written, and yet not what they should be."""
+        with self.turn("build"), suppress(OSError):
+            self.path(_MANIFEST).unlink()
+
     @contextmanager
     def turn(self, work: str) -> Iterator[None]:
         """Do some ``work`` that one process at a time is at; ConfigurationError where the folder cannot be written."""
