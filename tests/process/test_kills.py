@@ -40,7 +40,7 @@ pytestmark = [
 
 WANTED = os.environ.get("RAGCHECK_KILLS")
 KILLS = int(WANTED or 100)
-KILLS_PER_TRIAL = 4
+KILLS_PER_TRIAL = 5
 TRIALS = math.ceil(KILLS / KILLS_PER_TRIAL)
 SEED = 13 if WANTED is None else random.SystemRandom().randrange(10**6)
 WORKERS_SHARE = 0.2
@@ -122,6 +122,8 @@ class Runs:
     def __init__(self, project, warm, api):
         self.project = project
         self.output = ""
+        self.seconds = 0.0
+        """That the last run took."""
         self.seen = Counter()
         """Calls that the server was about to answer, by phase."""
         self._warm = warm
@@ -161,8 +163,10 @@ class Runs:
         self._pid = self._warm.start(self.project.arguments(*arguments), cwd=self.project.path, environment=environment)
         if plan is not None and plan.phase == "any":
             self._strike_after(plan.share * undisturbed.seconds[workers])
+        began = time.monotonic()
         status = self._warm.wait(HANGS)
         self._ended.set()
+        self.seconds = time.monotonic() - began
         for strike in self._strikes:
             strike.join()
         self._wanted = None
@@ -200,7 +204,8 @@ class Runs:
         if running:
             (self.project.path / "processes" / STRUCK).touch()
         for pid in running:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
 
     def seconds_to_the_end(self):
         """Wait for all processes of the project."""
@@ -287,9 +292,8 @@ def set_up(project, runs, folder):
     moments, seconds = {}, {}
     for workers in (True, False):
         runs.begin(template)
-        began = time.monotonic()
         assert runs.run(workers=workers)[0] == 0
-        seconds[workers] = time.monotonic() - began
+        seconds[workers] = runs.seconds
         counts = [json.loads(path.read_text()) for path in (project.path / "processes").glob("*.json")]
         moments[workers] = {name: max(count.get(name, 0) for count in counts) for name in EXACT}
     assert runs.stored_replies() == runs.asked() == runs.seen.total()
@@ -319,7 +323,7 @@ class Plan:
         workers = draw.random() < WORKERS_SHARE
         have_workers_ended = phase in {"run", "baseline"}
         victim = draw.choice(["controller", "all"] if have_workers_ended else ["controller", "all", "self"])
-        later = draw.choice([0, 0, 1, 2, 5, 10, 20, draw.randrange(200)])
+        later = draw.choice([0, 1, 1, 2, 3, 5, 10, draw.randrange(100)])
         seconds = draw.choice([0.0, draw.uniform(0.0, 0.01)])
         return cls(phase, workers, victim if workers else "controller", draw.random(), later, seconds)
 
@@ -352,16 +356,19 @@ class Trial:
 
     def is_killed(self, plan):
         """Whether a run was killed as planned, and what it left is sound; else it was a run to the end."""
-        status, is_killed = self.runs.run(workers=plan.workers, plan=plan, undisturbed=self.undisturbed)
-        if not is_killed:
+        status, is_struck = self.runs.run(workers=plan.workers, plan=plan, undisturbed=self.undisturbed)
+        is_worker = plan.victim == "self"
+        if not (is_struck if is_worker else status == -signal.SIGKILL):
             self.figures.missed += 1
             self.check_end(status)
+            # A busy machine is faster later, and what is stored takes less time.
+            self.undisturbed.seconds[plan.workers] = (self.undisturbed.seconds[plan.workers] + self.runs.seconds) / 2
             return False
+        if is_worker:
+            assert status in {0, 1}, "pytest-xdist replaces the worker, and its item fails if it was at one"
         seconds = self.runs.seconds_to_the_end()
-        is_worker = plan.victim == "self"
-        if not is_worker:
-            assert status == -signal.SIGKILL
-        self.check_output()
+        # execnet's own start of a worker ends in a BrokenPipeError where the controller is gone.
+        self.check_output("INTERNALERROR", "/pytest_ragcheck/", *(["Traceback"] if is_worker else []))
         lost = self.count_lost()
         assert 0 <= lost <= IN_FLIGHT, f"{lost} replies were paid for and are not stored"
         self.check_files(is_partial=is_worker)
@@ -388,7 +395,7 @@ class Trial:
         """As if nothing had been killed."""
         needed = sum(self.undisturbed.calls.values())
         self.runs.seconds_to_the_end()
-        self.check_output()
+        self.check_output("INTERNALERROR", "Traceback", "Exception ignored", "never retrieved")
         assert status == 0
         assert self.count_lost() == 0
         assert self.stored == needed
@@ -400,8 +407,8 @@ class Trial:
         self.figures.needed += needed
         self.figures.made += self.made
 
-    def check_output(self):
-        for word in ("Traceback", "INTERNALERROR", "Exception ignored", "never retrieved"):
+    def check_output(self, *words):
+        for word in words:
             assert word not in self.runs.output
 
     def check_files(self, *, is_partial):
@@ -446,6 +453,6 @@ def test_a_killed_run_loses_at_most_what_is_in_flight(project, warm_deepeval, tr
         while not trial.is_killed(plan := Plan.draw(phase, draw)):
             trial.begin()
         if plan.victim == "self":  # the others have gone on to the end
-            trial.end(workers=draw.random() < WORKERS_SHARE)
+            trial.end(workers=False)
             trial.begin()
     trial.end(workers=draw.random() < WORKERS_SHARE)
