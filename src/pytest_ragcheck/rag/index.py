@@ -201,7 +201,9 @@ class Index:
         reused_before = self._embedder.reused
         vectors = self._embedder.embed(texts)
         self.searches_reused += self._embedder.reused - reused_before
-        if self._vectors.shape[1] != vectors.shape[1]:  # the embedder has changed, and its fingerprint has not
+        if (
+            self.chunks and self._vectors.shape[1] != vectors.shape[1]
+        ):  # the embedder has changed, and its fingerprint has not
             self._files.discard()
             for cached in ("_vectors", "_lists"):
                 self.__dict__.pop(cached, None)
@@ -260,7 +262,9 @@ class Index:
         try:
             with self._files.path(_CHUNKS).open("rb") as file:
                 return ChunkTable.load(file, self._corpus.texts)
-        except (OSError, ValueError, TypeError, KeyError):
+        except OSError:
+            return None
+        except (ValueError, TypeError, KeyError):
             self._files.discard()
             return None
 
