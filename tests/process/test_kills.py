@@ -354,8 +354,8 @@ class Trial:
         self.stored = self.made = self.lost = 0
         self.baselines = [self.undisturbed.old, self.undisturbed.new]
 
-    def is_killed(self, plan):
-        """Whether a run was killed as planned, and what it left is sound; else it was a run to the end."""
+    def kill(self, plan):
+        """Whether a run was killed as planned, which left all sound; else it came to its end."""
         status, is_struck = self.runs.run(workers=plan.workers, plan=plan, undisturbed=self.undisturbed)
         is_worker = plan.victim == "self"
         if not (is_struck if is_worker else status == -signal.SIGKILL):
@@ -450,7 +450,7 @@ def test_a_killed_run_loses_at_most_what_is_in_flight(project, warm_deepeval, tr
     trial = Trial(runs, trials.undisturbed, trials.figures)
     phases = draw.choices(list(PHASES), list(PHASES.values()), k=min(KILLS_PER_TRIAL, KILLS - KILLS_PER_TRIAL * number))
     for phase in sorted(phases, key=lambda phase: order(phase, draw)):
-        while not trial.is_killed(plan := Plan.draw(phase, draw)):
+        while not trial.kill(plan := Plan.draw(phase, draw)):
             trial.begin()
         if plan.victim == "self":  # the others have gone on to the end
             trial.end(workers=False)

@@ -201,9 +201,8 @@ class Index:
         reused_before = self._embedder.reused
         vectors = self._embedder.embed(texts)
         self.searches_reused += self._embedder.reused - reused_before
-        if (
-            self.chunks and self._vectors.shape[1] != vectors.shape[1]
-        ):  # the embedder has changed, and its fingerprint has not
+        if self.chunks and self._vectors.shape[1] != vectors.shape[1]:
+            # The embedder has changed, and its fingerprint has not.
             self._files.discard()
             for cached in ("_vectors", "_lists"):
                 self.__dict__.pop(cached, None)
