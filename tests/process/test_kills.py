@@ -19,6 +19,7 @@ import sqlite3
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -141,8 +142,14 @@ class Runs:
         self.seen.clear()
 
     def asked(self):
-        """How many model calls were made."""
-        return sum(line.path == MESSAGES_PATH for line in self._api.stats.log)
+        """The digest of each model call's body, when the server has read all that killed processes sent."""
+        with urllib.request.urlopen(f"{self._api.url}/__stats__") as reply:  # noqa: S310 (comes after theirs)
+            reply.read()
+        began = time.monotonic()
+        while self._api.stats.open_connections:
+            assert time.monotonic() - began < HANGS
+            time.sleep(0.001)
+        return [line.digest for line in self._api.stats.log if line.path == MESSAGES_PATH]
 
     def run(self, *, workers, plan=None, undisturbed=None):
         """The exit status, and whether the run was killed as planned."""
@@ -296,7 +303,7 @@ def set_up(project, runs, folder):
         seconds[workers] = runs.seconds
         counts = [json.loads(path.read_text()) for path in (project.path / "processes").glob("*.json")]
         moments[workers] = {name: max(count.get(name, 0) for count in counts) for name in EXACT}
-    assert runs.stored_replies() == runs.asked() == runs.seen.total()
+    assert runs.stored_replies() == len({*runs.asked()}) == len(runs.asked()) == runs.seen.total()
     assert runs.seen["generation"] == QUESTIONS
     new = runs.baseline()
     assert new != old
@@ -351,13 +358,14 @@ class Trial:
     def begin(self):
         """In a fresh project."""
         self.runs.begin(self.undisturbed.template)
-        self.stored = self.made = self.lost = 0
+        self.asked = []
+        self.stored = self.lost = 0
         self.baselines = [self.undisturbed.old, self.undisturbed.new]
 
     def kill(self, plan):
         """Whether a run was killed as planned, which left all sound; else it came to its end."""
         status, is_struck = self.runs.run(workers=plan.workers, plan=plan, undisturbed=self.undisturbed)
-        is_worker = plan.victim == "self"
+        is_worker = plan.victim == "self" and status != -signal.SIGKILL  # else the moment came in the controller
         if not (is_struck if is_worker else status == -signal.SIGKILL):
             self.figures.missed += 1
             self.check_end(status)
@@ -372,7 +380,8 @@ class Trial:
         lost = self.count_lost()
         assert 0 <= lost <= IN_FLIGHT, f"{lost} replies were paid for and are not stored"
         self.check_files(is_partial=is_worker)
-        self.figures.kills[plan.phase, who(plan)] += 1
+        victim = "the only process" if not plan.workers else "a worker" if is_worker else _VICTIMS[plan.victim]
+        self.figures.kills[plan.phase, victim] += 1
         self.figures.lost[lost] += 1
         self.figures.orphan_seconds = max(self.figures.orphan_seconds, seconds)
         return True
@@ -384,9 +393,9 @@ class Trial:
 
     def count_lost(self):
         """Replies that the last run asked for and that are not in the store."""
-        stored, made = self.runs.stored_replies(), self.runs.asked()
-        lost = (made - self.made) - (stored - self.stored)
-        self.stored, self.made = stored, made
+        stored, asked = self.runs.stored_replies(), self.runs.asked()
+        lost = (len(asked) - len(self.asked)) - (stored - self.stored)
+        self.stored, self.asked = stored, asked
         self.lost += lost
         self.figures.runs += 1
         return lost
@@ -399,13 +408,14 @@ class Trial:
         assert status == 0
         assert self.count_lost() == 0
         assert self.stored == needed
-        assert self.made == needed + self.lost
+        assert len({*self.asked}) == needed
+        assert len(self.asked) == needed + self.lost
         assert self.runs.results() == self.undisturbed.results
         assert self.runs.baseline() == self.undisturbed.new
         assert self.runs.files() == self.undisturbed.files, "something is missing, or left behind"
         self.check_files(is_partial=False)
         self.figures.needed += needed
-        self.figures.made += self.made
+        self.figures.made += len(self.asked)
 
     def check_output(self, *words):
         for word in words:
@@ -424,15 +434,16 @@ class Trial:
             load_run(path)
 
 
+_VICTIMS = {
+    "controller": "the controller of workers",
+    "self": "the controller of workers",
+    "all": "controller and workers",
+}
+
+
 def _entries(baseline):
     (dataset,) = baseline.datasets.values()
     return {entry.id: replace(entry, setup=None) for entry in dataset.questions}
-
-
-def who(plan):
-    if not plan.workers:
-        return "the only process"
-    return {"controller": "the controller of workers", "all": "controller and workers", "self": "a worker"}[plan.victim]
 
 
 def order(phase, draw):
@@ -452,7 +463,7 @@ def test_a_killed_run_loses_at_most_what_is_in_flight(project, warm_deepeval, tr
     for phase in sorted(phases, key=lambda phase: order(phase, draw)):
         while not trial.kill(plan := Plan.draw(phase, draw)):
             trial.begin()
-        if plan.victim == "self":  # the others have gone on to the end
+        if plan.victim == "self":  # the other worker has gone on to the end
             trial.end(workers=False)
             trial.begin()
     trial.end(workers=draw.random() < WORKERS_SHARE)
