@@ -120,18 +120,28 @@ class WarmPytest:
 
     def run(self, arguments, *, cwd, environment, timeout):
         started = time.perf_counter()
-        stdout, stderr = cwd / "stdout", cwd / "stderr"
-        request = {"cwd": str(cwd), "env": environment, "args": arguments, "stdout": str(stdout), "stderr": str(stderr)}
-        self._server.stdin.write(json.dumps(request).encode() + b"\n")
-        pid = int(self._server.stdout.readline())
-        in_time, _, _ = select.select([self._server.stdout], [], [], timeout)
+        pid = self.start(arguments, cwd=cwd, environment=environment)
+        status = self.wait(timeout)
+        in_time = status is not None
         if not in_time:
             os.kill(pid, signal.SIGKILL)
-        status = int(self._server.stdout.readline())
-        lines = [path.read_text(encoding="utf-8").splitlines() for path in (stdout, stderr)]
+            status = self.wait(HANGS)
+        lines = [(cwd / name).read_text(encoding="utf-8").splitlines() for name in ("stdout", "stderr")]
         sys.stdout.write("\n".join(["pytest", *arguments, *lines[0], *lines[1], ""]))  # shown if the test fails
         assert in_time, f"pytest ran for more than {timeout} s"
         return pytest.RunResult(status, *lines, time.perf_counter() - started)
+
+    def start(self, arguments, *, cwd, environment):
+        """Its process id; one runs at a time. What it prints is in the files ``stdout`` and ``stderr`` of ``cwd``."""
+        files = {name: str(cwd / name) for name in ("stdout", "stderr")}
+        request = {"cwd": str(cwd), "env": environment, "args": arguments, **files}
+        self._server.stdin.write(json.dumps(request).encode() + b"\n")
+        return int(self._server.stdout.readline())
+
+    def wait(self, timeout):
+        """The exit status of the one that was started; None where it has not ended after so many seconds."""
+        ended, _, _ = select.select([self._server.stdout], [], [], timeout)
+        return int(self._server.stdout.readline()) if ended else None
 
     def close(self):
         self._server.stdin.close()

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from numbers import Integral, Number
-from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytest_ragcheck.atomic_files import write_atomically
 from pytest_ragcheck.errors import MeasurementError, RagcheckError
 from pytest_ragcheck.model import Answer, Context, Result, Run, Score, Usage
 from pytest_ragcheck.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from pydantic import ValidationError
 
     from pytest_ragcheck.comparison import Comparison
 
-__all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters", "write_atomically"]
+__all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters"]
 
 T = TypeVar("T", Answer, Result, Run)
 Returned = TypeVar("Returned", Answer, Score)
@@ -170,7 +169,7 @@ def _first_error(problem: ValidationError) -> str:
 
 
 def save_run(run: Run, path: Path, *, comparison: Comparison | None = None, shared: bool = False) -> None:
-    """Write a run's JSON file in one step, a line for each result; ``shared`` as in :func:`write_atomically`.
+    """Write a run's JSON file in one step, a line for each result; ``shared`` as in ``write_atomically``.
 
     With ``comparison`` the gate's verdict stands in it too; :func:`load_run` passes over that. In ASCII, so that text
     which is no Unicode can stand in it too.
@@ -310,33 +309,6 @@ def _first_problem(problem: Exception) -> str:
         return str(problem).partition("\n")[0]
     first = errors(include_url=False, include_input=False, include_context=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-
-
-def write_atomically(path: Path, content: bytes | Iterable[bytes], *, shared: bool = False) -> None:
-    """Replace a file in one step: a reader sees the old or the new content, whatever happens.
-
-    Only the user may read it; with ``shared``, whoever may read the files that the user makes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        if shared:
-            Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """The permissions that new files lack; there is no way to ask for it but to set it."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask
 
 
 @lru_cache(maxsize=8)

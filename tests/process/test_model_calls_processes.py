@@ -143,22 +143,13 @@ def test_a_killed_worker_leaves_its_share_of_the_limit_to_the_others(model_proje
 
 def kill_after(replies, project, warm, api):
     """Start pytest, and ``kill -9`` it when the server has sent so many replies."""
-    request = {
-        "cwd": str(project.path),
-        "env": project.environment(),
-        "args": project.arguments(),
-        "stdout": str(project.path / "stdout"),
-        "stderr": str(project.path / "stderr"),
-    }
-    server = warm._server
-    server.stdin.write(json.dumps(request).encode() + b"\n")
-    pid = int(server.stdout.readline())
+    pid = warm.start(project.arguments(), cwd=project.path, environment=project.environment())
     deadline = time.monotonic() + 300
     while not calls(api) or api.stats.by_outcome.get("reply", 0) <= replies:  # the look at the key is a reply, too
         assert time.monotonic() < deadline
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
-    assert int(server.stdout.readline()) == -signal.SIGKILL
+    assert warm.wait(300) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("replies", [0, 7, 22])

@@ -344,6 +344,19 @@ def test_a_conflict_resolved_by_keeping_both_sides_is_told(tmp_path, text):
     assert "questions.yaml, question 'b': it stands there twice; keep one of the lines" in told
 
 
+def test_a_key_that_stands_twice_hides_nothing(tmp_path, text):
+    """Else an empty second part of a question file, as a union merge may leave it, makes all its questions new."""
+    once = text.rstrip().removesuffix("}}")
+    repeated = '"questions.yaml": {"setup": {}, "earlier_setups": {}, "questions": []}}}'
+    told = damaged(tmp_path, f"{once},\n{repeated}\n")
+    line = once.count(chr(10)) + 2
+    assert told == f":{line}: the key 'questions.yaml' is given twice; keep one of them{RESTORE}"
+
+    head, tail = text.rsplit('"hit_rate": [1.0]', 1)
+    told = damaged(tmp_path, f'{head}"hit_rate": [1.0], "hit_rate": [0.0]{tail}')
+    assert told.endswith(f": the key 'hit_rate' is given twice; keep one of them{RESTORE}")
+
+
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_json_lacks_are_no_scores(tmp_path, text, constant):
     head, tail = text.rsplit("[1.0]", 1)

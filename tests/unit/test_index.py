@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -421,6 +422,75 @@ def test_what_a_killed_builder_left_is_removed(place):
     index, _ = place.open()
     _ = index.chunks
     assert place.indexes() == [place.folder / index.fingerprint[:32]]
+
+
+def test_an_old_index_that_a_killed_process_half_removed_is_removed(place, monkeypatch):
+    for number in range(INDEXES_KEPT):
+        index, _ = place.open({"page.md": f"State {number}."})
+        _ = index.chunks
+        os.utime(place.folder / index.fingerprint[:32], (number, number))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as if killed there
+        index, _ = place.open({"page.md": "One more."})
+        _ = index.chunks
+    assert len(place.indexes()) == INDEXES_KEPT + 1
+
+    index, _ = place.open({"page.md": "The next."})
+    _ = index.chunks
+    assert len(place.indexes()) == INDEXES_KEPT
+    assert all((folder / "manifest.json").exists() for folder in place.indexes())
+
+
+def forge(folder, name, content):
+    """Put other content into a file of an index, and say in the manifest that it was written so."""
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest[name] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+FORGED = {
+    "no vectors": ("vectors.float32", lambda content: b""),
+    "few vectors": ("vectors.float32", lambda content: content[:100]),
+    "longer vectors": ("vectors.float32", lambda content: 2 * content),
+    "no chunks": ("chunks.table", lambda content: b""),
+    "half of the chunks": ("chunks.table", lambda content: content[: len(content) // 2]),
+    "more chunks": ("chunks.table", lambda content: content + bytes(24)),
+    "very many chunks": ("chunks.table", lambda content: b'{"sources": [], "chunks": 1000000000000}\n'),
+    "chunks of no document": ("chunks.table", lambda content: b'{"sources": [], "chunks": 1}\n' + bytes(24)),
+    "chunks that are a list": ("chunks.table", lambda content: b"[]\n"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_an_index_that_its_manifest_calls_whole_and_that_is_not_is_built_again(place, forged):
+    name, change = FORGED[forged]
+    index, _ = place.open()
+    expected = index.search("Topic1 sentence", 3)
+    (folder,) = place.indexes()
+    forge(folder, name, change((folder / name).read_bytes()))
+    place.stores[-1].clear()
+
+    index, _ = place.open()
+    assert index.search("Topic1 sentence", 3) == expected
+    assert index.built
+    index, _ = place.open()
+    assert index.search("Topic2 sentence", 3)
+    assert not index.built
+
+
+def test_an_embedder_whose_vectors_become_longer_under_one_fingerprint(place):
+    class Longer(LoggingEmbedder):
+        def embed(self, texts):
+            rows = super().embed(texts)
+            return np.hstack([rows, np.zeros_like(rows)])
+
+    index, _ = place.open()
+    before = index.search("Topic1 sentence", 3)
+    index, _ = place.open(embedder=Longer())
+    after = index.search("Topic1 sentence 2", 3)
+    assert len(after) == len(before)
+    assert index.built
 
 
 def test_a_failed_build_leaves_nothing(place):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from contextlib import redirect_stdout
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -273,9 +274,11 @@ async def until(condition):
 
 
 @pytest.mark.asyncio
-async def test_the_controller_adds_up_what_its_workers_write(stream):
+async def test_the_controller_adds_up_what_its_workers_write(stream, tmp_path):
     controller_stream = io.StringIO()
-    controller = WorkersProgress(Config(controller_stream))
+    config = Config(controller_stream)
+    config._tmp_path_factory = SimpleNamespace(getbasetemp=lambda: tmp_path)
+    controller = WorkersProgress(config)
     nodes = {name: node(name) for name in ("gw0", "gw1")}
     for one in nodes.values():
         controller.pytest_configure_node(one)
@@ -303,6 +306,7 @@ async def test_the_controller_adds_up_what_its_workers_write(stream):
     assert controller._state().in_flight == 2, "a dead worker has nothing in flight"
 
     (folder,) = {one.workerinput[workers_progress.WORKER_INPUT] for one in nodes.values()}
+    assert Path(folder).parent == tmp_path, "pytest removes it, some runs after a kill"
     ended = controller.pytest_sessionfinish()
     next(ended)
     assert controller_stream.getvalue().endswith(f"{ERASED}\r")

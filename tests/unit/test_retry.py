@@ -260,6 +260,22 @@ def message(body=None, content_type="application/json; charset=utf-8", **changes
     return Response(status=200, headers={"content-type": content_type}, body=data)
 
 
+@pytest.mark.parametrize("count", [10**400, 10**20, 10**9 + 1, -1, True, 1.5, "1"])
+def test_a_count_of_tokens_that_cannot_be_is_not_believed(count):
+    """Its cost could not be computed, or the reply, once stored, not be read again."""
+    verdict = classify(message(usage={"input_tokens": count, "output_tokens": 1}))
+    assert verdict.effect is RetryAction.MALFORMED
+    assert "input_tokens is not a count" in verdict.cause
+
+
+def test_names_that_a_server_gives_are_short_and_printable():
+    """They stand in reports, errors and the committed baseline."""
+    said = classify(message(model="m\x1b[2J\n::error::" + "x" * 10**6, stop_reason="\x1b" + "y" * 10**6)).message
+    for name in (said.model, said.stop_reason):
+        assert name.isprintable()
+        assert len(name) <= 300
+
+
 def test_a_whole_message():
     verdict = classify(message())
     assert verdict.effect is RetryAction.DONE

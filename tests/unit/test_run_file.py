@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import types
 from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
-from pytest_ragcheck import model, run_file
+from pytest_ragcheck import model
 from pytest_ragcheck.model import (
     Answer,
     Call,
@@ -25,7 +24,7 @@ from pytest_ragcheck.model import (
     Turn,
     Usage,
 )
-from pytest_ragcheck.run_file import RunFileError, dump, load, load_run, save_run, write_atomically
+from pytest_ragcheck.run_file import RunFileError, dump, load, load_run, save_run
 from pytest_ragcheck.session.runs import RUNS_KEPT, RunFolder
 
 USAGE = Usage(input_tokens=11, output_tokens=12, cache_read_tokens=13, cache_write_tokens=14)
@@ -332,20 +331,6 @@ def test_a_missing_file_is_told_in_one_line(tmp_path):
 # ---- In one step
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "run.json"
-    write_atomically(path, b"old")
-
-    def full(_handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_file.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_run_that_cannot_be_dumped_leaves_the_old_file(tmp_path):
     path = tmp_path / "run.json"
     save_run(RUN, path)
@@ -353,27 +338,6 @@ def test_a_run_that_cannot_be_dumped_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="object"):
         save_run(dataclasses.replace(RUN, results=(Result(question=QUESTION, answer=odd),)), path)
     assert load_run(path) == RUN
-
-
-def test_a_reader_sees_the_old_or_the_new_content(tmp_path):
-    path = tmp_path / "run.json"
-    contents = [bytes([letter]) * 300_000 for letter in b"ab"]
-    write_atomically(path, contents[0])
-    done = threading.Event()
-    seen = set()
-
-    def read():
-        while not done.is_set():
-            seen.add(path.read_bytes())
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for number in range(100):
-        write_atomically(path, contents[number % 2])
-    done.set()
-    reader.join()
-    assert seen <= set(contents)
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # ---- The folder of the last runs

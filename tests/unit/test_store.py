@@ -290,6 +290,52 @@ def test_state_folder_ignores_itself(tmp_path):
     assert (tmp_path / ".ragcheck" / ".gitignore").read_text() == "*\n"
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pytest_ragcheck.store import state_folder
+
+def kill_at_write(_frame, event, called):
+    if event == "c_call" and called.__name__ in {"write", "writelines"}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.setprofile(kill_at_write)
+state_folder(Path(sys.argv[1]))
+"""
+
+
+def test_a_kill_leaves_no_state_folder_that_ignores_nothing(tmp_path):
+    """An empty ``.gitignore`` would be left alone, and the store be committed."""
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False).returncode < 0
+    folder = state_folder(tmp_path)
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert list(folder.iterdir()) == [folder / ".gitignore"]
+
+
+@pytest.mark.parametrize("created", ["'yesterday'", "X'00'", "9e99", "CAST(strftime('%s', 'now') + 7200 AS REAL)"])
+def test_a_value_whose_time_is_damaged_or_to_come_is_not_new(path, created):
+    with Store(path) as store:
+        store.put("reply", KEYS[0], b"old")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(f"UPDATE entries SET created = {created}")  # noqa: S608
+        began = time.time()
+        assert store.get("reply", KEYS[0], since=began) is None
+        assert store.get("reply", KEYS[0]) == b"old"
+        store.put("reply", KEYS[0], b"new")
+        assert store.get("reply", KEYS[0], since=began) == b"new"
+
+
+@pytest.mark.parametrize("damage", ["value = 'a text'", "created = -1.0", "created = 'then', used = 'then'"])
+def test_a_value_is_put_where_the_one_that_was_there_is_damaged(path, damage):
+    with Store(path) as store:
+        store.put("share", KEYS[0], b"old")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(f"UPDATE entries SET {damage}")  # noqa: S608
+        kept = store.put_if_new("share", KEYS[0], b"new")
+        assert kept == store.get("share", KEYS[0])
+        assert kept == (b"new" if "value" in damage else b"old")
+
+
 def age(path, seconds):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE entries SET used = used - ?, created = created - ?", (seconds, seconds))

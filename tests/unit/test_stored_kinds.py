@@ -73,7 +73,9 @@ def test_new_values_take_the_place_of_damaged_ones(store):
     assert TEXTS.get(store, KEY) == "new"
 
 
-@pytest.mark.parametrize("data", [b"NaN", b"-Infinity", b"1e999", b"1" * 30, b"9" * 5_000, b"[1", b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"NaN", b"-Infinity", b"1e999", b"1" * 30, b"9" * 5_000, b"[1", b"\xff", b'{"a": 1, "a": 2}']
+)
 def test_json_is_strict(data):
     with pytest.raises(ValueError):  # noqa: PT011 (of several kinds)
         parse_json(data)

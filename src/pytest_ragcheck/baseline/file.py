@@ -12,11 +12,13 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.atomic_files import write_atomically
 from pytest_ragcheck.baseline.entries import SCHEMA_VERSION, Baseline, Dataset, Entry, Setup
 from pytest_ragcheck.baseline.migrations import MIGRATIONS
 from pytest_ragcheck.baseline.update import updated
 from pytest_ragcheck.errors import ConfigurationError
-from pytest_ragcheck.run_file import whole_characters, write_atomically
+from pytest_ragcheck.run_file import whole_characters
+from pytest_ragcheck.strict_json import RepeatedKeyError, mapping_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +30,7 @@ REMEDY = "restore it from version control, or delete it and write it anew with -
 
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 _NO_NUMBER = re.compile(r"(?<=[:\[,\s])(?:NaN|-?Infinity)(?=[,\]}\s])")
+_TWICE = 2
 _HIDDEN = re.compile(
     "[\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
     "\ufeff\uffa0\ufff0-\ufffb]|[\U000e0000-\U000e0fff]"
@@ -131,7 +134,7 @@ def _parsed(path: Path, text: str) -> Any:
         remedy = "resolve it, or take either side and run with --ragcheck-update-baseline"
         raise BaselineError(path, f"unresolved merge conflict at line {line}", line=line, remedy=remedy)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=mapping_of)
     except json.JSONDecodeError as problem:
         told = f"it is no JSON ({problem.msg}, column {problem.colno})"
         raise BaselineError(path, told, line=problem.lineno) from None
@@ -139,6 +142,10 @@ def _parsed(path: Path, text: str) -> Any:
         found = _NO_NUMBER.search(text)
         where = None if found is None else _line_at(text, found.start())
         raise BaselineError(path, f"{problem} is no score", line=where) from None
+    except RepeatedKeyError as problem:
+        places = [found.start() for found in re.finditer(rf"{re.escape(_encoded(problem.key))}\s*:", text)]
+        second = _line_at(text, places[1]) if len(places) == _TWICE else None
+        raise BaselineError(path, f"{problem}; keep one of them", line=second) from None
     except (ValueError, RecursionError) as problem:
         raise BaselineError(path, f"it is no JSON ({problem})") from None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 from pytest_ragcheck.dataset.values import shown
+from pytest_ragcheck.strict_json import RepeatedKeyError, mapping_of
 
 __all__ = ["InvalidJSONError", "decode", "decode_at"]
 
@@ -22,15 +22,7 @@ class InvalidJSONError(ValueError):
         self.line = line
 
 
-def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) == len(pairs):
-        return mapping
-    twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-    raise InvalidJSONError(f"the key {shown(twice)} is given twice; keep one of them")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_mapping)
+_DECODER = json.JSONDecoder(object_pairs_hook=mapping_of)
 
 
 def decode(piece: str) -> Any:
@@ -58,8 +50,8 @@ def decode_at(content: str, position: int) -> tuple[Any, int]:
         return _DECODER.raw_decode(content, position)
     except json.JSONDecodeError as error:
         raise _syntax_fault(error) from None
-    except InvalidJSONError:
-        raise
+    except RepeatedKeyError as error:
+        raise InvalidJSONError(f"the key {shown(error.key)} is given twice; keep one of them") from None
     except RecursionError:
         raise InvalidJSONError("the value is nested too deep; make it flatter") from None
     except ValueError:

@@ -56,6 +56,8 @@ _STATUS_OF_ERROR = {
 _WORDS_FROM = 20_000
 """Characters of a page in which the server's words are looked for."""
 _TEXT_OF_AN_ERROR = 300
+_MOST_TOKENS = 10**9
+"""A reply that counts more is not believed: its cost would end the budget, and what is kept of it could not be read."""
 MOST_BYTES = 8 * 1024 * 1024
 """Of a reply: far more than a model writes, and no more than can be stored and measured in seconds."""
 
@@ -317,8 +319,8 @@ def _read_message(reply: Response, scrub: Callable[[str], str]) -> Message:
     return Message(
         text=scrub("".join(_block_text(block) for block in content)),
         tool_inputs=tuple(scrub(json.dumps(block.get("input"))) for block in content if block["type"] == "tool_use"),
-        stop_reason=reason,
-        model=scrub(str(data.get("model", ""))),
+        stop_reason=excerpt(scrub(reason)),
+        model=excerpt(scrub(str(data.get("model", "")))),
         usage=Usage(
             input_tokens=_count(usage, "input_tokens"),
             output_tokens=_count(usage, "output_tokens"),
@@ -341,6 +343,6 @@ def _block_text(block: Any) -> str:
 
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name) or 0
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
         raise _NotAMessageError(f"{name} is not a count")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -68,13 +69,19 @@ class ChunkTable(Sequence[Chunk]):
 
     @classmethod
     def load(cls, file: BinaryIO, texts: Mapping[str, str]) -> Self:
-        """What :meth:`dump` wrote; ValueError, TypeError, KeyError or EOFError where it is something else."""
+        """What :meth:`dump` wrote; ValueError, TypeError or KeyError where it is something else."""
         head = json.loads(file.readline())
         table = cls(texts)
         table._sources = [str(source) for source in head["sources"]]
         table._numbers = {source: number for number, source in enumerate(table._sources)}
+        start = file.tell()
+        if file.seek(0, os.SEEK_END) - start != head["chunks"] * sum(column.itemsize for column in table._columns):
+            raise ValueError("not as many numbers as there are chunks")
+        file.seek(start)
         for column in table._columns:
             column.fromfile(file, head["chunks"])
+        if len(table) and not 0 <= min(table._documents) <= max(table._documents) < len(table._sources):
+            raise ValueError("a chunk of a document that is not there")
         return table
 
     @property

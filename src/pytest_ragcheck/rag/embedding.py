@@ -153,6 +153,8 @@ class CachedEmbedder:
         self._store = store
         self._turn = threading.Lock()
         self._gathering: _Batch | None = None
+        self._row_bytes: int | None = None
+        """Of the vectors that were really embedded."""
         self.computed = 0
         self.reused = 0
 
@@ -193,7 +195,7 @@ class CachedEmbedder:
         rows = {text: known[key] for text, key in keys.items() if key in known}
         self.reused += len(rows)
         fresh = self._fresh_rows([text for text in keys if text not in rows], keys)
-        others = [text for text, row in rows.items() if fresh and len(row) != len(next(iter(fresh.values())))]
+        others = [text for text, row in rows.items() if self._row_bytes not in {None, len(row)}]
         if others:  # of another length than the embedder's, so they are not its vectors
             _VECTORS.drop(self._store, {keys[text]: rows[text] for text in others})
             fresh |= self._fresh_rows(others, keys)
@@ -206,6 +208,7 @@ class CachedEmbedder:
             fresh = dict(zip(some, self._checked(some, vectors), strict=True))
             _VECTORS.put_many(self._store, {keys[text]: row for text, row in fresh.items()})
             rows |= fresh
+            self._row_bytes = len(next(iter(fresh.values())))
             self.computed += len(some)
         return rows
 

@@ -201,6 +201,11 @@ class Index:
         reused_before = self._embedder.reused
         vectors = self._embedder.embed(texts)
         self.searches_reused += self._embedder.reused - reused_before
+        if self.chunks and self._vectors.shape[1] != vectors.shape[1]:
+            # The embedder has changed, and its fingerprint has not.
+            self._files.discard()
+            for cached in ("_vectors", "_lists"):
+                self.__dict__.pop(cached, None)
         if self.is_exact:
             return nearest(self._vectors, vectors, top_k)
         found = nearly_nearest(self._vectors, self._lists, vectors, top_k)
@@ -231,7 +236,11 @@ class Index:
 
     @cached_property
     def _vectors(self) -> Any:
-        return map_rows(self._whole(_VECTORS), len(self.chunks))
+        try:
+            return map_rows(self._whole(_VECTORS), len(self.chunks))
+        except ValueError:
+            self._files.discard()
+            return map_rows(self._whole(_VECTORS), len(self.chunks))
 
     @cached_property
     def _lists(self) -> Any:
@@ -252,7 +261,10 @@ class Index:
         try:
             with self._files.path(_CHUNKS).open("rb") as file:
                 return ChunkTable.load(file, self._corpus.texts)
-        except (OSError, ValueError, TypeError, KeyError, EOFError):
+        except OSError:
+            return None
+        except (ValueError, TypeError, KeyError):
+            self._files.discard()
             return None
 
     def _build(self, draft: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,9 +51,14 @@ class IndexFiles:
         """
         with self.turn("build"):
             if not self.is_whole(name):
-                self._drop_drafts()
+                self._drop_unfinished()
                 self._build(build)
                 self._drop_oldest()
+
+    def discard(self) -> None:
+        """Have the index built again: its files are as they were written, and yet not what they should be."""
+        with self.turn("build"), suppress(OSError):
+            self.path(_MANIFEST).unlink()
 
     @contextmanager
     def turn(self, work: str) -> Iterator[None]:
@@ -99,16 +104,19 @@ class IndexFiles:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _drop_drafts(self) -> None:
-        """Remove what builders left that were killed; a living one would hold the lock."""
-        for draft in self._folder.glob(f"{_DRAFT}*"):
-            shutil.rmtree(draft, ignore_errors=True)
+    def _drop_unfinished(self) -> None:
+        """Remove what killed processes left of building or removing an index; a living one would hold the lock."""
+        for folder in self._folder.glob("*/"):
+            if folder.name.startswith(_DRAFT) or not (folder / _MANIFEST).exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _drop_oldest(self) -> None:
         """Keep the indexes of the last few states of the documents; their embeddings are in the store anyway."""
         others = [path.parent for path in self._folder.glob(f"*/{_MANIFEST}") if path.parent != self._place]
         by_age = sorted(others, key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
         for old in by_age[INDEXES_KEPT - 1 :]:
+            with suppress(OSError):
+                (old / _MANIFEST).unlink()  # first: what is left after a kill is then known as unfinished
             shutil.rmtree(old, ignore_errors=True)
 
 

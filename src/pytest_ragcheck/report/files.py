@@ -30,7 +30,8 @@ def write_report(path: Path, run: Run, comparison: Comparison | None = None, *, 
     its ``comparison``. ``sequential`` is for HTML, see
     :func:`~pytest_ragcheck.report.html.html_report`.
     """
-    from pytest_ragcheck.run_file import save_run, write_atomically
+    from pytest_ragcheck.atomic_files import write_atomically
+    from pytest_ragcheck.run_file import save_run
 
     if path.suffix.lower() == ".json":
         save_run(run, path, comparison=comparison, shared=True)

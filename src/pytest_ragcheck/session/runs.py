@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Self
 
+from pytest_ragcheck.atomic_files import drop_drafts
 from pytest_ragcheck.run_file import RunFileError, load_run, save_run
 from pytest_ragcheck.store import state_folder
 
@@ -40,6 +41,7 @@ class RunFolder:
 
     def save(self, run: Run) -> Path:
         """Write a run and drop the oldest ones."""
+        drop_drafts(self._folder)  # each run has a name of its own
         name = f"{run.started_at.replace(':', '')}-{run.mode}"
         path = self._folder / f"{name}.json"
         number = 1

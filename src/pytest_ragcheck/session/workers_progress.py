@@ -19,6 +19,7 @@ import pytest
 
 from pytest_ragcheck.report.progress import ProgressState
 from pytest_ragcheck.session.progress_displays import terminal_display
+from pytest_ragcheck.session.roles import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -51,7 +52,7 @@ class WorkersProgress:
             self._display = terminal_display(self._config)
             if self._display is None:
                 return
-            self._folder = Path(tempfile.mkdtemp(prefix="ragcheck-progress-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="ragcheck-progress-", dir=temporary_folder(self._config)))
             self._thread = threading.Thread(target=self._tell, name="ragcheck-progress", daemon=True)
             self._thread.start()
         node.workerinput[WORKER_INPUT] = str(self._folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ragcheck.report.figures import plural
+from pytest_ragcheck.session.roles import temporary_folder
 from pytest_ragcheck.session.terminal import write_notice
 from pytest_ragcheck.store import Store, pid_of
 
@@ -47,8 +48,7 @@ class WorkersWatch:
     def pytest_configure_node(self) -> None:
         """Begin with the first worker."""
         if self._thread is None:
-            factory: pytest.TempPathFactory = self._config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
-            path = factory.getbasetemp() / SHARED_FOLDER / RESULTS
+            path = temporary_folder(self._config) / SHARED_FOLDER / RESULTS
             self._thread = threading.Thread(target=self._watch, args=(path,), name="ragcheck-watch", daemon=True)
             self._thread.start()
 

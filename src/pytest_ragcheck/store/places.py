@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from pytest_ragcheck.atomic_files import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -32,6 +34,5 @@ def state_folder(root: Path) -> Path:
     folder = root / ".ragcheck"
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        ignore.write_text("*\n", encoding="utf-8")
+        write_atomically(ignore, b"*\n", shared=True)  # an empty one would stay, and let everything be committed
     return folder

@@ -30,6 +30,10 @@ _IS_SOUND = (
     "typeof(owner) = 'text' AND typeof(expires) = 'real' AND expires < CAST(strftime('%s', 'now') AS REAL) + 3600"
 )
 """SQLite keeps any type in any column, and a damaged claim must not hold anything up; a sound one lasts a minute."""
+_IS_NEW = " AND typeof(created) = 'real' AND created BETWEEN ? AND ?"
+"""A text counts as later than any number, and a clock may have been wrong: neither makes an old value new."""
+_CLOCKS_DIFFER = 3600.0
+"""Seconds between the clocks of machines that share a store, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +130,14 @@ class Store:
         now = time.time()
 
         def write() -> bytes:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?)", (kind, key, value, now, now)
-            )
-            return self._get_many(kind, [key], None)[key]
+            found: dict[bytes, bytes] = {}
+            for _ in range(2):  # a value that is no bytes is dropped at the first look
+                if key not in found:
+                    self._connection.execute(
+                        "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?)", (kind, key, value, now, now)
+                    )
+                    found = self._get_many(kind, [key], None)
+            return found.get(key, value)
 
         return self._guarded(write)
 
@@ -260,10 +268,11 @@ class Store:
         stale: list[tuple[float, str, bytes]] = []
         damaged: dict[bytes, Any] = {}
         now = time.time()
+        condition, times = ("", ()) if since is None else (_IS_NEW, (since, now + _CLOCKS_DIFFER))
         for some in _batches(keys, _KEYS_PER_QUERY):
             marks = ",".join("?" * len(some))
-            query = f"SELECT key, value, used FROM entries WHERE kind = ? AND created >= ? AND key IN ({marks})"  # noqa: S608 (only marks)
-            for key, value, used in self._connection.execute(query, (kind, since or 0.0, *some)):
+            query = f"SELECT key, value, used FROM entries WHERE kind = ? AND key IN ({marks}){condition}"  # noqa: S608 (constants)
+            for key, value, used in self._connection.execute(query, (kind, *some, *times)):
                 if not isinstance(value, bytes):  # SQLite keeps any type in any column
                     damaged[key] = value
                     continue

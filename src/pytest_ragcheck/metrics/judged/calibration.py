@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.atomic_files import write_atomically
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.metrics.judged.agreement import Agreement
-from pytest_ragcheck.run_file import write_atomically
 from pytest_ragcheck.store import Fields
 from pytest_ragcheck.strict_json import parse_json
 
