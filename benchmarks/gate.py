@@ -30,7 +30,7 @@ from support import print_table
 
 from pytest_ragcheck.baseline.drift import Drift, Rejudged, movement, weighed
 from pytest_ragcheck.baseline.history import shift_between
-from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide, is_decided
+from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide, undecided
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.trials import FIRST_CONFIRMATIONS, SAMPLES_OF_A_FALL
 
@@ -337,29 +337,37 @@ def show_shifts(repetitions, seed):
     print_table(("what is known", "trials", "nothing changed", "a fifth drops by 0.3"), rows)
 
 
-def in_rounds(rng, *, shape, questions, drop, rounds=5):
+def in_rounds(rng, *, shape, questions, drop, rounds=5, metrics=1):
     """Whether a regression is called, and after how many trials of each question, where each round may be the last."""
+    sides = [sessions(rng, shape, questions, drop, rounds) for _ in range(metrics)]
+    asked, chosen = [0] * questions, set(map(str, range(questions)))
+    for _ in range(rounds):
+        asked = [count + (str(number) in chosen) for number, count in enumerate(asked)]
+        scores = [unjudged(name, *both, asked, looks=rounds) for name, both in enumerate(sides)]
+        if not (chosen := undecided(scores)):
+            break
+    return any(one.change.mean_fell for one in decide(scores)), np.mean(asked)
+
+
+def all_at_once(rng, *, shape, questions, drop, trials=3, metrics=1):
+    sides = [sessions(rng, shape, questions, drop, trials) for _ in range(metrics)]
+    scores = [unjudged(name, *both, [trials] * questions) for name, both in enumerate(sides)]
+    return any(one.change.mean_fell for one in decide(scores)), trials
+
+
+def sessions(rng, shape, questions, drop, trials):
+    """The scores of a baseline and of a run of so many trials each."""
     draw = shape(rng, questions)
-    baseline, run = draw(no_drop(questions), rounds).tolist(), draw(drop(questions), rounds).tolist()
-    for trials in range(1, rounds + 1):
-        scores = MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials), looks=rounds)
-        if trials == rounds or is_decided([scores]):
-            return decide([scores])[0].change.mean_fell, trials
-    raise AssertionError
+    return draw(no_drop(questions), trials).tolist(), draw(drop(questions), trials).tolist()
 
 
-def all_at_once(rng, *, shape, questions, drop, trials=3):
-    draw = shape(rng, questions)
-    baseline, run = draw(no_drop(questions), trials).tolist(), draw(drop(questions), trials).tolist()
-    return decide([MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials))])[0].change.mean_fell, trials
-
-
-def unjudged(baseline, run, *, trials):
-    """Without a threshold, so that the mean alone decides; a baseline of five trials."""
-    return tuple(
-        PairedScores(question=f"q{number}", baseline=tuple(before), run=tuple(now[:trials]))
-        for number, (before, now) in enumerate(zip(baseline, run, strict=True))
+def unjudged(name, baseline, run, asked, *, looks=1):
+    """Without a threshold, so that the mean alone decides."""
+    pairs = tuple(
+        PairedScores(question=str(number), baseline=tuple(before), run=tuple(now[:trials]))
+        for number, (before, now, trials) in enumerate(zip(baseline, run, asked, strict=True))
     )
+    return MetricScores(metric=f"m{name}", pairs=pairs, looks=looks)
 
 
 def show_rounds(repetitions, seed):
@@ -367,19 +375,17 @@ def show_rounds(repetitions, seed):
         rng = np.random.default_rng(seed)
         outcomes = [way(rng, questions=50, **kind) for _ in range(repetitions)]
         share, trials = np.mean(outcomes, axis=0)
-        return f"{100 * share:.1f} %, {trials:.2f}"
+        return f"{100 * share:.1f} %", f"{trials:.2f} ({100 * trials / 3:.0f} %)"
 
-    rows = [
-        (
-            name,
-            *(
-                found(way, shape=shape, drop=drop)
-                for drop in (no_drop, drop_of_a_fifth)
-                for way in (all_at_once, in_rounds)
-            ),
-        )
-        for name, shape in SHAPES.items()
-    ]
+    kinds = {name: {"shape": shape} for name, shape in SHAPES.items()}
+    kinds["3 metrics, normal"] = {"shape": normal, "metrics": 3}
+    rows = []
+    for name, kind in kinds.items():
+        row = [name]
+        for drop in (no_drop, drop_of_a_fifth):
+            fixed, _ = found(all_at_once, drop=drop, **kind)
+            row += [fixed, ", ".join(found(in_rounds, drop=drop, **kind))]
+        rows.append(row)
     print("\nThree trials, or rounds of up to five: mean fell, and trials of each question; 50 questions\n")
     unchanged, dropped = "nothing changed", "a fifth drops by 0.3"
     print_table(("noise", f"{unchanged}: 3", "rounds", f"{dropped}: 3", "rounds"), rows)

@@ -515,13 +515,13 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
     """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
     seen = []
 
-    def is_decided(trials):
+    def choose(trials):
         seen.append((len(trials), {len(done) for done in trials.values()}))
-        return len(seen) == 3
+        return () if len(seen) == 3 else trials
 
     system = Counting(lambda question, number: f"{question} {float(number != 1)}")
     jobs = jobs_for(system, count=count, trials=5)
-    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], is_decided)
+    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], choose, most=5)
     rounds.leave("cannot be asked")
 
     results = await results_of([replace(job, rounds=rounds) for job in jobs])
@@ -534,11 +534,36 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
 @pytest.mark.asyncio
 async def test_rounds_end_with_the_last_trial():
     jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
-    rounds = Rounds([job.key for job in jobs], lambda _: False)
+    rounds = Rounds([job.key for job in jobs], lambda trials: trials, most=3)
 
     results = await results_of([replace(job, rounds=rounds) for job in jobs])
 
     assert [len(one.trials) for one in results] == [3] * 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("chosen", "asked"),
+    [
+        ([[0], [1], [0]], [3, 2, 1]),
+        ([[0], [0], [0, 1]], [4, 2, 1]),
+        ([[0], [0], [0, 1], [0]], [5, 2, 1]),
+        ([[0], [0], [0], [1, 2]], [4, 2, 2]),
+        ([[0], ["not in these rounds"]], [2, 1, 1]),
+    ],
+)
+async def test_a_question_may_sit_out_a_round(chosen, asked):
+    """And none waits for a round that does not come: after the last one, or where only questions that are done are left."""
+    jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=5)
+    keys, rounds_chosen = [job.key for job in jobs], iter(chosen)
+
+    def choose(_):
+        return [keys[one] if one in range(3) else one for one in next(rounds_chosen, ())]
+
+    rounds = Rounds(keys, choose, most=5)
+    results = await asyncio.wait_for(results_of([replace(job, rounds=rounds) for job in jobs]), 60)
+
+    assert [len(one.trials) for one in results] == asked
 
 
 @pytest.mark.asyncio
