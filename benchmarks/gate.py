@@ -1,6 +1,6 @@
 """How often the gate is wrong, and what it finds: the very function that the gate uses, on simulated scores.
 
-    python benchmarks/gate.py [--repetitions 1000] [--seed 1]
+    python benchmarks/gate.py [--repetitions 1000] [--seed 1] [--processes 2]
 
 Scores lie between 0 and 1, the threshold is 0.7. Questions differ in quality (mean 0.8, standard deviation 0.15, cut
 off at 0 and 1), and each trial adds noise, of these shapes:
@@ -22,8 +22,12 @@ gate decides about, a question that passed and now fails is asked again; "asked 
 from __future__ import annotations
 
 import argparse
+import io
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 from support import print_table
@@ -428,16 +432,24 @@ def show_visible_drops(repetitions, seed):
 TABLES = (show_false_alarms, show_breaks, show_drops, show_shifts, show_rounds, show_verdicts, show_visible_drops)
 
 
+def printed_by(table, repetitions, seed):
+    with redirect_stdout(io.StringIO()) as text:
+        table(repetitions, seed)
+    return text.getvalue()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=1000, help="of a cell (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2, help="tables at once (default: %(default)s)")
     parser.add_argument("--only", choices=[table.__name__.removeprefix("show_") for table in TABLES])
     options = parser.parse_args()
     started = time.perf_counter()
-    for table in TABLES:
-        if options.only in {None, table.__name__.removeprefix("show_")}:
-            table(options.repetitions, options.seed)
+    wanted = [table for table in TABLES if options.only in {None, table.__name__.removeprefix("show_")}]
+    with ProcessPoolExecutor(options.processes) as processes:
+        for text in processes.map(printed_by, wanted, repeat(options.repetitions), repeat(options.seed)):
+            print(text, end="", flush=True)
     error = 100 * (0.05 * 0.95 / options.repetitions) ** 0.5
     print(
         f"\n{options.repetitions} comparisons a cell: a share of 5 % has a standard error of {error:.1f} %, "

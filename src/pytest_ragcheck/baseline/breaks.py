@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["score_changes"]
 
-FALSE_NAMES = 0.03
+FALSE_NAMES = 0.02
 """Share of comparisons of an unchanged suite that may name a question."""
 TOGETHER = 0.005
 """Share of comparisons of an unchanged suite in which so many questions together may fall and not pass again."""
