@@ -159,12 +159,13 @@ def compare(rng, *, shape, questions, trials, drop=no_drop, broken=False, confir
 def pairs_of(baseline, run, *, labelled):
     """With what a question that fell gets beyond as many samples as the baseline has."""
     trials = baseline.shape[1]
+    fell = (baseline.mean(axis=1) >= THRESHOLD) & (run[:, :trials].mean(axis=1) < THRESHOLD)
     return tuple(
         PairedScores(
             question=f"q{number}",
             baseline=tuple(before),
             run=tuple(now[:trials]),
-            confirmations=asked_again(now[trials:]) if np.mean(before) >= THRESHOLD > np.mean(now[:trials]) else (),
+            confirmations=asked_again(now[trials:]) if fell[number] else (),
             threshold=THRESHOLD,
             cluster=number // CLUSTER if labelled else None,
         )
