@@ -66,7 +66,7 @@ def decisions_of(
 def undecided(pairs: Sequence[Pair], measures: Mapping[str, str], settings: GateSettings) -> set[Key]:
     """Return the questions to ask in a further round of trials, by all metrics that are measured as in the baseline.
 
-    ``measures``: what these are measured with now.
+    ``measures``: what these are measured with now. A question without any score yet is asked as long as another is.
     """
     now = {pair.key[0]: pair.setup for pair in pairs}
     found = {metric: compared(metric, pairs) for metric in metrics_of(pairs)}
@@ -81,7 +81,8 @@ def undecided(pairs: Sequence[Pair], measures: Mapping[str, str], settings: Gate
             if scores
         ]
     )
-    return {pair.key for pair in pairs if name_in_statistics(pair.key) in names}
+    scored = {one.pair.key for scores in alike.values() for one in scores}
+    return {pair.key for pair in pairs if names and (pair.key not in scored or name_in_statistics(pair.key) in names)}
 
 
 def _apart(
