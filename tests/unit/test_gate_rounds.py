@@ -137,6 +137,16 @@ def test_after_each_round_as_many_trials_of_the_baseline_count_as_of_the_run():
     assert decide([after(baseline, run, 1, looks=1)])[0].change.difference == pytest.approx(0.9 - 0.26)
 
 
+def test_without_rounds_a_trial_that_is_missing_takes_nothing_from_the_others():
+    baseline = [[level + move for move in (0.09, -0.09, 0.0)] for level in LEVELS]
+    run = [[level + move for move in (-0.09, 0.09, 0.0)] for level in LEVELS]
+
+    whole = decide([after(baseline, run, 3, looks=1)])[0].change
+    lacking = decide([after(baseline, run, [*[3] * 39, 1], looks=1)])[0].change
+
+    assert (whole.verdict, lacking.verdict) == (Verdict.SAME, Verdict.SAME)
+
+
 def test_one_metric_that_fell_decides_and_one_that_did_not_waits_for_the_others():
     still, fell = after([[0.9] * 5] * 12, [[0.9]] * 12, 1), after([[0.9] * 5] * 12, [[0.7]] * 12, 1)
     unsure = replace(after([[0.9] * 5, [0.5] * 5] * 6, [[0.5], [0.89]] * 6, 1), metric="unsure")

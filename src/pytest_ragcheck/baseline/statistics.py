@@ -173,15 +173,16 @@ class _Measured:
     def _excludes(self, drop: float) -> bool:
         """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped.
 
-        By the trials that all questions have: those that are asked again because they moved move back a little by
-        chance, so that the mean of all trials leans towards no change.
+        After rounds of trials it is that of the trials which all questions have: those that are asked further because
+        they moved move back a little by chance, so that the mean of all trials leans towards no change.
         """
         if self.found.unmoved:
             return True
-        shared = min(len(pair.run) for pair in self.pairs)
-        interval = self.found.interval()
-        if shared < self.rounds:
-            interval = _differences([alike(pair, shared) for pair in self.pairs], self.input).interval()
+        found = self.found
+        if self.input.looks > 1:
+            shared = min(len(pair.run) for pair in self.pairs)
+            found = _differences([alike(pair, shared) for pair in self.pairs], self.input)
+        interval = found.interval()
         return interval is not None and interval[0] > -drop
 
 
