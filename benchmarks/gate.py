@@ -1,6 +1,6 @@
 """How often the gate is wrong, and what it finds: the very function that the gate uses, on simulated scores.
 
-    python benchmarks/gate.py [--repetitions 1000] [--seed 1]
+    python benchmarks/gate.py [--repetitions 1000] [--seed 1] [--processes 2]
 
 Scores lie between 0 and 1, the threshold is 0.7. Questions differ in quality (mean 0.8, standard deviation 0.15, cut
 off at 0 and 1), and each trial adds noise, of these shapes:
@@ -22,15 +22,19 @@ gate decides about, a question that passed and now fails is asked again; "asked 
 from __future__ import annotations
 
 import argparse
+import io
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 from support import print_table
 
 from pytest_ragcheck.baseline.drift import Drift, Rejudged, movement, weighed
 from pytest_ragcheck.baseline.history import shift_between
-from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide, is_decided
+from pytest_ragcheck.baseline.statistics import MetricScores, PairedScores, decide, undecided
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.trials import FIRST_CONFIRMATIONS, SAMPLES_OF_A_FALL
 
@@ -155,12 +159,13 @@ def compare(rng, *, shape, questions, trials, drop=no_drop, broken=False, confir
 def pairs_of(baseline, run, *, labelled):
     """With what a question that fell gets beyond as many samples as the baseline has."""
     trials = baseline.shape[1]
+    fell = (baseline.mean(axis=1) >= THRESHOLD) & (run[:, :trials].mean(axis=1) < THRESHOLD)
     return tuple(
         PairedScores(
             question=f"q{number}",
             baseline=tuple(before),
             run=tuple(now[:trials]),
-            confirmations=asked_again(now[trials:]) if np.mean(before) >= THRESHOLD > np.mean(now[:trials]) else (),
+            confirmations=asked_again(now[trials:]) if fell[number] else (),
             threshold=THRESHOLD,
             cluster=number // CLUSTER if labelled else None,
         )
@@ -337,29 +342,37 @@ def show_shifts(repetitions, seed):
     print_table(("what is known", "trials", "nothing changed", "a fifth drops by 0.3"), rows)
 
 
-def in_rounds(rng, *, shape, questions, drop, rounds=5):
+def in_rounds(rng, *, shape, questions, drop, rounds=5, metrics=1):
     """Whether a regression is called, and after how many trials of each question, where each round may be the last."""
+    sides = [sessions(rng, shape, questions, drop, rounds) for _ in range(metrics)]
+    asked, chosen = [0] * questions, set(map(str, range(questions)))
+    for _ in range(rounds):
+        asked = [count + (str(number) in chosen) for number, count in enumerate(asked)]
+        scores = [unjudged(name, *both, asked, looks=rounds) for name, both in enumerate(sides)]
+        if not (chosen := undecided(scores)):
+            break
+    return any(one.change.mean_fell for one in decide(scores)), np.mean(asked)
+
+
+def all_at_once(rng, *, shape, questions, drop, trials=3, metrics=1):
+    sides = [sessions(rng, shape, questions, drop, trials) for _ in range(metrics)]
+    scores = [unjudged(name, *both, [trials] * questions) for name, both in enumerate(sides)]
+    return any(one.change.mean_fell for one in decide(scores)), trials
+
+
+def sessions(rng, shape, questions, drop, trials):
+    """The scores of a baseline and of a run of so many trials each."""
     draw = shape(rng, questions)
-    baseline, run = draw(no_drop(questions), rounds).tolist(), draw(drop(questions), rounds).tolist()
-    for trials in range(1, rounds + 1):
-        scores = MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials), looks=rounds)
-        if trials == rounds or is_decided([scores]):
-            return decide([scores])[0].change.mean_fell, trials
-    raise AssertionError
+    return draw(no_drop(questions), trials).tolist(), draw(drop(questions), trials).tolist()
 
 
-def all_at_once(rng, *, shape, questions, drop, trials=3):
-    draw = shape(rng, questions)
-    baseline, run = draw(no_drop(questions), trials).tolist(), draw(drop(questions), trials).tolist()
-    return decide([MetricScores(metric="m", pairs=unjudged(baseline, run, trials=trials))])[0].change.mean_fell, trials
-
-
-def unjudged(baseline, run, *, trials):
-    """Without a threshold, so that the mean alone decides; a baseline of five trials."""
-    return tuple(
-        PairedScores(question=f"q{number}", baseline=tuple(before), run=tuple(now[:trials]))
-        for number, (before, now) in enumerate(zip(baseline, run, strict=True))
+def unjudged(name, baseline, run, asked, *, looks=1):
+    """Without a threshold, so that the mean alone decides."""
+    pairs = tuple(
+        PairedScores(question=str(number), baseline=tuple(before), run=tuple(now[:trials]))
+        for number, (before, now, trials) in enumerate(zip(baseline, run, asked, strict=True))
     )
+    return MetricScores(metric=f"m{name}", pairs=pairs, looks=looks)
 
 
 def show_rounds(repetitions, seed):
@@ -367,19 +380,17 @@ def show_rounds(repetitions, seed):
         rng = np.random.default_rng(seed)
         outcomes = [way(rng, questions=50, **kind) for _ in range(repetitions)]
         share, trials = np.mean(outcomes, axis=0)
-        return f"{100 * share:.1f} %, {trials:.2f}"
+        return f"{100 * share:.1f} %", f"{trials:.2f} ({100 * trials / 3:.0f} %)"
 
-    rows = [
-        (
-            name,
-            *(
-                found(way, shape=shape, drop=drop)
-                for drop in (no_drop, drop_of_a_fifth)
-                for way in (all_at_once, in_rounds)
-            ),
-        )
-        for name, shape in SHAPES.items()
-    ]
+    kinds = {name: {"shape": shape} for name, shape in SHAPES.items()}
+    kinds["3 metrics, normal"] = {"shape": normal, "metrics": 3}
+    rows = []
+    for name, kind in kinds.items():
+        row = [name]
+        for drop in (no_drop, drop_of_a_fifth):
+            fixed, _ = found(all_at_once, drop=drop, **kind)
+            row += [fixed, ", ".join(found(in_rounds, drop=drop, **kind))]
+        rows.append(row)
     print("\nThree trials, or rounds of up to five: mean fell, and trials of each question; 50 questions\n")
     unchanged, dropped = "nothing changed", "a fifth drops by 0.3"
     print_table(("noise", f"{unchanged}: 3", "rounds", f"{dropped}: 3", "rounds"), rows)
@@ -422,16 +433,24 @@ def show_visible_drops(repetitions, seed):
 TABLES = (show_false_alarms, show_breaks, show_drops, show_shifts, show_rounds, show_verdicts, show_visible_drops)
 
 
+def printed_by(table, repetitions, seed):
+    with redirect_stdout(io.StringIO()) as text:
+        table(repetitions, seed)
+    return text.getvalue()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=1000, help="of a cell (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2, help="tables at once (default: %(default)s)")
     parser.add_argument("--only", choices=[table.__name__.removeprefix("show_") for table in TABLES])
     options = parser.parse_args()
     started = time.perf_counter()
-    for table in TABLES:
-        if options.only in {None, table.__name__.removeprefix("show_")}:
-            table(options.repetitions, options.seed)
+    wanted = [table for table in TABLES if options.only in {None, table.__name__.removeprefix("show_")}]
+    with ProcessPoolExecutor(options.processes) as processes:
+        for text in processes.map(printed_by, wanted, repeat(options.repetitions), repeat(options.seed)):
+            print(text, end="", flush=True)
     error = 100 * (0.05 * 0.95 / options.repetitions) ** 0.5
     print(
         f"\n{options.repetitions} comparisons a cell: a share of 5 % has a standard error of {error:.1f} %, "

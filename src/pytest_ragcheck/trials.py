@@ -32,9 +32,9 @@ __all__ = [
     "tally",
 ]
 
-SAMPLES_OF_A_FALL = 10
+SAMPLES_OF_A_FALL = 12
 """A question that fell below what it reached in the baseline is asked until it passes, or there are so many samples of
-it in baseline and run together: of five coins in a suite one shows so clean a break in 1 of 200 comparisons."""
+it in baseline and run together: of five coins in a suite one shows so clean a break in 1 of 800 comparisons."""
 FIRST_CONFIRMATIONS = 2
 """So many are asked at once, and the others where these failed too: most questions that flip take no more."""
 ANSWER_DEPENDENT = "answer_dependent"

@@ -8,11 +8,13 @@ import random
 
 import pytest
 
+from pytest_ragcheck.baseline.decisions import undecided
 from pytest_ragcheck.baseline.drift import MOST_REJUDGED, Drift, Rejudged, stored_answers
 from pytest_ragcheck.baseline.entries import question_digest, text_digest
 from pytest_ragcheck.baseline.file import load_baseline, save_baseline, updated
 from pytest_ragcheck.baseline.gate import GateSettings, compare, passes
 from pytest_ragcheck.baseline.measures import by_formula
+from pytest_ragcheck.baseline.pairs import matched
 from pytest_ragcheck.comparison import Cause, ContextChange, GoldChange, Verdict
 from pytest_ragcheck.model import Answer, Context, Failure, Passage, Question, Result, Run, Score
 
@@ -101,6 +103,25 @@ def test_a_run_against_itself_is_the_same():
     assert comparison.metrics["hit_rate"].difference == 0
     assert (comparison.changed, comparison.new, comparison.gone, comparison.notes) == ({}, (), (), ())
     assert passes(comparison.verdict)
+
+
+def test_a_question_without_a_score_is_asked_further_as_long_as_another_is():
+    """The judge may have failed just once."""
+    levels = [0.9, 0.8, 0.7, 0.6]
+    before = [result(f"q{number}", score("judged", level)) for number, level in enumerate(levels)]
+    failed = result("failed", score("judged", None, error=Failure(message="a page instead of JSON")))
+    baseline = updated(None, run(*before, result("failed", score("judged", 0.8))))
+
+    def further(*values):
+        now = [
+            dataclasses.replace(result(f"q{number}", score("judged", value)), looks=5)
+            for number, value in enumerate(values)
+        ]
+        pairs = matched(run(*now, dataclasses.replace(failed, looks=5)), baseline).pairs
+        return {name for _, name, _ in undecided(pairs, {"judged": JUDGE}, GateSettings())}
+
+    assert further(0.8, 0.7, 0.7, 0.6) == {"q0", "q1", "q2", "q3", "failed"}, "none has a further trial in the baseline"
+    assert further(0.9, 0.8, 0.7, 0.6) == set()
 
 
 def test_a_mean_that_fell_is_a_regression():

@@ -483,7 +483,7 @@ async def test_trials_stop_where_the_verdict_is_settled(sequential):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2, 3]), (4, [4, 5]), (5, [])])
+@pytest.mark.parametrize(("trials", "further"), [(1, [1, 2]), (2, [2, 3]), (5, [5, 6]), (6, [])])
 async def test_a_question_that_fell_is_asked_until_it_passes(trials, further):
     """The other one reached what it reached before; and neither score nor state rests on what came after."""
     system = Counting(lambda question, number: f"{question} {float(question.endswith('1') or number >= trials)}")
@@ -499,8 +499,8 @@ async def test_a_question_that_fell_is_asked_until_it_passes(trials, further):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("trials", "again"), [(1, 8), (2, 6), (3, 4), (4, 2), (5, 0)])
-async def test_a_question_that_keeps_failing_is_asked_until_there_are_ten_samples_in_baseline_and_run(trials, again):
+@pytest.mark.parametrize(("trials", "again"), [(1, 10), (2, 8), (3, 6), (4, 4), (5, 2), (6, 0)])
+async def test_a_question_that_keeps_failing_is_asked_until_there_are_twelve_samples_in_baseline_and_run(trials, again):
     system = Counting(lambda *_: "0.0")
 
     (fell,) = await ask(system, count=1, trials=trials, least_before={"quality": 0.5})
@@ -515,13 +515,13 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
     """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
     seen = []
 
-    def is_decided(trials):
+    def choose(trials):
         seen.append((len(trials), {len(done) for done in trials.values()}))
-        return len(seen) == 3
+        return () if len(seen) == 3 else trials
 
     system = Counting(lambda question, number: f"{question} {float(number != 1)}")
     jobs = jobs_for(system, count=count, trials=5)
-    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], is_decided)
+    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], choose, most=5)
     rounds.leave("cannot be asked")
 
     results = await results_of([replace(job, rounds=rounds) for job in jobs])
@@ -534,7 +534,7 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
 @pytest.mark.asyncio
 async def test_rounds_end_with_the_last_trial():
     jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
-    rounds = Rounds([job.key for job in jobs], lambda _: False)
+    rounds = Rounds([job.key for job in jobs], lambda trials: trials, most=3)
 
     results = await results_of([replace(job, rounds=rounds) for job in jobs])
 
@@ -542,11 +542,36 @@ async def test_rounds_end_with_the_last_trial():
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("chosen", "asked"),
+    [
+        ([[0], [1], [0]], [3, 2, 1]),
+        ([[0], [0], [0, 1]], [4, 2, 1]),
+        ([[0], [0], [0, 1], [0]], [5, 2, 1]),
+        ([[0], [0], [0], [1, 2]], [4, 2, 2]),
+        ([[0], ["not in these rounds"]], [2, 1, 1]),
+    ],
+)
+async def test_a_question_may_sit_out_a_round(chosen, asked):
+    """And none waits for a round that does not come: after the last one, or where only questions that are done are left."""
+    jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=5)
+    keys, rounds_chosen = [job.key for job in jobs], iter(chosen)
+
+    def choose(_):
+        return [keys[one] if one in range(3) else one for one in next(rounds_chosen, ())]
+
+    rounds = Rounds(keys, choose, most=5)
+    results = await asyncio.wait_for(results_of([replace(job, rounds=rounds) for job in jobs]), 60)
+
+    assert [len(one.trials) for one in results] == asked
+
+
+@pytest.mark.asyncio
 async def test_no_more_than_a_few_questions_are_asked_again():
     results = await ask(Counting(lambda *_: "0.0"), count=MOST_CONFIRMED + 5, trials=1, least_before={"quality": 0.5})
 
     counts = [len(one.confirmations) for one in results]
-    assert [counts.count(number) for number in (8, 2, 0)] == [MOST_PURSUED, MOST_CONFIRMED - MOST_PURSUED, 5]
+    assert [counts.count(number) for number in (10, 2, 0)] == [MOST_PURSUED, MOST_CONFIRMED - MOST_PURSUED, 5]
 
 
 @pytest.mark.asyncio

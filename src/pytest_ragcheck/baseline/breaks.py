@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["score_changes"]
 
-FALSE_NAMES = 0.03
+FALSE_NAMES = 0.02
 """Share of comparisons of an unchanged suite that may name a question."""
 TOGETHER = 0.005
 """Share of comparisons of an unchanged suite in which so many questions together may fall and not pass again."""
@@ -89,13 +89,20 @@ def _changes(scores: MetricScores, chances: Mapping[str, float], named: Abstract
         by_record = pair.question in named
         within = LEAST_FALL if by_record else noise.of(pair)
         by_size = pair.samples_of_run == 1 and -pair.difference > within
-        change = _change(scores.metric, pair, noise=within, broke=_fell(pair) and (by_record or by_size))
-        flipped = _fell(pair) and _cleared(pair) and -pair.difference > min(within, COMPLETE_FALL)
-        found[pair.question] = replace(change, flipped=flipped, chance=chances.get(pair.question))
+        found[pair.question] = _change(
+            scores.metric,
+            pair,
+            noise=within,
+            broke=_fell(pair) and (by_record or by_size),
+            flipped=_fell(pair) and _cleared(pair) and -pair.difference > min(within, COMPLETE_FALL),
+            chance=chances.get(pair.question),
+        )
     return found
 
 
-def _change(metric: str, pair: PairedScores, *, noise: float, broke: bool) -> ScoreChange:
+def _change(
+    metric: str, pair: PairedScores, *, noise: float, broke: bool, flipped: bool = False, chance: float | None = None
+) -> ScoreChange:
     before, now, least = pair.baseline_mean, pair.run_mean, pair.threshold
     return ScoreChange(
         metric=metric,
@@ -105,6 +112,8 @@ def _change(metric: str, pair: PairedScores, *, noise: float, broke: bool) -> Sc
         noise=noise,
         confirmations=pair.confirmations,
         broke=broke,
+        flipped=flipped,
+        chance=chance,
         known=least is not None and max(before, now) < least and before - now <= noise,
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.baseline import statistics
 from pytest_ragcheck.baseline.comparability import setups_now
 from pytest_ragcheck.baseline.drift import movement, weighed
-from pytest_ragcheck.baseline.scores import compared, incomparable, metrics_of, paired_scores
+from pytest_ragcheck.baseline.scores import compared, incomparable, metrics_of, name_in_statistics, paired_scores
 from pytest_ragcheck.comparison import Verdict
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.drift import Drift, Movement
     from pytest_ragcheck.baseline.entries import Setup
     from pytest_ragcheck.baseline.history import History
-    from pytest_ragcheck.baseline.pairs import Match, Pair
+    from pytest_ragcheck.baseline.pairs import Key, Match, Pair
     from pytest_ragcheck.baseline.scores import Compared
     from pytest_ragcheck.baseline.settings import GateSettings
     from pytest_ragcheck.comparison import MetricChange, ScoreChange
     from pytest_ragcheck.model import Run
 
-__all__ = ["Decision", "decisions_of", "is_decided"]
+__all__ = ["Decision", "decisions_of", "undecided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +63,26 @@ def decisions_of(
     return {metric: _with_coverage(whole[metric], coverage, settings) for metric in scores}
 
 
-def is_decided(pairs: Sequence[Pair], measures: Mapping[str, str], settings: GateSettings) -> bool:
-    """Whether the trials so far decide about all metrics that are measured as in the baseline, by ``measures``."""
+def undecided(pairs: Sequence[Pair], measures: Mapping[str, str], settings: GateSettings) -> set[Key]:
+    """Return the questions to ask in a further round of trials, by all metrics that are measured as in the baseline.
+
+    ``measures``: what these are measured with now. A question without any score yet is asked as long as another is.
+    """
     now = {pair.key[0]: pair.setup for pair in pairs}
     found = {metric: compared(metric, pairs) for metric in metrics_of(pairs)}
     alike = {
         metric: [one for one in scores if one.pair.setup.scoring.get(metric) == measures.get(metric)]
         for metric, scores in found.items()
     }
-    return statistics.is_decided(
+    names = statistics.undecided(
         [
             paired_scores(metric, scores, now, practical_minimum=settings.minimum(metric))
             for metric, scores in alike.items()
             if scores
         ]
     )
+    scored = {one.pair.key for scores in alike.values() for one in scores}
+    return {pair.key for pair in pairs if names and (pair.key not in scored or name_in_statistics(pair.key) in names)}
 
 
 def _apart(

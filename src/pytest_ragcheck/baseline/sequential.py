@@ -1,9 +1,11 @@
-"""Looking at the scores after each round of trials, at one error rate for all looks together.
+"""Trials in rounds: which questions are asked again after each round, at one error rate for all looks together.
 
-In a round every question of a suite is asked once more. Who looks again and again finds something by chance more often
-than who looks once, so each look is held against a stricter level, the same for all: S. J. Pocock, Biometrika 64 (1977)
-191-199. Rounds end too where nothing is left to be found: by A. Wald's sequential probability ratio test ("Sequential
-Analysis", 1947) of a meaningful drop against none. That end alone calls nothing a drop, so that it costs no error rate.
+The test of the mean is made after each round. Who looks again and again finds something by chance more often than who
+looks once, so each look is held against a stricter level, the same for all: S. J. Pocock, Biometrika 64 (1977) 191-199.
+The rounds end early where nothing is left to be found. That end calls nothing a drop, so that it costs no error rate.
+
+A further round is spent on the half of the questions that moved most, up or down, because the others say little. Which
+ones these are does not depend on the direction, so that the test by swaps holds as it does for all.
 """
 
 from __future__ import annotations
@@ -16,26 +18,44 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.distributions import find_root, normal_cdf, normal_quantile
 
 if TYPE_CHECKING:
-    from pytest_ragcheck.baseline.differences import Differences, PairedScores
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["alike", "excludes_a_drop", "level_of_each"]
+    from pytest_ragcheck.baseline.differences import PairedScores
 
-MISSED = 0.2
-"""Probability of ending the rounds although a meaningful drop is there: its test has a power of 80 %."""
+__all__ = ["alike", "half_that_moved_most", "is_futile", "level_of_each"]
+
 _POINTS = 400
 
 
-def alike(pair: PairedScores) -> PairedScores:
-    """The pair with no more trials of the baseline than of the run, so that the two can be swapped after each round."""
-    return replace(pair, baseline=pair.baseline[: len(pair.run)])
+def alike(pair: PairedScores, trials: int | None = None) -> PairedScores:
+    """Return the pair with equally many trials of baseline and run as far as there are, at most ``trials``.
+
+    So the two can be swapped after each round.
+    """
+    run = pair.run[:trials]
+    return replace(pair, baseline=pair.baseline[: len(run)], run=run)
 
 
-def excludes_a_drop(found: Differences, drop: float, level: float) -> bool:
-    """Whether no change is so much likelier than a drop of the mean by so much that the rounds end."""
-    if found.unmoved or not found.standard_error:
-        return found.unmoved
-    log_ratio = drop * (-found.mean - drop / 2) / found.standard_error**2
-    return log_ratio <= math.log(MISSED / (1 - level))
+def is_futile(drop: float, rounds: int) -> bool:
+    """Whether the p-value of a drop after so many rounds is too large for further ones to be worth their calls.
+
+    The limit is halved with each round: 0.5, as the scores do not look worse at all, 0.25, 0.125 and so on.
+    """
+    return drop > 0.5**rounds
+
+
+def half_that_moved_most(moves: Iterable[Mapping[str, float]]) -> set[str]:
+    """Return the questions that moved at least as much as the middle one, by what each says of a change.
+
+    With several metrics the one counts in which the question has the largest share of all moves.
+    """
+    largest: dict[str, float] = {}
+    for move in moves:
+        total = math.fsum(map(abs, move.values())) or 1.0
+        for question, value in move.items():
+            largest[question] = max(abs(value) / total, largest.get(question, 0.0))
+    middle = sorted(largest.values())[len(largest) // 2] if largest else 0.0
+    return {question for question, value in largest.items() if value >= middle}
 
 
 @cache

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.baseline.breaks import score_changes
 from pytest_ragcheck.baseline.differences import MetricScores, PairedScores, differences
 from pytest_ragcheck.baseline.power import remedy, smallest_visible_drop
-from pytest_ragcheck.baseline.sequential import alike, excludes_a_drop, level_of_each
-from pytest_ragcheck.baseline.swaps import swap_test
+from pytest_ragcheck.baseline.sequential import alike, half_that_moved_most, is_futile, level_of_each
+from pytest_ragcheck.baseline.swaps import evidence, swap_test
 from pytest_ragcheck.comparison import MetricChange, Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.baseline.differences import Differences
     from pytest_ragcheck.comparison import ScoreChange
 
-__all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm", "is_decided"]
+__all__ = ["MetricDecision", "MetricScores", "PairedScores", "decide", "holm", "undecided"]
 
 LEVEL = 0.0425
 """One-sided, of the mean's guard over all metrics together. The rest of 5 % is left to the guard of the questions."""
@@ -58,12 +58,19 @@ def decide(metrics: Sequence[MetricScores]) -> list[MetricDecision]:
     return [decided[scores.metric] if scores.pairs else _nothing_measured(scores) for scores in metrics]
 
 
-def is_decided(metrics: Sequence[MetricScores]) -> bool:
-    """Whether further rounds of trials are not needed: a mean fell, or none is likely to."""
+def undecided(metrics: Sequence[MetricScores]) -> set[str]:
+    """Return the questions to ask in a further round of trials; none where a mean fell, or none is likely to fall.
+
+    A question with fewer trials in the baseline than there may be rounds is always among them: its next score could not
+    be swapped with one of the baseline.
+    """
     if any(decision.change.mean_fell for decision in decide(metrics)):
-        return True
+        return set()
     measured = [_Measured.of(scores, {}) for scores in metrics if scores.pairs]
-    return bool(measured) and all(excludes_a_drop(one.found, one.margin, LEVEL) for one in measured)
+    doubtful = [one for one in measured if not is_futile(one.drop, one.rounds)]
+    moved = half_that_moved_most(one.moves for one in doubtful)
+    pairs = (pair for one in doubtful for pair in one.input.pairs if len(pair.baseline) < one.input.looks)
+    return moved | {pair.question for pair in pairs}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -85,6 +92,8 @@ class _Measured:
     """A metric before the adjustment over all."""
 
     input: MetricScores
+    pairs: Sequence[PairedScores]
+    """What is tested: after rounds of trials as many of the baseline as of the run."""
     found: Differences
     """With the error of what moves a whole run, where that is known."""
     drop: float
@@ -96,17 +105,26 @@ class _Measured:
     @classmethod
     def of(cls, scores: MetricScores, changes: Mapping[str, ScoreChange]) -> _Measured:
         pairs = scores.pairs if scores.looks == 1 else tuple(map(alike, scores.pairs))
-        found, test, shift = differences(pairs), swap_test(pairs), scores.shift
-        if shift is None or not shift.variance:
-            return cls(scores, found, test.drop, test.rise, test.method, changes)
-        found = found.beyond(shift.variance, observed=shift.observed, freedom=shift.freedom)
+        found, test = _differences(pairs, scores), swap_test(pairs)
+        if scores.shift is None or not scores.shift.variance:
+            return cls(scores, pairs, found, test.drop, test.rise, test.method, changes)
         drop, rise = found.p_values()
         method = f"{test.method}; t with the spread of earlier runs"
-        return cls(scores, found, max(test.drop, drop), max(test.rise, rise), method, changes)
+        return cls(scores, pairs, found, max(test.drop, drop), max(test.rise, rise), method, changes)
 
     @property
     def name(self) -> str:
         return self.input.metric
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of trials there were."""
+        return max(len(pair.run) for pair in self.pairs)
+
+    @property
+    def moves(self) -> dict[str, float]:
+        """What each question says of a change."""
+        return dict(zip((pair.question for pair in self.pairs), evidence(self.pairs), strict=True))
 
     @property
     def level(self) -> float:
@@ -153,11 +171,27 @@ class _Measured:
         return drop <= self.level and self.found.mean < -self.input.practical_minimum
 
     def _excludes(self, drop: float) -> bool:
-        """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped."""
+        """Whether the interval excludes a mean drop so large; nothing that stood still to the last digit dropped.
+
+        After rounds of trials it is that of the trials which all questions have: those that are asked further because
+        they moved move back a little by chance, so that the mean of all trials leans towards no change.
+        """
         if self.found.unmoved:
             return True
-        interval = self.found.interval()
+        found = self.found
+        if self.input.looks > 1:
+            shared = min(len(pair.run) for pair in self.pairs)
+            found = _differences([alike(pair, shared) for pair in self.pairs], self.input)
+        interval = found.interval()
         return interval is not None and interval[0] > -drop
+
+
+def _differences(pairs: Sequence[PairedScores], scores: MetricScores) -> Differences:
+    """With the error of what moves a whole run, where that is known."""
+    found, shift = differences(pairs), scores.shift
+    if shift is None or not shift.variance:
+        return found
+    return found.beyond(shift.variance, observed=shift.observed, freedom=shift.freedom)
 
 
 def _within_the_scale(interval: tuple[float, float] | None) -> tuple[float, float] | None:

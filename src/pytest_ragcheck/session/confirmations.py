@@ -69,23 +69,25 @@ class Confirmations:
         self, jobs: Sequence[Job], suite: Suite, dataset: Dataset, variants: Mapping[Hashable, str]
     ) -> list[Job]:
         """The jobs with a test of their scores against the baseline's after each round of trials."""
-        from pytest_ragcheck.baseline.decisions import is_decided
+        from pytest_ragcheck.baseline.decisions import undecided
         from pytest_ragcheck.baseline.pairs import Pair
 
         repeated = {job.key: job for job in jobs if job.trials > 1}
         entries = {entry.key: entry for entry in dataset.questions}
         digests, now = question_digests(suite), measures(suite)
 
-        def is_decided_by(trials: Mapping[Hashable, Sequence[Result]]) -> bool:
-            pairs = []
+        def choose(trials: Mapping[Hashable, Sequence[Result]]) -> list[Hashable]:
+            pairs: dict[Hashable, Pair] = {}
             for key, done in trials.items():
                 name = repeated[key].question.id, variants[key]
                 if (entry := entries.get(name)) is not None and entry.question == digests.get(name[0]):
                     result = replace(combined(done, planned=repeated[key].trials), looks=repeated[key].trials)
-                    pairs.append(Pair((suite.name, *name), entry, dataset.setup_of(entry), result))
-            return is_decided(pairs, now, suite.settings.gate)
+                    pairs[key] = Pair((suite.name, *name), entry, dataset.setup_of(entry), result)
+            further = undecided(list(pairs.values()), now, suite.settings.gate)
+            # A question that the baseline lacks goes on as long as any other does.
+            return [key for key in trials if further and (key not in pairs or pairs[key].key in further)]
 
-        rounds = Rounds(repeated, is_decided_by)
+        rounds = Rounds(repeated, choose, most=max((job.trials for job in repeated.values()), default=1))
         return [replace(job, rounds=rounds) if job.key in repeated else job for job in jobs]
 
     def _dataset(self, suite: Suite) -> Dataset | None:
