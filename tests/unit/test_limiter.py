@@ -14,19 +14,19 @@ REFUSED = AttemptReport(outcome=Outcome.REFUSED)
 pytestmark = pytest.mark.asyncio
 
 
-async def test_priority_then_order_of_arrival():
+async def test_chain_of_calls_then_order_of_arrival():
     limiter = Limiter(concurrency=1)
     first = await limiter.admit(Admission(number=limiter.number()))
     order = []
 
-    async def wait(name, priority, number):
-        permit = await limiter.admit(Admission(priority=priority, number=number))
+    async def wait(name, calls_after, number):
+        permit = await limiter.admit(Admission(calls_after=calls_after, number=number))
         order.append(name)
         limiter.settle(permit, NEUTRAL)
 
     early = limiter.number()
     calls = [("a", 0), ("b", 0), ("c", 2)]
-    tasks = [asyncio.create_task(wait(name, priority, limiter.number())) for name, priority in calls]
+    tasks = [asyncio.create_task(wait(name, after, limiter.number())) for name, after in calls]
     tasks.append(asyncio.create_task(wait("retry", 0, early)))
     await asyncio.sleep(0)
     assert limiter.state().queued == 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from pytest_ragcheck.call_context import current_question, record_call
+from pytest_ragcheck.call_context import current_calls_after, current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
@@ -259,7 +259,8 @@ class Gateway:
         request = call.request
         admission = Admission(
             lane=request.model,
-            priority=request.priority - current_question(),
+            question=current_question(),
+            calls_after=current_calls_after(),
             number=number,
             input_tokens=request.input_tokens(),
             output_tokens=request.max_tokens / 4 if model.output_tokens is None else model.output_tokens,

@@ -49,10 +49,12 @@ class Admission:
 
     lane: str = ""
     """The model."""
-    priority: int = 0
-    """Higher goes first."""
+    question: int = 0
+    """The question's number; earlier ones go first."""
+    calls_after: int = 0
+    """How many calls come after this one, each waiting for the one before: the more, the earlier it goes."""
     number: int = 0
-    """Order among equal priorities, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
+    """Order among equals, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
     input_tokens: float = 0.0
     output_tokens: float = 0.0
     """About what it will take."""
@@ -137,11 +139,47 @@ class _Waiter:
     since: float
 
     def __lt__(self, other: _Waiter) -> bool:
-        return self._rank < other._rank
+        return self._turn < other._turn
 
     @property
-    def _rank(self) -> tuple[int, int]:
-        return -self.admission.priority, self.admission.number
+    def _turn(self) -> tuple[int, int]:
+        return self.admission.question, self.admission.number
+
+    def rank(self, lead: int) -> tuple[int, int, int]:
+        """The least goes first; ``lead``: how many questions each call that comes after this one is worth."""
+        wants = self.admission
+        return wants.question - lead * wants.calls_after, -wants.calls_after, wants.number
+
+
+class _Queue:
+    """Calls that wait: the longest chain of calls first (list scheduling), earlier questions first.
+
+    A call goes ``lead`` questions earlier for each call that comes after it. If the lead is the number of places, other
+    calls fill these places until the last chains end; a longer lead would only delay the first results.
+    """
+
+    def __init__(self) -> None:
+        self._heaps: dict[int, list[_Waiter]] = {}
+        """By the number of calls after them: the lead changes with the places, the order in each heap does not."""
+
+    def __bool__(self) -> bool:
+        return any(self._heaps.values())
+
+    def push(self, waiter: _Waiter) -> None:
+        """Add a call."""
+        heapq.heappush(self._heaps.setdefault(waiter.admission.calls_after, []), waiter)
+
+    def first(self, lead: int) -> _Waiter | None:
+        """Return the call that goes next, without those that were given up."""
+        for heap in self._heaps.values():
+            while heap and heap[0].future.done():
+                heapq.heappop(heap)
+        heads = [heap[0] for heap in self._heaps.values() if heap]
+        return min(heads, key=lambda head: head.rank(lead), default=None)
+
+    def remove(self, waiter: _Waiter) -> None:
+        """Remove a call that :meth:`first` returned."""
+        heapq.heappop(self._heaps[waiter.admission.calls_after])
 
 
 @dataclass(slots=True)
@@ -149,7 +187,7 @@ class _Lane:
     """Calls to one model."""
 
     adaptive: AdaptiveLimit
-    waiting: list[_Waiter] = field(default_factory=list)
+    waiting: _Queue = field(default_factory=_Queue)
     delayed: list[tuple[float, _Waiter]] = field(default_factory=list)
     """By the moment until which the server asked them to wait."""
     buckets: dict[str, ServerBucket] = field(default_factory=dict)
@@ -169,14 +207,8 @@ class _Lane:
                 # Those behind it were asked to wait longer, but may have been refused earlier.
                 return max(SHORTEST_PAUSE, min(until - now, EVIDENCE))
             heapq.heappop(self.delayed)
-            heapq.heappush(self.waiting, waiter)
+            self.waiting.push(waiter)
         return math.inf
-
-    def first(self) -> _Waiter | None:
-        """The call that goes next."""
-        while self.waiting and self.waiting[0].future.done():
-            heapq.heappop(self.waiting)
-        return self.waiting[0] if self.waiting else None
 
     def told_wait(self, now: float, costs: Mapping[str, float]) -> float:
         """Seconds until the server's buckets hold what a call costs."""
@@ -184,7 +216,7 @@ class _Lane:
 
 
 class Limiter:
-    """Queues calls and lets in as many as the server bears, highest priority first; one event loop.
+    """Queues calls and lets in as many as the server bears, the longest chains of calls first; one event loop.
 
     ``concurrency``: the user's cap on calls in flight, over all models; ``requests_per_minute`` and
     ``tokens_per_minute``: the user's rates, over all models. ``clock`` gives the loop's time.
@@ -208,7 +240,7 @@ class Limiter:
         self._lanes: dict[str, _Lane] = {}
         self._in_flight = self._queued = self._refused = 0
         self._order = itertools.count()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
 
     def number(self) -> int:
         """Return the next number of the order of arrival."""
@@ -228,7 +260,7 @@ class Limiter:
         if admission.delay > 0:
             heapq.heappush(lane.delayed, (now + admission.delay, waiter))
         else:
-            heapq.heappush(lane.waiting, waiter)
+            lane.waiting.push(waiter)
         self._queued += 1
         self._pump()
         try:
@@ -327,8 +359,8 @@ class Limiter:
             if waiter is None:
                 break
             if admitted == AT_ONCE:
-                soonest = 0.0
-                break
+                self._alarm = asyncio.get_running_loop().call_soon(self._pump)
+                return
             admitted += 1
             self._let_in(waiter, now)
         if soonest < math.inf:
@@ -337,9 +369,9 @@ class Limiter:
     def _next(self, now: float) -> tuple[_Waiter | None, float]:
         """The call of highest rank that may go now, and the seconds until another one may."""
         best: _Waiter | None = None
-        soonest = math.inf
+        soonest, lead = math.inf, self._lead
         for lane in self._lanes.values():
-            waiter = lane.first()
+            waiter = lane.waiting.first(lead)
             if waiter is None:
                 continue
             pause = max(
@@ -349,13 +381,17 @@ class Limiter:
             )
             if pause > 0:
                 soonest = min(soonest, pause)
-            elif best is None or waiter < best:
+            elif best is None or waiter.rank(lead) < best.rank(lead):
                 best = waiter
         return best, soonest
 
+    @property
+    def _lead(self) -> int:
+        return self._in_flight + 1  # the places, where calls wait for one of them
+
     def _let_in(self, waiter: _Waiter, now: float) -> None:
         lane = self._lanes[waiter.admission.lane]
-        heapq.heappop(lane.waiting)
+        lane.waiting.remove(waiter)
         self._queued -= 1
         self._in_flight += 1
         for family, cost in waiter.costs.items():
@@ -371,7 +407,7 @@ class Limiter:
         )
 
     def _held_by(self, lane: _Lane) -> tuple[str, float, int | None]:
-        now, waiter = self._clock(), lane.first()
+        now, waiter = self._clock(), lane.waiting.first(self._lead)
         if waiter is None:
             return "retry-after", max(0.0, lane.delayed[0][0] - now), None
         waits = [window.wait(now, waiter.costs[family]) for family, window in self._rates.items()]

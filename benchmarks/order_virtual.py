@@ -1,0 +1,287 @@
+"""The order of calls, in virtual time: first to last call over the least time that the same calls can take.
+
+    python benchmarks/order_virtual.py [--questions 10 100 1000] [--in-flight 0 8 32 100] [--seeds 1]
+
+Runs the real engine, the real gateway and four of deepeval's metrics (seven judge calls a question, no reasons) against
+a simulated server of known latencies, in an event loop whose clock jumps from one event to the next. Processor time
+does not count, so what is seen is the order alone. ``reference`` knows the contexts before the answer and asks for
+answers through the gateway; ``own`` is a user's function that calls the server itself, so that its calls have places of
+their own, as many as the judge's.
+
+Columns, in seconds of virtual time: first to last call; the bound, which is the longest chain of calls that wait for
+one another, or the time of all calls that share places over these places; ``list``, the time of list scheduling that
+knows how long each call takes, the longest chain first; the first result; most calls in flight; processor time of the
+run. 0 in flight is no cap: then there are as many places as the plugin takes at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import heapq
+import itertools
+import json
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from judging import JUDGE, JUDGE_LATENCY, METRICS, WRITER, WRITER_LATENCY, Retrieved, question
+from weather_virtual import JSON, run_in_virtual_time
+
+from pytest_ragcheck.engine import Engine, Job, Slots
+from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
+from pytest_ragcheck.gateway import Gateway
+from pytest_ragcheck.gateway.adaptive import MAXIMUM
+from pytest_ragcheck.gateway.transport import Response
+from pytest_ragcheck.metrics.judged.ahead import asking_ahead
+from pytest_ragcheck.metrics.judged.kinds import KINDS
+from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
+from pytest_ragcheck.model import Answer, Question
+from pytest_ragcheck.rag.pipeline import as_pipeline
+from pytest_ragcheck.store import Store
+from pytest_ragcheck.testing.replies import default_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_ragcheck.model import Context, Result
+    from pytest_ragcheck.rag.pipeline import Pipeline
+
+LATENCIES = {WRITER: WRITER_LATENCY, JUDGE: JUDGE_LATENCY}
+SPREAD = 0.25
+"""Of the latency's logarithm, as the mock Messages API has it."""
+PIPELINES = ("reference", "own")
+
+
+@dataclass
+class TimedServer:
+    """A transport to a server that refuses nothing, and takes a known time for each call."""
+
+    draw: random.Random
+    latency: dict[str, float] = field(default_factory=dict)
+    """Seconds by request id."""
+    ended: float = 0.0
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def serve(self, model: str) -> str:
+        """Take the time of one call; return its request id."""
+        seconds = LATENCIES[model] * math.exp(SPREAD * self.draw.gauss(0, 1))
+        name = f"req_{len(self.latency)}"
+        self.latency[name] = seconds
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(seconds)
+        self.in_flight -= 1
+        self.ended = asyncio.get_running_loop().time()
+        return name
+
+    async def send(self, body: Mapping[str, Any], *, seconds: float) -> Response:  # noqa: ARG002 (nothing times out)
+        """Answer one call."""
+        name = await self.serve(body["model"])
+        schema = body.get("output_config", {}).get("format", {}).get("schema")
+        message = {
+            "type": "message",
+            "model": body["model"],
+            "content": [{"type": "text", "text": default_reply(dict(body), schema)}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 100, "output_tokens": 100},
+        }
+        return Response(status=200, headers={**JSON, "request-id": name}, body=json.dumps(message).encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One run."""
+
+    first_to_last: float
+    bound: float
+    """The longest chain of calls, or all calls of some places over these."""
+    scheduled: float
+    """Seconds that list scheduling takes which knows how long each call takes."""
+    first_result: float
+    calls: int
+    most_in_flight: int
+    seconds: float
+    """Processor time that the run took."""
+
+    @property
+    def over_bound(self) -> float:
+        """First to last call over the bound."""
+        return self.first_to_last / self.bound
+
+    @property
+    def over_schedule(self) -> float:
+        """First to last call over that of list scheduling."""
+        return self.first_to_last / self.scheduled
+
+
+def own_pipeline(server: TimedServer, found: Mapping[str, tuple[Context, ...]], in_flight: int) -> Pipeline:
+    """A user's function that calls the server itself and returns its contexts with the answer."""
+
+    async def answer(asked: Question) -> Answer:
+        name = await server.serve(WRITER)
+        contexts = found[asked.id]
+        return Answer(text=contexts[0].text, contexts=contexts, metadata={"request_id": name})
+
+    return as_pipeline(answer, at_once=in_flight or None)
+
+
+@dataclass(eq=False)
+class Node:
+    """One call, with the calls that cannot begin before its end."""
+
+    seconds: float
+    pool: str
+    """Whose places it takes."""
+    before: Sequence[Node] = ()
+    after: list[Node] = field(default_factory=list)
+    missing: int = 0
+    """Calls before it that have not ended."""
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.before)
+        for node in self.before:
+            node.after.append(self)
+
+    @property
+    def chain(self) -> float:
+        """Seconds from its start to the end of the longest chain of calls that begins with it."""
+        return self.seconds + max((node.chain for node in self.after), default=0.0)
+
+
+def nodes_of(result: Result, latency: Mapping[str, float]) -> list[Node]:
+    """Return the calls of a question, and what waits for what."""
+    assert result.answer is not None
+    calls = sorted(result.calls, key=lambda call: call.started)
+    of = {
+        name: [latency[call.request_id or ""] for call in calls if call.purpose == name]
+        for name in ("generation", *METRICS)
+    }
+    own = result.answer.metadata.get("request_id")
+    answer = Node(latency[str(own)] if own else of["generation"][0], "own" if own else "gateway")
+    contexts = [answer] if own else []
+    truths = Node(of["faithfulness"][0], "gateway", contexts)
+    claims = Node(of["faithfulness"][1], "gateway", [answer])
+    statements = Node(of["answer_relevancy"][0], "gateway", [answer])
+    rest = [Node(seconds, "gateway", [truths, claims]) for seconds in of["faithfulness"][2:]]
+    rest += [Node(seconds, "gateway", [statements]) for seconds in of["answer_relevancy"][1:]]
+    rest += [Node(of[name][0], "gateway", contexts) for name in ("contextual_precision", "contextual_recall")]
+    return [answer, truths, claims, statements, *rest]
+
+
+def schedule(nodes: Sequence[Node], places: Mapping[str, int]) -> float:
+    """Return the seconds that list scheduling takes which knows how long each call takes: longest chain first."""
+    order = itertools.count()
+    ready: dict[str, list[tuple[float, int, Node]]] = {pool: [] for pool in places}
+    running: list[tuple[float, int, Node]] = []
+    free, now = dict(places), 0.0
+
+    def enqueue(node: Node) -> None:
+        heapq.heappush(ready[node.pool], (-node.chain, next(order), node))
+
+    for node in nodes:
+        if not node.missing:
+            enqueue(node)
+    while True:
+        for pool, waiting in ready.items():
+            while waiting and free[pool]:
+                node = heapq.heappop(waiting)[2]
+                free[pool] -= 1
+                heapq.heappush(running, (now + node.seconds, next(order), node))
+        if not running:
+            return now
+        now, _, node = heapq.heappop(running)
+        free[node.pool] += 1
+        for later in node.after:
+            later.missing -= 1
+            if not later.missing:
+                enqueue(later)
+
+
+def run(questions: int, in_flight: int, pipeline: str, seed: int = 0) -> Measured:
+    """Run one evaluation; ``in_flight`` 0: no cap."""
+    begun = time.process_time()
+    rows = [question(number) for number in range(questions)]
+    found = {row.id: contexts for row, contexts in rows}
+
+    async def main() -> Measured:
+        server = TimedServer(random.Random(seed))
+        with Store(None) as store:
+            async with Gateway(transport=server, store=store, concurrency=in_flight or None) as gateway:
+                judging = Judging(gateway=gateway, model=JUDGE, store=store)
+                judging.library.load()
+                metrics = asking_ahead(JudgedMetric(KINDS[name], judging) for name in METRICS)
+                asked = Retrieved(gateway, found) if pipeline == "reference" else own_pipeline(server, found, in_flight)
+                jobs = [
+                    Job(key=row.id, question=row, pipeline=asked, metrics=metrics, thresholds={}) for row, _ in rows
+                ]
+                loop, ends = asyncio.get_running_loop(), []
+                engine = Engine(jobs, slots=Slots(sequential=False), on_result=lambda *_: ends.append(loop.time()))
+                engine.start()
+                await engine.settled()
+                results = [await engine.result(row.id) for row, _ in rows]
+                await engine.close()
+        lost = [score for result in results for score in result.scores.values() if score.value is None]
+        assert not lost, lost[0]
+        assert all(len(result.scores) == len(METRICS) for result in results), results[0].error
+        nodes = [node for result in results for node in nodes_of(result, server.latency)]
+        places = {"gateway": in_flight or MAXIMUM, "own": in_flight or QUESTIONS_AT_ONCE}
+        work = [sum(node.seconds for node in nodes if node.pool == pool) / places[pool] for pool in places]
+        return Measured(
+            first_to_last=server.ended,
+            bound=max(*work, *(node.chain for node in nodes)),
+            scheduled=schedule(nodes, places),
+            first_result=min(ends),
+            calls=len(server.latency),
+            most_in_flight=server.most_in_flight,
+            seconds=time.process_time() - begun,
+        )
+
+    return run_in_virtual_time(main)
+
+
+WIDTH = 10
+HEADS = ("pipeline", "questions", "in flight", "seconds", "bound", "over", "list", "over", "first", "peak", "process")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one row for each case: of all seeds the worst."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, nargs="+", default=[10, 100, 1000], metavar="N")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[0, 8, 32, 100], metavar="N", help="0: no cap")
+    parser.add_argument("--pipeline", nargs="+", default=list(PIPELINES), choices=PIPELINES)
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args(arguments)
+    print("".join(head.rjust(WIDTH) for head in HEADS))
+    for pipeline in options.pipeline:
+        for questions in options.questions:
+            for in_flight in options.in_flight:
+                runs = [run(questions, in_flight, pipeline, seed) for seed in range(options.seeds)]
+                worst = max(runs, key=lambda one: one.over_schedule)
+                cells = (
+                    pipeline,
+                    str(questions),
+                    str(in_flight or "no cap"),
+                    f"{worst.first_to_last:.2f}",
+                    f"{worst.bound:.2f}",
+                    f"{worst.over_bound:.3f}",
+                    f"{worst.scheduled:.2f}",
+                    f"{worst.over_schedule:.3f}",
+                    f"{worst.first_result:.2f}",
+                    str(worst.most_in_flight),
+                    f"{worst.seconds:.1f}",
+                )
+                print("".join(cell.rjust(WIDTH) for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
