@@ -34,3 +34,14 @@ def test_first_results_come_early(order):
     measured = order.run(40, 4, "reference")
     assert measured.first_result < measured.first_to_last / 8
     assert measured.over_schedule < 1.05
+
+
+def test_without_a_cap_a_second_run_takes_as_long_as_its_longest_chain(order):
+    first = order.run(100, 0, "own")
+    second = order.run(100, 0, "own", known=first.found)
+    assert second.over_bound < 1.03 < first.over_bound
+
+
+def test_more_questions_are_live_than_one_round_of_a_model_serves(order):
+    measured = order.run(400, 0, "reference", known={order.WRITER: 1024, order.JUDGE: 1024})
+    assert measured.over_bound < 1.1

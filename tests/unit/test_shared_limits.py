@@ -277,7 +277,7 @@ async def test_admissions_and_reports_arrive_as_they_were_sent():
     clients.server._limiters["here|a model"] = noting
     limiter = clients.limiter(1)
     admission = Admission(
-        lane="ü \n", question=3, calls_after=1, number=2**70, input_tokens=0.1, output_tokens=math.inf
+        lane="ü \n", question=3, calls_after=1, known_limit=7, number=2**70, input_tokens=0.1, output_tokens=math.inf
     )
     limits = {
         "tokens": RateLimit(limit=1e9, remaining=-math.inf, full_in=None),

@@ -126,7 +126,7 @@ class RemoteLimiter:
     def state(self) -> LimiterState:
         """Return the counts of this process, with what held calls back at the last look; look again."""
         if not self._queued:
-            return LimiterState(in_flight=self._in_flight, refused=self._refused)
+            return LimiterState(in_flight=self._in_flight, refused=self._refused, found=self._shared.found)
         if self._look is None or self._look.done():
             self._look = asyncio.get_running_loop().create_task(self._look_again())
         return replace(self._shared, in_flight=self._in_flight, queued=self._queued, refused=self._refused)

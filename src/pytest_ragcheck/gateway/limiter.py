@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ragcheck.gateway.adaptive import AdaptiveLimit, Hold
+from pytest_ragcheck.gateway.adaptive import START, AdaptiveLimit, Hold
+from pytest_ragcheck.gateway.call_queue import CallQueue, Waiter
+from pytest_ragcheck.gateway.known_limits import start_from
 from pytest_ragcheck.gateway.rate_limits import RateLimit, ServerBucket, SlidingWindow
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ class Admission:
     """About what it will take."""
     delay: float = 0.0
     """Seconds that the server asked this call to wait (Retry-After)."""
+    known_limit: int = 0
+    """Calls in flight that the server bore in an earlier run; 0: unknown. The search for the model's limit begins with
+    what its first call says."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,6 +112,8 @@ class LimiterState:
     ``overload``, ``pace``; empty where nothing does."""
     seconds: float = 0.0
     """Of ``rate``, ``retry-after``, ``refusals``: until the next call goes; of ``pace``: between two calls."""
+    found: Mapping[str, int] = field(default_factory=dict)
+    """Calls in flight that the server was found to bear, by model, where that is news."""
 
 
 class AdmissionControl(Protocol):
@@ -132,63 +139,16 @@ class AdmissionControl(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiter:
-    admission: Admission
-    costs: Mapping[str, float]
-    future: asyncio.Future[Permit]
-    since: float
-
-    def __lt__(self, other: _Waiter) -> bool:
-        return self._turn < other._turn
-
-    @property
-    def _turn(self) -> tuple[int, int]:
-        return self.admission.question, self.admission.number
-
-    def rank(self, lead: int) -> tuple[int, int, int]:
-        """The least goes first; ``lead``: how many questions each call that comes after this one is worth."""
-        wants = self.admission
-        return wants.question - lead * wants.calls_after, -wants.calls_after, wants.number
-
-
-class _Queue:
-    """Calls that wait: the longest chain of calls first (list scheduling), earlier questions first.
-
-    A call goes ``lead`` questions earlier for each call that comes after it. If the lead is the number of places, other
-    calls fill these places until the last chains end; a longer lead would only delay the first results.
-    """
-
-    def __init__(self) -> None:
-        self._heaps: dict[int, list[_Waiter]] = {}
-        """By the number of calls after them: the lead changes with the places, the order in each heap does not."""
-
-    def __bool__(self) -> bool:
-        return any(self._heaps.values())
-
-    def push(self, waiter: _Waiter) -> None:
-        """Add a call."""
-        heapq.heappush(self._heaps.setdefault(waiter.admission.calls_after, []), waiter)
-
-    def first(self, lead: int) -> _Waiter | None:
-        """Return the call that goes next, without those that were given up."""
-        for heap in self._heaps.values():
-            while heap and heap[0].future.done():
-                heapq.heappop(heap)
-        heads = [heap[0] for heap in self._heaps.values() if heap]
-        return min(heads, key=lambda head: head.rank(lead), default=None)
-
-    def remove(self, waiter: _Waiter) -> None:
-        """Remove a call that :meth:`first` returned."""
-        heapq.heappop(self._heaps[waiter.admission.calls_after])
-
-
-@dataclass(slots=True)
 class _Lane:
     """Calls to one model."""
 
     adaptive: AdaptiveLimit
-    waiting: _Queue = field(default_factory=_Queue)
-    delayed: list[tuple[float, _Waiter]] = field(default_factory=list)
+    known: int = 0
+    """Calls in flight that the server bore in an earlier run; 0: unknown."""
+    peak: int = 0
+    """Most calls in flight at once."""
+    waiting: CallQueue = field(default_factory=CallQueue)
+    delayed: list[tuple[float, Waiter]] = field(default_factory=list)
     """By the moment until which the server asked them to wait."""
     buckets: dict[str, ServerBucket] = field(default_factory=dict)
     under_way: dict[str, float] = field(default_factory=dict)
@@ -209,6 +169,15 @@ class _Lane:
             heapq.heappop(self.delayed)
             self.waiting.push(waiter)
         return math.inf
+
+    def found(self) -> int | None:
+        """Return the calls in flight that the server was found to bear; None where that is not known better now."""
+        adaptive = self.adaptive
+        if self.succeeded_at == -math.inf or adaptive.is_blocked or adaptive.pace is not None:
+            return None
+        if adaptive.limit < self.peak:  # refusals have lowered it
+            return adaptive.limit
+        return self.peak if self.peak > max(START, self.known) else None
 
     def told_wait(self, now: float, costs: Mapping[str, float]) -> float:
         """Seconds until the server's buckets hold what a call costs."""
@@ -249,14 +218,14 @@ class Limiter:
     async def admit(self, admission: Admission) -> Permit:
         """Wait until the call may be sent."""
         now = self._clock()
-        lane = self._lane(admission.lane)
+        lane = self._lane(admission)
         costs = {
             "requests": 1.0,
             "input-tokens": admission.input_tokens,
             "output-tokens": admission.output_tokens,
             "tokens": admission.input_tokens + admission.output_tokens,
         }
-        waiter = _Waiter(admission, costs, asyncio.get_running_loop().create_future(), now)
+        waiter = Waiter(admission, costs, asyncio.get_running_loop().create_future(), now)
         if admission.delay > 0:
             heapq.heappush(lane.delayed, (now + admission.delay, waiter))
         else:
@@ -318,6 +287,7 @@ class Limiter:
             limit=limit,
             held_by=held_by,
             seconds=seconds,
+            found={name: found for name, lane in self._lanes.items() if (found := lane.found())},
         )
 
     def close(self) -> None:
@@ -326,9 +296,11 @@ class Limiter:
             self._alarm.cancel()
             self._alarm = None
 
-    def _lane(self, name: str) -> _Lane:
+    def _lane(self, admission: Admission) -> _Lane:
+        name, known = admission.lane, admission.known_limit
         if name not in self._lanes:
-            self._lanes[name] = _Lane(AdaptiveLimit(maximum=self._concurrency))
+            adaptive = AdaptiveLimit(maximum=self._concurrency, start=start_from(known))
+            self._lanes[name] = _Lane(adaptive, known)
         return self._lanes[name]
 
     def _return(self, lane: _Lane, permit: Permit) -> None:
@@ -366,9 +338,9 @@ class Limiter:
         if soonest < math.inf:
             self._alarm = asyncio.get_running_loop().call_later(max(soonest, SHORTEST_PAUSE), self._pump)
 
-    def _next(self, now: float) -> tuple[_Waiter | None, float]:
+    def _next(self, now: float) -> tuple[Waiter | None, float]:
         """The call of highest rank that may go now, and the seconds until another one may."""
-        best: _Waiter | None = None
+        best: Waiter | None = None
         soonest, lead = math.inf, self._lead
         for lane in self._lanes.values():
             waiter = lane.waiting.first(lead)
@@ -389,7 +361,7 @@ class Limiter:
     def _lead(self) -> int:
         return self._in_flight + 1  # the places, where calls wait for one of them
 
-    def _let_in(self, waiter: _Waiter, now: float) -> None:
+    def _let_in(self, waiter: Waiter, now: float) -> None:
         lane = self._lanes[waiter.admission.lane]
         lane.waiting.remove(waiter)
         self._queued -= 1
@@ -397,6 +369,7 @@ class Limiter:
         for family, cost in waiter.costs.items():
             lane.under_way[family] = lane.under_way.get(family, 0.0) + cost
         number = lane.adaptive.sent(now)
+        lane.peak = max(lane.peak, lane.adaptive.in_flight)
         for family, window in self._rates.items():
             window.take(now, waiter.costs[family])
         for family, bucket in lane.buckets.items():
