@@ -15,7 +15,6 @@ from pytest_ragcheck.gateway import CacheMode, Gateway, ModelRequest
 from pytest_ragcheck.gateway.adaptive import MAXIMUM, START
 from pytest_ragcheck.gateway.anthropic_transport import endpoint
 from pytest_ragcheck.gateway.known_limits import HALF_LIFE, KIND, KnownLimits, start_from
-from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.store import Store
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
@@ -122,16 +121,16 @@ def test_nothing_is_kept_of_what_shows_nothing(weather, store, settings):
     assert store.size().entries.get(KIND) is None
 
 
-@pytest.mark.asyncio
-async def test_an_outage_at_the_end_is_not_where_the_next_run_starts():
-    limiter = Limiter()
-    admission = Admission(lane=MODEL, known_limit=40)
-    for permit in [await limiter.admit(admission) for _ in range(20)]:
-        limiter.settle(permit, AttemptReport(outcome=Outcome.SUCCESS))
-    for _ in range(3):
-        limiter.settle(await limiter.admit(admission), AttemptReport(outcome=Outcome.OVERLOADED))
-    assert limiter.state().found == {}
-    limiter.close()
+@pytest.mark.parametrize("server", [{"failed_share": 0.05}, {"storms": [(0.3, 5.0, 529)]}])
+def test_bad_weather_is_not_where_the_next_run_starts(weather, store, server):
+    ask_all(weather, weather.Server(), store)
+    ask_all(weather, weather.Server(**server), store)
+    assert kept(store) > 100
+
+
+def test_a_rate_is_not_a_number_of_calls_in_flight(weather, store):
+    ask_all(weather, weather.Server(rates=[weather.Bucket(30, 1)]), store, 60)
+    assert kept(store) < START
 
 
 @pytest.mark.parametrize("name", ["cap 8", "cap 8, Retry-After 30", "cap 64", "529 for 30 s from 1 s"])

@@ -147,6 +147,8 @@ class _Lane:
     """Calls in flight that the server bore in an earlier run; 0: unknown."""
     peak: int = 0
     """Most calls in flight at once."""
+    met: float = math.inf
+    """The limit when a call was accepted while others waited for it, the last time."""
     waiting: CallQueue = field(default_factory=CallQueue)
     delayed: list[tuple[float, Waiter]] = field(default_factory=list)
     """By the moment until which the server asked them to wait."""
@@ -172,11 +174,10 @@ class _Lane:
 
     def found(self) -> int | None:
         """Return the calls in flight that the server was found to bear; None where that is not known better now."""
-        adaptive = self.adaptive
-        if self.succeeded_at == -math.inf or adaptive.is_blocked or adaptive.pace is not None:
+        if self.succeeded_at == -math.inf:
             return None
-        if adaptive.limit < self.peak:  # refusals have lowered it
-            return adaptive.limit
+        if self.met < self.peak:  # refusals have lowered it
+            return int(self.met)
         return self.peak if self.peak > max(START, self.known) else None
 
     def told_wait(self, now: float, costs: Mapping[str, float]) -> float:
@@ -252,6 +253,8 @@ class Limiter:
         if report.outcome is Outcome.SUCCESS:
             lane.succeeded_at = now
             lane.is_overloaded = False
+            if waiting and lane.adaptive.pace is None:
+                lane.met = lane.adaptive.limit
             lane.adaptive.succeeded(now, permit.sent, permit.call, waiting=waiting)
         elif report.outcome is Outcome.NEUTRAL:
             lane.adaptive.withdrawn(now)
