@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import heapq
-import itertools
 import json
 import math
 import random
@@ -28,6 +26,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from call_graph import find_bound, nodes_of, schedule
 from judging import JUDGE, JUDGE_LATENCY, METRICS, WRITER, WRITER_LATENCY, Retrieved, question
 from weather_virtual import JSON, run_in_virtual_time
 
@@ -47,7 +46,7 @@ from pytest_ragcheck.testing.replies import default_reply
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_ragcheck.model import Context, Result
+    from pytest_ragcheck.model import Context
     from pytest_ragcheck.rag.pipeline import Pipeline
 
 LATENCIES = {WRITER: WRITER_LATENCY, JUDGE: JUDGE_LATENCY}
@@ -138,78 +137,6 @@ def own_pipeline(server: TimedServer, found: Mapping[str, tuple[Context, ...]], 
     return as_pipeline(answer, at_once=in_flight or None)
 
 
-@dataclass(eq=False)
-class Node:
-    """One call, with the calls that cannot begin before its end."""
-
-    seconds: float
-    pool: str
-    """Whose places it takes."""
-    before: Sequence[Node] = ()
-    after: list[Node] = field(default_factory=list)
-    missing: int = 0
-    """Calls before it that have not ended."""
-
-    def __post_init__(self) -> None:
-        self.missing = len(self.before)
-        for node in self.before:
-            node.after.append(self)
-
-    @property
-    def chain(self) -> float:
-        """Seconds from its start to the end of the longest chain of calls that begins with it."""
-        return self.seconds + max((node.chain for node in self.after), default=0.0)
-
-
-def nodes_of(result: Result, latency: Mapping[str, float], *, apart: bool) -> list[Node]:
-    """Return the calls of a question, and what waits for what; ``apart``: answers take places of their own."""
-    assert result.answer is not None
-    calls = sorted(result.calls, key=lambda call: call.started)
-    of = {
-        name: [latency[call.request_id or ""] for call in calls if call.purpose == name]
-        for name in ("generation", *METRICS)
-    }
-    own = result.answer.metadata.get("request_id")
-    answer = Node(latency[str(own)] if own else of["generation"][0], "answers" if apart else "gateway")
-    contexts = [answer] if own else []
-    truths = Node(of["faithfulness"][0], "gateway", contexts)
-    claims = Node(of["faithfulness"][1], "gateway", [answer])
-    statements = Node(of["answer_relevancy"][0], "gateway", [answer])
-    rest = [Node(seconds, "gateway", [truths, claims]) for seconds in of["faithfulness"][2:]]
-    rest += [Node(seconds, "gateway", [statements]) for seconds in of["answer_relevancy"][1:]]
-    rest += [Node(of[name][0], "gateway", contexts) for name in ("contextual_precision", "contextual_recall")]
-    return [answer, truths, claims, statements, *rest]
-
-
-def schedule(nodes: Sequence[Node], places: Mapping[str, int]) -> float:
-    """Return the seconds that list scheduling takes which knows how long each call takes: longest chain first."""
-    order = itertools.count()
-    ready: dict[str, list[tuple[float, int, Node]]] = {pool: [] for pool in places}
-    running: list[tuple[float, int, Node]] = []
-    free, now = dict(places), 0.0
-
-    def enqueue(node: Node) -> None:
-        heapq.heappush(ready[node.pool], (-node.chain, next(order), node))
-
-    for node in nodes:
-        if not node.missing:
-            enqueue(node)
-    while True:
-        for pool, waiting in ready.items():
-            while waiting and free[pool]:
-                node = heapq.heappop(waiting)[2]
-                free[pool] -= 1
-                heapq.heappush(running, (now + node.seconds, next(order), node))
-        if not running:
-            return now
-        now, _, node = heapq.heappop(running)
-        free[node.pool] += 1
-        for later in node.after:
-            later.missing -= 1
-            if not later.missing:
-                enqueue(later)
-
-
 def run(
     questions: int, in_flight: int, pipeline: str, seed: int = 0, *, known: Mapping[str, int] | None = None
 ) -> Measured:
@@ -245,10 +172,9 @@ def run(
         places = {"gateway": in_flight or MAXIMUM, "answers": in_flight or MAXIMUM}
         if pipeline == "own" and not in_flight:
             places["answers"] = ASYNC_CALLS_AT_ONCE
-        work = [sum(node.seconds for node in nodes if node.pool == pool) / places[pool] for pool in places]
         return Measured(
             first_to_last=server.ended,
-            bound=max(*work, *(node.chain for node in nodes)),
+            bound=find_bound(nodes, places),
             scheduled=schedule(nodes, places),
             first_result=min(ends),
             calls=len(server.latency),

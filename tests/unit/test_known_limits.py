@@ -99,6 +99,12 @@ def test_the_next_run_is_faster_where_nothing_is_refused(weather, store):
     assert second < 0.8 * first
 
 
+def test_the_most_calls_in_flight_are_kept_though_calls_waited_for_fewer(weather, store):
+    server = weather.Server()
+    ask_all(weather, server, store, 150)
+    assert kept(store) >= server.peak
+
+
 def test_the_next_run_meets_a_cap_with_fewer_refusals(weather, store):
     servers = [weather.Server(cap=lambda _: 8) for _ in range(2)]
     for server in servers:

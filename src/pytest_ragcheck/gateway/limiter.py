@@ -148,7 +148,9 @@ class _Lane:
     peak: int = 0
     """Most calls in flight at once."""
     met: float = math.inf
-    """The limit when a call was accepted while others waited for it, the last time."""
+    """The limit when a call was accepted while others waited for it, the last time after a refusal."""
+    was_refused: bool = False
+    """Whether the server refused or failed a call in this run."""
     waiting: CallQueue = field(default_factory=CallQueue)
     delayed: list[tuple[float, Waiter]] = field(default_factory=list)
     """By the moment until which the server asked them to wait."""
@@ -176,7 +178,7 @@ class _Lane:
         """Return the calls in flight that the server was found to bear; None where that is not known better now."""
         if self.succeeded_at == -math.inf:
             return None
-        if self.met < self.peak:  # refusals have lowered it
+        if self.met < self.peak:
             return int(self.met)
         return self.peak if self.peak > max(START, self.known) else None
 
@@ -253,13 +255,14 @@ class Limiter:
         if report.outcome is Outcome.SUCCESS:
             lane.succeeded_at = now
             lane.is_overloaded = False
-            if waiting and lane.adaptive.pace is None:
+            if waiting and lane.was_refused and lane.adaptive.pace is None:
                 lane.met = lane.adaptive.limit
             lane.adaptive.succeeded(now, permit.sent, permit.call, waiting=waiting)
         elif report.outcome is Outcome.NEUTRAL:
             lane.adaptive.withdrawn(now)
         else:
             self._refused += report.outcome is Outcome.REFUSED
+            lane.was_refused = True
             lane.is_overloaded = report.outcome is Outcome.OVERLOADED
             lane.adaptive.refused(
                 now, permit.sent, permit.call, wait=report.wait, waiting=waiting or bool(lane.delayed)
