@@ -142,11 +142,12 @@ class Gateway:
         """Cancel what is under way, end the claims, close the connections."""
         await self._single_flight.close()
         await self._leases.close()
-        self._known_limits.keep(self._limiter.state().found)
         self._limiter.close()
+        await self._transport.close()
         if self._own_store is not None:
             self._own_store.close()
-        await self._transport.close()
+        else:
+            self._known_limits.keep(self._limiter.state().found)
 
     def snapshot(self) -> Snapshot:
         """The state of this moment."""
