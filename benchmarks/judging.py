@@ -25,11 +25,13 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from call_graph import find_bound, nodes_of
 from support import mock_server, server_stats
 
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.gateway import Gateway
+from pytest_ragcheck.metrics.judged.ahead import asking_ahead
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
 from pytest_ragcheck.model import Context, Question, Result
@@ -91,7 +93,7 @@ async def judge_all(url: str, count: int, *, concurrency: int | None) -> tuple[f
     with Store(None) as store:
         async with Gateway(base_url=url, api_key="any", store=store, concurrency=concurrency) as gateway:
             judging = Judging(gateway=gateway, model=JUDGE, store=store)
-            metrics = [JudgedMetric(KINDS[name], judging) for name in METRICS]
+            metrics = asking_ahead(JudgedMetric(KINDS[name], judging) for name in METRICS)
             await gateway.open()
             await judging.library.ready()
             pipeline = Retrieved(gateway, {row.id: contexts for row, contexts in rows})
@@ -107,28 +109,11 @@ async def judge_all(url: str, count: int, *, concurrency: int | None) -> tuple[f
     return seconds, results
 
 
-def chain(result: Result, latency: dict[str, float]) -> float:
-    """Seconds of the longest chain of one question's calls that wait for one another, by the server's clock.
-
-    A pipeline whose own call gave the answer names that call in the answer's metadata.
-    """
-    of = {name: [latency[call.request_id or ""] for call in result.calls if call.purpose == name] for name in
-          ("generation", *METRICS)}  # fmt: skip
-    truths, claims, *verdicts = of["faithfulness"]
-    answer = sum(of["generation"]) + latency.get(result.answer.metadata.get("request_id"), 0.0)
-    return max(
-        answer + max(truths, claims) + sum(verdicts),
-        answer + sum(of["answer_relevancy"]),
-        sum(of["contextual_precision"]),
-        sum(of["contextual_recall"]),
-    )
-
-
 def chain_benchmark() -> None:
     with server(writer=WRITER_LATENCY, judge=JUDGE_LATENCY) as url:
         seconds, results = asyncio.run(judge_all(url, 10, concurrency=100))
         latency = served(url)
-    longest = max(chain(result, latency) for result in results)
+    longest = max(node.chain for result in results for node in nodes_of(result, latency, apart=False))
     in_sequence = sum(latency.values())
     print(
         f"chain: 10 questions, {len(latency)} calls: {seconds:.2f} s, longest chain {longest:.2f} s, "
@@ -140,7 +125,8 @@ def bound_benchmark() -> None:
     with server(writer=WRITER_LATENCY, judge=JUDGE_LATENCY) as url:
         seconds, results = asyncio.run(judge_all(url, 100, concurrency=IN_FLIGHT))
         latency = served(url)
-    bound = max(sum(latency.values()) / IN_FLIGHT, *(chain(result, latency) for result in results))
+    nodes = [node for result in results for node in nodes_of(result, latency, apart=False)]
+    bound = find_bound(nodes, {"gateway": IN_FLIGHT})
     print(
         f"bound: 100 questions, {len(latency)} calls, {IN_FLIGHT} in flight: {seconds:.2f} s, bound {bound:.2f} s, "
         f"ratio {seconds / bound:.2f} (allowed 1.15); first result after {first_result(results):.2f} s"
@@ -151,7 +137,7 @@ def first_result(results: Sequence[Result]) -> float:
     return min(result.timing.finished for result in results)
 
 
-def cpu_benchmark(*, count: int = 1000, profile: bool) -> None:
+def cpu_benchmark(*, count: int, profile: bool) -> None:
     with server(writer=0, judge=0) as url:
         # Imports, templates and other things of the first time; and as many questions as are live at most.
         asyncio.run(judge_all(url, QUESTIONS_AT_ONCE, concurrency=IN_FLIGHT))
@@ -237,7 +223,9 @@ def import_seconds() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], "chain", "bound", "cpu"], metavar="NAME")
-    parser.add_argument("--questions", type=int, default=1000, metavar="N", help="of cpu (default: %(default)s)")
+    parser.add_argument(
+        "--questions", type=int, default=2 * QUESTIONS_AT_ONCE, metavar="N", help="of cpu (default: %(default)s)"
+    )
     parser.add_argument("--profile", action="store_true", help="where the processor time of cpu goes")
     options = parser.parse_args()
     names = options.names or ["chain", "bound", "cpu"]

@@ -1,6 +1,7 @@
 """The same questions and four judged metrics, evaluated in several ways: ``python benchmarks/side_by_side.py``.
 
-This plugin with a limit that it has to find and with ``concurrency = 8``; a plain script as a good engineer would write
+This plugin with a limit that it has to find and with ``concurrency = 8``, over the user's own pipeline, which calls the
+server itself, and over the reference pipeline; a plain script as a good engineer would write
 it, without a limit and with a semaphore of 8; and promptfoo, where npm can install it. All speak to the mock Messages
 API in a process of its own, whose models take 0.6 s (answers) and 0.3 s (judging) in the median, a tenth of what real
 ones take, times ``--scale``. ``--all`` adds slow ways: one call after another, and deepeval's own runners.
@@ -37,6 +38,8 @@ WAYS = {
     "plain script, semaphore of 8": plain(8),
     "pytest --ragcheck, limit to be found": ours(),
     "pytest --ragcheck, concurrency = 8": ours(8),
+    "reference pipeline, limit to be found": ours(folder="reference"),
+    "reference pipeline, concurrency = 32": ours(32, folder="reference"),
 }
 PROMPTFOO_IN_FLIGHT = 20
 

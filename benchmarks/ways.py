@@ -15,6 +15,7 @@ from pathlib import Path
 
 import judging
 import promptfoo
+from call_graph import find_bound, nodes_of
 from support import measure, mock_server, server_stats
 
 from pytest_ragcheck.run_file import load_run
@@ -128,20 +129,20 @@ def run_way(way: Way, project: Path, *server_options: str, limit: float | None =
         output=done.output,
         seconds=seen["seconds"],
         log=log,
-        bound=find_bound(way, project, log) if done.status == 0 else None,
+        bound=bound_of(way, project, log) if done.status == 0 else None,
     )
 
 
-def find_bound(way: Way, project: Path, log: list[dict[str, object]]) -> float | None:
+def bound_of(way: Way, project: Path, log: list[dict[str, object]]) -> float | None:
     """Return the least time that the calls of the plugin's newest run can take."""
     files = sorted((project / way.folder / ".ragcheck" / "runs").glob("*.json"))
-    if not files or way.folder != "ours":
+    if not files or way.folder not in {"ours", "reference"}:
         return None
     latency = {line["request_id"]: line["latency"] for line in log}
-    chain = max(judging.chain(result, latency) for result in load_run(files[-1]).results)
-    # The limit is for the calls of the pipeline and for those of the judge, each by themselves.
-    work = max(sum(line["latency"] for line in log if line["model"] == model) for model in (WRITER, JUDGE))
-    return max(chain, work / (way.in_flight or len(log)))
+    apart = way.folder == "ours"  # there the limit is for the pipeline's calls and for the judge's, each by themselves
+    nodes = [node for one in load_run(files[-1]).results for node in nodes_of(one, latency, apart=apart)]
+    places = way.in_flight or len(log)
+    return find_bound(nodes, {"gateway": places, "answers": places})
 
 
 def make_rows(size: int) -> list[dict[str, object]]:
@@ -163,10 +164,13 @@ def write_project(folder: Path, size: int) -> None:
         "ours/rows.json": rows,
         "ours/questions.json": questions,
         "generation/questions.json": questions,
+        "reference/questions.json": questions,
     }
     shutil.copytree(PROJECTS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name, value in data.items():
         (folder / name).write_text(json.dumps(value))
-    (folder / "generation" / "docs").mkdir(exist_ok=True)
-    for row in rows:
-        (folder / "generation" / "docs" / f"{row['id']}.md").write_text("\n\n".join(row["contexts"]))
+    shutil.copy(folder / "generation" / "words.py", folder / "reference")
+    for name in ("generation", "reference"):
+        (folder / name / "docs").mkdir(exist_ok=True)
+        for row in rows:
+            (folder / name / "docs" / f"{row['id']}.md").write_text("\n\n".join(row["contexts"]))

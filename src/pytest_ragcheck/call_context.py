@@ -1,7 +1,8 @@
 """Which model calls belong to which question: noted where they are made, collected where the question is.
 
-Also whose turn it is: where calls must wait, those of earlier questions go first; which of a question's trials the code
-belongs to: what is asked again in another trial is another call; and whether it holds a place among calls in flight.
+Also what decides the order in which calls go where they must wait: the question, and how many calls come after this one
+at least. Which of a question's trials the code belongs to: what is asked again in another trial is another call. And
+whether it holds a place among the calls in flight.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Call
 
 __all__ = [
-    "GENERATION_PRIORITY",
     "QuestionScope",
     "collect_calls",
+    "current_calls_after",
     "current_question",
     "current_scope",
     "current_trial",
@@ -27,20 +28,15 @@ __all__ = [
     "place_scope",
     "question_scope",
     "record_call",
+    "scope_of_calls_before",
     "trial_scope",
 ]
-
-GENERATION_PRIORITY = 16
-"""By how many questions generation goes before judging.
-
-Results come early and in order, as what has been answered is judged before much else is begun; and at the end of a run
-there is no answer left to wait for while places stand empty.
-"""
 
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
 _scope: ContextVar[QuestionScope | None] = ContextVar("ragcheck_question", default=None)
 _trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
 _free_place: ContextVar[Callable[[], None] | None] = ContextVar("ragcheck_place", default=None)
+_calls_after: ContextVar[int] = ContextVar("ragcheck_calls_after", default=0)
 
 
 class QuestionScope:
@@ -120,6 +116,24 @@ def free_place() -> None:
     free = _free_place.get()
     if free is not None:
         free()
+
+
+@contextmanager
+def scope_of_calls_before(count: int) -> Iterator[None]:
+    """Each call of the code within, and of the tasks that it starts, comes before ``count`` others in a row.
+
+    Those are the calls that cannot begin without its reply, one after another: the longest such chain.
+    """
+    token = _calls_after.set(count)
+    try:
+        yield
+    finally:
+        _calls_after.reset(token)
+
+
+def current_calls_after() -> int:
+    """How many calls come, one after another, after those of the code; 0 where nobody has said."""
+    return _calls_after.get()
 
 
 @contextmanager

@@ -109,7 +109,7 @@ async def test_the_window_bounds_the_live_questions():
         await in_flight.during(question)
         return question, ()
 
-    results = await run(jobs(as_pipeline(answer), count=QUESTIONS_AT_ONCE + 50))
+    results = await run(jobs(as_pipeline(answer, at_once=2 * QUESTIONS_AT_ONCE), count=QUESTIONS_AT_ONCE + 50))
 
     assert in_flight.peak == QUESTIONS_AT_ONCE
     assert all(result.state is State.PASSED for result in results.values())

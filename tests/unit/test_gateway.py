@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from pytest_ragcheck.call_context import scope_of_calls_before
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway import (
     CacheMode,
@@ -249,7 +250,7 @@ def test_the_key_depends_on_everything_that_can_change_the_reply(change):
 def test_the_key_depends_on_the_endpoint_but_not_on_the_accounts():
     request = ModelRequest(**BASE)
     assert request.key("https://a") != request.key("https://b")
-    assert request.key("e") == ModelRequest(**BASE, purpose="judging", priority=5).key("e")
+    assert request.key("e") == ModelRequest(**BASE, purpose="judging").key("e")
     ordered = ModelRequest(**BASE, parameters={"a": 1, "b": 2})
     assert ordered.key("e") == ModelRequest(**BASE, parameters={"b": 2, "a": 1}).key("e")
 
@@ -264,16 +265,17 @@ async def test_concurrency_is_met_and_not_passed():
 
 
 @pytest.mark.asyncio
-async def test_what_finishes_a_question_soonest_goes_first():
+async def test_what_most_calls_wait_for_goes_first():
     with MessagesApi(Behaviour(latency=0.01)) as api:
         order = []
         async with Gateway(base_url=api.url, concurrency=1) as gateway:
 
-            async def run(number, priority):
-                await gateway.complete(ask(number, priority=priority))
+            async def run(number, calls_after):
+                with scope_of_calls_before(calls_after):
+                    await gateway.complete(ask(number))
                 order.append(number)
 
-            await asyncio.gather(*(run(number, priority) for number, priority in enumerate([0, 0, 1, 3, 2])))
+            await asyncio.gather(*(run(number, after) for number, after in enumerate([0, 0, 1, 3, 2])))
     assert order[0] == 0, "it was in flight before the others came"
     assert order[1:] == [3, 4, 2, 1]
 

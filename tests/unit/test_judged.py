@@ -71,13 +71,13 @@ def case(answer="It is red.", contexts=("Red.", "Blue."), **fields):
 @pytest.mark.asyncio
 async def test_text_json_and_instances():
     gateway = Scripted("so", '{"verdict": "yes"}', '{"verdict": "no"}')
-    judge = Judge(gateway=gateway, model=MODEL, purpose="mine", priority=3)
+    judge = Judge(gateway=gateway, model=MODEL, purpose="mine")
     assert await judge.ask("?") == "so"
     schema = {"type": "object", "properties": {"verdict": {"type": "string"}}}
     assert await judge.ask("?", schema=schema) == {"verdict": "yes"}
     assert await judge.ask("?", schema=Verdict) == Verdict(verdict="no")
     assert [request.schema and request.schema["type"] for request in gateway.requests] == [None, "object", "object"]
-    assert {(request.purpose, request.priority) for request in gateway.requests} == {("mine", 3)}
+    assert {request.purpose for request in gateway.requests} == {"mine"}
 
 
 @pytest.mark.asyncio

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError
 from pytest_ragcheck.model import Answer, Chunk, Context, Question, Turn
-from pytest_ragcheck.rag.pipeline import SYNC_CALLS_AT_ONCE, as_pipeline
+from pytest_ragcheck.rag.pipeline import ASYNC_CALLS_AT_ONCE, SYNC_CALLS_AT_ONCE, as_pipeline
 
 QUESTION = Question(id="q", question="How long?")
 FOLLOW_UP = Question(
@@ -169,6 +169,26 @@ def test_threads_do_not_keep_the_process_alive():
     answer_of(ask)
 
     assert seen == [True]
+
+
+@pytest.mark.parametrize("at_once", [7, None])
+def test_async_calls_run_side_by_side_up_to_a_bound(at_once):
+    running = peak = 0
+
+    async def ask(question):
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return question, []
+
+    async def ask_all():
+        pipeline = as_pipeline(ask, at_once=at_once)
+        await asyncio.gather(*(pipeline.generate(QUESTION, None) for _ in range(2 * ASYNC_CALLS_AT_ONCE)))
+
+    asyncio.run(ask_all())
+    assert peak == (at_once or ASYNC_CALLS_AT_ONCE)
 
 
 def test_an_error_in_a_thread_arrives():

@@ -244,13 +244,13 @@ def test_calls_to_one_model_do_not_wait_for_those_to_another():
     in_simulated_time(main)
 
 
-def test_urgent_calls_are_asked_for_first():
+def test_the_longest_chains_of_calls_are_asked_for_first():
     async def main():
         limiter, order = Clients().limiter(1, concurrency=1), []
 
-        async def call(priority, number):
-            permit = await limiter.admit(Admission(lane="a model", priority=priority, number=number))
-            order.append(priority)
+        async def call(calls_after, number):
+            permit = await limiter.admit(Admission(lane="a model", calls_after=calls_after, number=number))
+            order.append(calls_after)
             await asyncio.sleep(0.1)
             limiter.settle(permit, SUCCESS)
 
@@ -342,7 +342,9 @@ async def test_admissions_and_reports_arrive_as_they_were_sent():
     clients, noting = Clients(), Noting()
     clients.server._limiters["here|a model"] = noting
     limiter = clients.limiter(1)
-    admission = Admission(lane="ü \n", priority=-3, number=2**70, input_tokens=0.1, output_tokens=math.inf)
+    admission = Admission(
+        lane="ü \n", question=3, calls_after=1, known_limit=7, number=2**70, input_tokens=0.1, output_tokens=math.inf
+    )
     limits = {
         "tokens": RateLimit(limit=1e9, remaining=-math.inf, full_in=None),
         "requests": RateLimit(limit=math.inf, remaining=0.5, full_in=1e-300),
@@ -356,15 +358,15 @@ async def test_admissions_and_reports_arrive_as_they_were_sent():
 
 
 @pytest.mark.asyncio
-async def test_priority_then_arrival_hold_over_all_processes():
+async def test_the_order_holds_over_all_processes():
     clients = Clients()
     one, two = (clients.limiter(caller, concurrency=1) for caller in (1, 2))
     first, order = await one.admit(Admission(number=one.number())), []
     for _ in range(9):  # one process may have made more calls than the other
         two.number()
 
-    async def wait(name, limiter, number, priority=0):
-        permit = await limiter.admit(Admission(number=number, priority=priority))
+    async def wait(name, limiter, number, question=1, calls_after=0):
+        permit = await limiter.admit(Admission(question=question, calls_after=calls_after, number=number))
         order.append(name)
         limiter.settle(permit, NEUTRAL)
 
@@ -374,8 +376,8 @@ async def test_priority_then_arrival_hold_over_all_processes():
         for entry in [
             ("second", two, two.number()),
             ("third", one, one.number()),
-            ("last", two, two.number(), -1),
-            ("urgent", one, one.number(), 2),
+            ("last", two, two.number(), 2),
+            ("urgent", one, one.number(), 2, 3),
             ("retry", two, early),
         ]
     ]
@@ -501,7 +503,9 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
             await budget.reserve(worst)
             cost = 0.0
             try:
-                permit = await limiter.admit(Admission(number=limiter.number(), priority=draw.randrange(3)))
+                permit = await limiter.admit(
+                    Admission(number=limiter.number(), question=draw.randrange(3), calls_after=draw.randrange(3))
+                )
                 if draw.random() < 0.2:
                     limiter.withdraw(permit)
                     return

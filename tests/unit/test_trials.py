@@ -382,7 +382,7 @@ async def ask(system, *, sequential=False, **wanted):
 
 
 def jobs_for(system, *, count=2, trials=3, stops=False, least_before=None):
-    pipeline = as_pipeline(system)
+    pipeline = as_pipeline(system, at_once=2 * QUESTIONS_AT_ONCE)
     return [
         Job(
             key=f"q{number}",

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.call_context import collect_calls, question_scope, trial_scope
+from pytest_ragcheck.call_context import collect_calls, question_scope, scope_of_calls_before, trial_scope
 from pytest_ragcheck.engine.outcomes import guarded
 from pytest_ragcheck.engine.slots import Done
 from pytest_ragcheck.engine.steps import generate, measure, measure_without_contexts
-from pytest_ragcheck.metrics.base import BeginsEarly, Case
+from pytest_ragcheck.metrics.base import BeginsEarly, Case, calls_in_a_row
 from pytest_ragcheck.model import NOT_RUN, Answer, Context, Failure, Result, Score, Timing
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
@@ -182,7 +182,9 @@ class Engine:
 
     async def _answer_and_measure(self, job: Job, preparation: _Preparation | None) -> Result:
         """One trial; ``preparation`` is what belongs to the first of a question."""
-        retrieved = await self._slots.step(guarded(job.pipeline.retrieve(job.question)))
+        judging = max((calls_in_a_row(metric) for metric in job.metrics), default=0)
+        with scope_of_calls_before(1 + judging):
+            retrieved = await self._slots.step(guarded(job.pipeline.retrieve(job.question)))
         if (stopped := retrieved.outcome.stopped) is not None:
             return stopped.result(job.question)
         contexts = retrieved.outcome.value
@@ -190,8 +192,8 @@ class Engine:
         begun = _begin(job, contexts)
         async with _closing(begun.values()), asyncio.TaskGroup() as tasks:
             scoring = [tasks.create_task(self._measure(job, metric, contexts, None)) for metric in early]
-            work = guarded(generate(job, contexts))
-            generated = await self._slots.step(work)
+            with scope_of_calls_before(judging):
+                generated = await self._slots.step(guarded(generate(job, contexts)))
             answer, stopped = generated.outcome.value, generated.outcome.stopped
             if answer is not None:
                 self._slots.answers += 1

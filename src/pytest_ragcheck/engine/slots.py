@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["QUESTIONS_AT_ONCE", "Clock", "Done", "Slots"]
 
 T = TypeVar("T")
-QUESTIONS_AT_ONCE = 256
-"""Live questions; the gateway alone decides how many model calls are in flight."""
+QUESTIONS_AT_ONCE = 1024
+"""Live questions, as many as the gateway takes places at most. It alone decides how many model calls are in flight."""
 
 
 class Slots:

@@ -73,10 +73,10 @@ class Hold(StrEnum):
 class AdaptiveLimit:
     """Decides when the next call to a model may be sent.
 
-    ``maximum`` is the user's cap: the search starts there and never passes it.
+    ``maximum`` is the user's cap, which the search never passes. It starts there, or with ``start`` calls.
     """
 
-    def __init__(self, *, maximum: int | None = None) -> None:
+    def __init__(self, *, maximum: int | None = None, start: int | None = None) -> None:
         self._maximum = maximum or MAXIMUM
         self.in_flight = 0
         self.hold = Hold.NOTHING
@@ -84,7 +84,7 @@ class AdaptiveLimit:
         """Where the server admits less than one call per round trip."""
         self._base = 1.0
         """What the server is known to bear."""
-        self._goal = float(maximum or START)
+        self._goal = float(min(start or maximum or START, self._maximum))
         """What is tried: above the base during a step."""
         self._growth = FASTEST
         self._met = math.inf

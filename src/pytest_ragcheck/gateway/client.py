@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
-from pytest_ragcheck.call_context import current_question, free_place, record_call
+from pytest_ragcheck.call_context import current_calls_after, current_question, free_place, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
@@ -17,6 +17,7 @@ from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
 from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker, Outage
+from pytest_ragcheck.gateway.known_limits import KnownLimits
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rate_limits import read_rate_limits
@@ -105,7 +106,9 @@ class Gateway:
         # Off: nothing is kept, but this run still asks the same thing once.
         self._own_store = Store(None) if store is None or cache is CacheMode.OFF else None
         fresh_since = (time.time() if run_started is None else run_started) if cache is CacheMode.REFRESH else None
-        self._leases = StoreLeases(self._own_store or store or Store(None), since=fresh_since)
+        kept_in = self._own_store or store or Store(None)
+        self._leases = StoreLeases(kept_in, since=fresh_since)
+        self._known_limits = KnownLimits(kept_in, self.endpoint)
         self._single_flight: SingleFlight[CompletedCall] = SingleFlight()
         self._warmup = PrefixWarmup()
         self._prices = prices or PriceList()
@@ -140,9 +143,11 @@ class Gateway:
         await self._single_flight.close()
         await self._leases.close()
         self._limiter.close()
+        await self._transport.close()
         if self._own_store is not None:
             self._own_store.close()
-        await self._transport.close()
+        else:
+            self._known_limits.keep(self._limiter.state().found)
 
     def snapshot(self) -> Snapshot:
         """The state of this moment."""
@@ -260,11 +265,13 @@ class Gateway:
         request = call.request
         admission = Admission(
             lane=request.model,
-            priority=request.priority - current_question(),
+            question=current_question(),
+            calls_after=current_calls_after(),
             number=number,
             input_tokens=request.input_tokens(),
             output_tokens=request.max_tokens / 4 if model.output_tokens is None else model.output_tokens,
             delay=delay,
+            known_limit=model.known_limit,
         )
         # A wait beyond the deadline is only begun because the server accepts other calls, so it may end early.
         patience = PATIENCE if delay >= call.attempts.left else None
@@ -316,7 +323,8 @@ class Gateway:
         if outcome is Outcome.SUCCESS:
             model.outage.succeed(now)
             if result is not None and result.message is not None:
-                tokens = float(_total(result.message.usage))
+                usage = result.message.usage
+                tokens = float(usage.input_tokens + usage.output_tokens + usage.cache_write_tokens)
         elif outcome is not Outcome.NEUTRAL:
             model.is_accepting = model.outage.is_accepting
             model.outage.fail(now, answered=result is not None and result.status is not None)
@@ -393,7 +401,7 @@ class Gateway:
 
     def _model(self, name: str) -> _Model:
         if name not in self._models:
-            self._models[name] = _Model(self._breaker.child())
+            self._models[name] = _Model(self._breaker.child(), self._known_limits.get(name))
         return self._models[name]
 
     def _started(self, asked: float) -> float:
@@ -406,6 +414,8 @@ class _Model:
     """What is known of one model: servers limit, and fail, by model."""
 
     breaker: CircuitBreaker
+    known_limit: int
+    """Calls in flight that its server bore in an earlier run; 0: unknown."""
     outage: Outage = field(default_factory=Outage)
     output_tokens: float | None = None
     """Average of its replies."""
@@ -438,7 +448,3 @@ def _nothing_accepted(seconds: float, model: str, result: AttemptResult, cause: 
         status=result.status,
         seconds=round(seconds, 3),
     )
-
-
-def _total(usage: Usage) -> int:
-    return usage.input_tokens + usage.output_tokens + usage.cache_write_tokens

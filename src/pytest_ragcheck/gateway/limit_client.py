@@ -82,11 +82,11 @@ class RemoteLimits:
 
 
 class _Line:
-    """Lets ``ASKED_AT_ONCE`` in at once, those of highest priority first."""
+    """Lets ``ASKED_AT_ONCE`` in at once, in the order of :meth:`~pytest_ragcheck.gateway.limiter.Admission.rank`."""
 
     def __init__(self) -> None:
         self._free = ASKED_AT_ONCE
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[tuple[int, int, int], asyncio.Future[None]]] = []
 
     @asynccontextmanager
     async def turn(self, admission: Admission) -> AsyncIterator[None]:
@@ -95,7 +95,7 @@ class _Line:
             self._free -= 1
         else:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (-admission.priority, admission.number, future))
+            heapq.heappush(self._waiting, (admission.rank(ASKED_AT_ONCE), future))
             try:
                 await future
             except asyncio.CancelledError:
@@ -109,7 +109,7 @@ class _Line:
 
     def _let_in_next(self) -> None:
         while self._waiting:
-            *_, future = heapq.heappop(self._waiting)
+            _, future = heapq.heappop(self._waiting)
             if not future.done():
                 future.set_result(None)
                 return
@@ -177,7 +177,7 @@ class RemoteLimiter:
     def state(self) -> LimiterState:
         """Return the counts of this process, with what held calls back at the last look; look again."""
         if not self._queued:
-            return LimiterState(in_flight=self._in_flight, refused=self._refused)
+            return LimiterState(in_flight=self._in_flight, refused=self._refused, found=self._shared.found)
         if self._look is None or self._look.done():
             self._look = asyncio.get_running_loop().create_task(self._look_again())
         return replace(self._shared, in_flight=self._in_flight, queued=self._queued, refused=self._refused)

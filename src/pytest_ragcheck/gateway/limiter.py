@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ragcheck.gateway.adaptive import AdaptiveLimit, Hold
+from pytest_ragcheck.gateway.adaptive import START, AdaptiveLimit, Hold
+from pytest_ragcheck.gateway.call_queue import CallQueue, Waiter
+from pytest_ragcheck.gateway.known_limits import start_from
 from pytest_ragcheck.gateway.rate_limits import RateLimit, ServerBucket, SlidingWindow
 
 if TYPE_CHECKING:
@@ -49,16 +51,25 @@ class Admission:
 
     lane: str = ""
     """The model."""
-    priority: int = 0
-    """Higher goes first."""
+    question: int = 0
+    """The question's number; earlier ones go first."""
+    calls_after: int = 0
+    """How many calls come after this one, each waiting for the one before: the more, the earlier it goes."""
     number: int = 0
-    """Order among equal priorities, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
+    """Order among equals, from :meth:`AdmissionControl.number`; a retry keeps its call's."""
     requests: float = 1.0
     input_tokens: float = 0.0
     output_tokens: float = 0.0
     """About what it will take of the limits by rate."""
     delay: float = 0.0
     """Seconds that the server asked this call to wait (Retry-After)."""
+    known_limit: int = 0
+    """Calls in flight that the server bore in an earlier run; 0: unknown. The search for the model's limit begins with
+    what its first call says."""
+
+    def rank(self, lead: int) -> tuple[int, int, int]:
+        """Return its place in the order, the least first; ``lead``: questions that each call after it is worth."""
+        return self.question - lead * self.calls_after, -self.calls_after, self.number
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +117,8 @@ class LimiterState:
     ``overload``, ``pace``; empty where nothing does."""
     seconds: float = 0.0
     """Of ``rate``, ``retry-after``, ``refusals``: until the next call goes; of ``pace``: between two calls."""
+    found: Mapping[str, int] = field(default_factory=dict)
+    """Calls in flight that the server was found to bear, by model, where that is news."""
 
 
 class AdmissionControl(Protocol):
@@ -131,27 +144,20 @@ class AdmissionControl(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiter:
-    admission: Admission
-    costs: Mapping[str, float]
-    future: asyncio.Future[Permit]
-    since: float
-
-    def __lt__(self, other: _Waiter) -> bool:
-        return self._rank < other._rank
-
-    @property
-    def _rank(self) -> tuple[int, int]:
-        return -self.admission.priority, self.admission.number
-
-
-@dataclass(slots=True)
 class _Lane:
     """Calls to one model."""
 
     adaptive: AdaptiveLimit
-    waiting: list[_Waiter] = field(default_factory=list)
-    delayed: list[tuple[float, _Waiter]] = field(default_factory=list)
+    known: int = 0
+    """Calls in flight that the server bore in an earlier run; 0: unknown."""
+    peak: int = 0
+    """Most calls in flight at once."""
+    met: float = math.inf
+    """The limit when a call was accepted while others waited for it, the last time after a refusal."""
+    was_refused: bool = False
+    """Whether the server refused or failed a call in this run."""
+    waiting: CallQueue = field(default_factory=CallQueue)
+    delayed: list[tuple[float, Waiter]] = field(default_factory=list)
     """By the moment until which the server asked them to wait."""
     buckets: dict[str, ServerBucket] = field(default_factory=dict)
     under_way: dict[str, float] = field(default_factory=dict)
@@ -171,14 +177,16 @@ class _Lane:
                 # Those behind it were asked to wait longer, but may have been refused earlier.
                 return max(SHORTEST_PAUSE, min(until - now, EVIDENCE))
             heapq.heappop(self.delayed)
-            heapq.heappush(self.waiting, waiter)
+            self.waiting.push(waiter)
         return math.inf
 
-    def first(self) -> _Waiter | None:
-        """The call that goes next."""
-        while self.waiting and self.waiting[0].future.done():
-            heapq.heappop(self.waiting)
-        return self.waiting[0] if self.waiting else None
+    def found(self) -> int | None:
+        """Return the calls in flight that the server was found to bear; None where that is not known better now."""
+        if self.accepted_at == -math.inf:
+            return None
+        if self.met < self.peak:
+            return int(self.met)
+        return self.peak if self.peak > max(START, self.known) else None
 
     def told_wait(self, now: float, costs: Mapping[str, float]) -> float:
         """Seconds until the server's buckets hold what a call costs."""
@@ -186,7 +194,7 @@ class _Lane:
 
 
 class Limiter:
-    """Queues calls and lets in as many as the server bears, highest priority first; one event loop.
+    """Queues calls and lets in as many as the server bears, the longest chains of calls first; one event loop.
 
     ``concurrency``: the user's cap on calls in flight, over all models; ``requests_per_minute`` and
     ``tokens_per_minute``: the user's rates, over all models. ``clock`` gives the loop's time.
@@ -210,7 +218,7 @@ class Limiter:
         self._lanes: dict[str, _Lane] = {}
         self._in_flight = self._queued = self._refused = 0
         self._order = itertools.count()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
 
     def number(self) -> int:
         """Return the next number of the order of arrival."""
@@ -219,18 +227,18 @@ class Limiter:
     async def admit(self, admission: Admission) -> Permit:
         """Wait until the call may be sent."""
         now = self._clock()
-        lane = self._lane(admission.lane)
+        lane = self._lane(admission)
         costs = {
             "requests": admission.requests,
             "input-tokens": admission.input_tokens,
             "output-tokens": admission.output_tokens,
             "tokens": admission.input_tokens + admission.output_tokens,
         }
-        waiter = _Waiter(admission, costs, asyncio.get_running_loop().create_future(), now)
+        waiter = Waiter(admission, costs, asyncio.get_running_loop().create_future(), now)
         if admission.delay > 0:
             heapq.heappush(lane.delayed, (now + admission.delay, waiter))
         else:
-            heapq.heappush(lane.waiting, waiter)
+            lane.waiting.push(waiter)
         self._queued += 1
         self._pump()
         try:
@@ -253,11 +261,14 @@ class Limiter:
         if report.outcome is Outcome.SUCCESS:
             lane.accepted_at = max(lane.accepted_at, permit.sent)
             lane.is_overloaded = False
+            if waiting and lane.was_refused and lane.adaptive.pace is None:
+                lane.met = lane.adaptive.limit
             lane.adaptive.succeeded(now, permit.sent, permit.call, waiting=waiting)
         elif report.outcome is Outcome.NEUTRAL:
             lane.adaptive.withdrawn(now)
         else:
             self._refused += report.outcome is Outcome.REFUSED
+            lane.was_refused = True
             lane.is_overloaded = report.outcome is Outcome.OVERLOADED
             lane.adaptive.refused(
                 now,
@@ -293,6 +304,7 @@ class Limiter:
             limit=limit,
             held_by=held_by,
             seconds=seconds,
+            found={name: found for name, lane in self._lanes.items() if (found := lane.found())},
         )
 
     def close(self) -> None:
@@ -301,9 +313,11 @@ class Limiter:
             self._alarm.cancel()
             self._alarm = None
 
-    def _lane(self, name: str) -> _Lane:
+    def _lane(self, admission: Admission) -> _Lane:
+        name, known = admission.lane, admission.known_limit
         if name not in self._lanes:
-            self._lanes[name] = _Lane(AdaptiveLimit(maximum=self._concurrency))
+            adaptive = AdaptiveLimit(maximum=self._concurrency, start=start_from(known))
+            self._lanes[name] = _Lane(adaptive, known)
         return self._lanes[name]
 
     def _return(self, lane: _Lane, permit: Permit) -> None:
@@ -334,19 +348,19 @@ class Limiter:
             if waiter is None:
                 break
             if admitted == AT_ONCE:
-                soonest = 0.0
-                break
+                self._alarm = asyncio.get_running_loop().call_soon(self._pump)
+                return
             admitted += 1
             self._let_in(waiter, now)
         if soonest < math.inf:
             self._alarm = asyncio.get_running_loop().call_later(max(soonest, SHORTEST_PAUSE), self._pump)
 
-    def _next(self, now: float) -> tuple[_Waiter | None, float]:
+    def _next(self, now: float) -> tuple[Waiter | None, float]:
         """The call of highest rank that may go now, and the seconds until another one may."""
-        best: _Waiter | None = None
-        soonest = math.inf
+        best: Waiter | None = None
+        soonest, lead = math.inf, self._lead
         for lane in self._lanes.values():
-            waiter = lane.first()
+            waiter = lane.waiting.first(lead)
             if waiter is None:
                 continue
             pause = max(
@@ -356,18 +370,23 @@ class Limiter:
             )
             if pause > 0:
                 soonest = min(soonest, pause)
-            elif best is None or waiter < best:
+            elif best is None or waiter.admission.rank(lead) < best.admission.rank(lead):
                 best = waiter
         return best, soonest
 
-    def _let_in(self, waiter: _Waiter, now: float) -> None:
+    @property
+    def _lead(self) -> int:
+        return self._in_flight + 1  # the places, where calls wait for one of them
+
+    def _let_in(self, waiter: Waiter, now: float) -> None:
         lane = self._lanes[waiter.admission.lane]
-        heapq.heappop(lane.waiting)
+        lane.waiting.remove(waiter)
         self._queued -= 1
         self._in_flight += 1
         for family, cost in waiter.costs.items():
             lane.under_way[family] = lane.under_way.get(family, 0.0) + cost
         number = lane.adaptive.sent(now)
+        lane.peak = max(lane.peak, lane.adaptive.in_flight)
         for family, window in self._rates.items():
             window.take(now, waiter.costs[family])
         for family, bucket in lane.buckets.items():
@@ -378,7 +397,7 @@ class Limiter:
         )
 
     def _held_by(self, lane: _Lane) -> tuple[str, float, int | None]:
-        now, waiter = self._clock(), lane.first()
+        now, waiter = self._clock(), lane.waiting.first(self._lead)
         if waiter is None:
             return "retry-after", max(0.0, lane.delayed[0][0] - now), None
         waits = [window.wait(now, waiter.costs[family]) for family, window in self._rates.items()]

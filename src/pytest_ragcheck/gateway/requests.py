@@ -63,8 +63,6 @@ class ModelRequest:
     """Tells apart repetitions of the same call, from 0; it is not sent. Given by the code that makes the request."""
     purpose: str = "generation"
     """For the accounts: ``generation``, ``judging`` or a metric's name."""
-    priority: int = 0
-    """Higher goes first among the calls that wait; as much as being so many questions further ahead in the run."""
 
     def key(self, endpoint: str) -> bytes:
         """The digest of everything that can change the reply."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pytest_ragcheck.model import Answer, Context, Question, Score
 
-__all__ = ["BeginsEarly", "Begun", "Case", "Embed", "Metric", "is_deterministic"]
+__all__ = ["BeginsEarly", "Begun", "Case", "Embed", "Metric", "calls_in_a_row", "is_deterministic"]
 
 Embed = Callable[[Sequence[str]], Awaitable[Any]]
 """Texts in, a float32 array of shape ``(len(texts), dimensions)`` with rows of unit length out."""
@@ -36,7 +36,8 @@ class Metric(Protocol):
 
     A metric that gives the same answer the same score each time says so with ``deterministic = True``. One whose
     scores depend on more than the case names that, as a text ``measured_with``: scores are only compared with those
-    that were measured with the same.
+    that were measured with the same. One that makes more than one model call in a row says how many as
+    ``calls_in_a_row``: where calls must wait, those that more calls wait for go first.
     """
 
     @property
@@ -64,6 +65,11 @@ class BeginsEarly(Protocol):
 
     def begin(self, case: Case) -> Begun | None:
         """Begin with a case that has no answer yet, in a task; None where there is nothing to begin with."""
+
+
+def calls_in_a_row(metric: Metric) -> int:
+    """How many model calls of a metric wait for one another; 1 for metrics that do not say."""
+    return int(getattr(metric, "calls_in_a_row", 1))
 
 
 def is_deterministic(metric: Metric) -> bool:

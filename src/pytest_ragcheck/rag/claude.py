@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_ragcheck.call_context import GENERATION_PRIORITY
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway import Gateway, ModelRequest
 from pytest_ragcheck.gateway.client_transport import ClientTransport
@@ -87,7 +86,6 @@ class ClaudeGenerator:
             max_tokens=self.max_tokens,
             parameters=self.parameters,
             purpose="generation",
-            priority=GENERATION_PRIORITY,
         )
 
     async def answer(self, question: Question | str, contexts: Sequence[Context]) -> Answer:

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SYNC_CALLS_AT_ONCE = 32
+ASYNC_CALLS_AT_ONCE = 256
 NO_HISTORY = (
     "the question follows earlier turns, and the pipeline takes none: give it a parameter named history, or annotate "
     "its first parameter with Question"
@@ -97,8 +98,8 @@ class SystemPipeline:
 
     A callable gets the question's text; where its first parameter is annotated with ``Question`` it gets the
     :class:`~pytest_ragcheck.model.Question`; where a later one is named ``history`` it gets the earlier turns too.
-    Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None: as
-    many as there are questions, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
+    Sync callables run in threads. ``timeout`` bounds one answer, in seconds; ``at_once`` the calls in flight (None:
+    :data:`ASYNC_CALLS_AT_ONCE`, and :data:`SYNC_CALLS_AT_ONCE` threads). ``owned``: an object that ends with the
     pipeline. ``turns`` gives each call one of the places in flight that it shares with others, in addition to that.
     """
 
@@ -114,9 +115,7 @@ class SystemPipeline:
         self._system = system
         self._owned = owned
         self._timeout = timeout
-        if at_once is None and not system.is_async:
-            at_once = SYNC_CALLS_AT_ONCE
-        self._turns: AbstractAsyncContextManager[Any] = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+        self._turns = asyncio.Semaphore(at_once or (ASYNC_CALLS_AT_ONCE if system.is_async else SYNC_CALLS_AT_ONCE))
         self._shared_turns = turns or nullcontext
 
     async def prepare(self, questions: Sequence[Question]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.call_context import GENERATION_PRIORITY
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.gateway import ModelRequest
 from pytest_ragcheck.rag.threads import loop_of_answers
@@ -50,7 +49,6 @@ class PipelineGateway:
             schema=schema,
             parameters=parameters,
             purpose="generation",
-            priority=GENERATION_PRIORITY,
         )
         loop = loop_of_answers()
         if loop is None or loop is asyncio.get_running_loop():

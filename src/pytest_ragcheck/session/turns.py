@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.call_context import GENERATION_PRIORITY, current_question, place_scope
+from pytest_ragcheck.call_context import current_calls_after, current_question, place_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -41,7 +41,8 @@ class Turns:
         limiter = self._limiter()
         admission = Admission(
             lane=LANE,
-            priority=GENERATION_PRIORITY - current_question(),
+            question=current_question(),
+            calls_after=current_calls_after(),
             number=limiter.number(),
             requests=0.0,
         )

@@ -209,6 +209,9 @@ class GivenMetric:
     Scores are not kept, as nobody can tell when the user's code would give others; the judge's replies are.
     """
 
+    calls_in_a_row = 2
+    """As most of deepeval's metrics: one call extracts what another one judges."""
+
     def __init__(
         self, given: Given, *, judging: Judging | None, judging_by: Callable[[Any], Judging] | None = None
     ) -> None:
@@ -282,7 +285,7 @@ class GivenMetric:
         judging = self._judging if models.is_unchosen(model) else self._own.get(fingerprint(model))
         if judging is None:
             raise MeasurementError("the metric has no judge", kind="judging")
-        return deepeval_model(judging.judge(self.name))
+        return deepeval_model(judging.judge(self.name), calls_in_a_row=self.calls_in_a_row)
 
     def _score(self, judged: Judged) -> Score:
         score = judged.score(self.name) if self._rules is None else self._rules.score(judged, self.name)

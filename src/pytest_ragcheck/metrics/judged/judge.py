@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_ragcheck.call_context import scope_of_calls_before
 from pytest_ragcheck.errors import MeasurementError
 from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.library import Library, check_installed
@@ -36,7 +37,6 @@ class Judge:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     purpose: str = "judging"
     """For the accounts: the metric's name."""
-    priority: int = 0
     schema_of: Callable[[Any], Mapping[str, Any]] | None = None
     """From a pydantic class to the JSON schema that is asked for; None: as the Messages API takes it."""
 
@@ -61,7 +61,6 @@ class Judge:
             schema=self._json_schema(schema),
             check=None if schema is None else partial(_read, schema),
             purpose=self.purpose,
-            priority=self.priority,
         )
 
     async def for_deepeval(self) -> Any:
@@ -149,12 +148,13 @@ def _shaped(reply: ModelReply, schema: Any) -> Any:
         ) from None
 
 
-def deepeval_model(judge: Judge) -> Any:
+def deepeval_model(judge: Judge, *, calls_in_a_row: int = 1) -> Any:
     """The judge as deepeval's metrics take it, for one measurement; deepeval must have been imported.
 
-    Of one measurement's calls the later go first: what has begun is finished before other things are begun.
+    ``calls_in_a_row``: how many of the measurement's calls wait for one another. Those that more calls wait for go
+    first.
     """
-    return _model_class()(judge)
+    return _model_class()(judge, calls_in_a_row)
 
 
 @lru_cache(maxsize=1)
@@ -164,8 +164,9 @@ def _model_class() -> Any:
     class GatewayJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval has no types
         """deepeval's view of a :class:`Judge`."""
 
-        def __init__(self, judge: Judge) -> None:
+        def __init__(self, judge: Judge, calls_in_a_row: int) -> None:
             self._judge = judge
+            self._calls_in_a_row = calls_in_a_row
             self._answered = 0
             super().__init__(judge.model)
 
@@ -183,9 +184,10 @@ def _model_class() -> Any:
 
         async def a_generate(self, prompt: str, schema: Any = None) -> Any:
             """The reply, as an instance of ``schema`` where there is one."""
-            judge = replace(self._judge, priority=self._judge.priority + self._answered)
+            after = max(0, self._calls_in_a_row - 1 - self._answered)
             try:
-                reply = await judge.ask(prompt, schema=schema)
+                with scope_of_calls_before(after):
+                    reply = await self._judge.ask(prompt, schema=schema)
             except TypeError as problem:
                 # deepeval takes a TypeError for a model that knows no schemas, and asks again without one.
                 raise MeasurementError(f"the judge could not be asked: {problem}", kind="judging") from problem

@@ -37,6 +37,8 @@ class Kind:
     evidence: Callable[[Any, Case], evidence.Evidence]
     calls: int | None = 1
     """Calls for one question, without a reason; None: one for each context."""
+    calls_in_a_row: int = 1
+    """Of these, those that wait for one another."""
     chosen: Callable[[JudgeSettings], Mapping[str, Any]] = lambda _: {}
     """Keyword arguments of deepeval's class, from the settings: all of them change the score."""
     ahead: str | None = None
@@ -111,6 +113,7 @@ _ALL = (
         needs=frozenset({"answer", "contexts"}),
         evidence=evidence.of_items("claim", "claims"),
         calls=3,
+        calls_in_a_row=2,
         chosen=_faithfulness,
         ahead="_a_generate_truths",
         reason_from=("multimodal",),
@@ -122,6 +125,7 @@ _ALL = (
         needs=frozenset({"answer"}),
         evidence=evidence.of_items("statement", "statements"),
         calls=2,
+        calls_in_a_row=2,
         reason_from=("input", "multimodal"),
     ),
     Kind(

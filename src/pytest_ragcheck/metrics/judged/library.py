@@ -51,6 +51,7 @@ class Library:
         """Import it now, and wait for it."""
         check_installed()
         self._import()
+        self._ready = True
 
     async def ready(self) -> None:
         """Return when deepeval is there."""

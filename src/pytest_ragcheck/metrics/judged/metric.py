@@ -95,6 +95,12 @@ class JudgedMetric:
         return self.kind.needs_answer
 
     @property
+    def calls_in_a_row(self) -> int:
+        """How many of its calls wait for one another."""
+        gives_reason = self.judging.every_reason and self.kind.reason_from is not None
+        return self.kind.calls_in_a_row + gives_reason
+
+    @property
     def measured_with(self) -> str:
         """What a score depends on beside the case: judge, library and settings."""
         said = json.dumps([dict(self.judging.settings.parameters), dict(self._chosen)], sort_keys=True, default=repr)
@@ -164,7 +170,8 @@ class JudgedMetric:
 
     def _new_metric(self) -> Any:
         """One for each measurement, whose state deepeval keeps on the metric."""
-        return new_metric(self.kind, self._chosen, deepeval_model(self.judging.judge(self.name)))
+        model = deepeval_model(self.judging.judge(self.name), calls_in_a_row=self.calls_in_a_row)
+        return new_metric(self.kind, self._chosen, model)
 
     async def _reason(self, metric: Any, test_case: Any) -> str | None:
         """The last step of deepeval's metric, over the verdicts that it holds; without it the score still stands."""

@@ -142,7 +142,7 @@ class HttpEndpoint:
         attempts = Attempts(self._retries)
         number, delay = limiter.number(), 0.0
         while True:
-            permit = await limiter.admit(Admission(priority=-current_question(), number=number, delay=delay))
+            permit = await limiter.admit(Admission(question=current_question(), number=number, delay=delay))
             if self._problem is not None:
                 limiter.withdraw(permit)
                 raise ConfigurationError(str(self._problem))
