@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from importlib.util import find_spec
 from random import Random
 
@@ -419,33 +420,107 @@ def test_trials_are_compared_by_their_means_and_a_noisy_system_stays_green(syste
     worse.stdout.fnmatch_lines(["*1 question broke: q4*"])
 
 
-@needs_xdist
-def test_trials_end_with_the_round_that_decides_against_the_baseline(system):
-    """Alone a process sees all questions; of several none does, so each asks its questions until thresholds are settled."""
-    rounds = ("--ragcheck-trials", "5", "--ragcheck-stop-trials")
+ROUNDS = ("--ragcheck-trials", "5", "--ragcheck-stop-trials", "--ragcheck-report", "run.json")
+WAYS = [
+    (),
+    ("--ragcheck-sequential",),
+    *([("-n", "2"), ("-n", "3", "--ragcheck-concurrency", "1")] if find_spec("xdist") else []),
+]
+
+
+def trials_of(project):
+    """How many trials each question had, by its id."""
+    return {
+        one["question"]["id"]: len(one["trials"])
+        for one in json.loads((project.path / "run.json").read_text())["results"]
+    }
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_trials_end_with_the_round_that_decides_against_the_baseline(system, way):
+    """Whoever asks the questions: each round is of all of them, and the test is made with all of their results."""
     noisy = [[9, 8, 9, 9, 9, 8, 9], [8, 9, 9, 9, 9, 9, 8]]
     system.says(**{f"q{n}": noisy[n % 2] for n in range(8)})
     system.run("--ragcheck-trials", "5", UPDATE).assert_outcomes(passed=8)
 
-    def asked_by(*arguments):
-        before = len(system.asked())
-        done = system.run(*GATE, *rounds, *arguments, "--ragcheck-report", "run.json")
-        return done, len(system.asked()) - before
-
-    unchanged, count = asked_by()
-    assert (unchanged.ret, count) == (0, 16), "the first round leaves a drop possible, the second does not"
+    asked = len(system.asked())
+    unchanged = system.run(*GATE, *ROUNDS, *way)
+    assert (unchanged.ret, len(system.asked()) - asked) == (0, 16), (
+        "the first round leaves a drop possible, the second does not"
+    )
     assert verdict(unchanged) in {"same", "inconclusive"}
     assert from_files(system.project)[0] == 0
     results = json.loads((system.project.path / "run.json").read_text())["results"]
     assert {(len(one["trials"]), one["planned_trials"], one["looks"]) for one in results} == {(2, 5, 5)}
 
     system.says(others=7)
-    worse, count = asked_by()
-    assert (worse.ret, verdict(worse), count) == (1, "regressed", 8), "all fell in the first round"
+    asked = len(system.asked())
+    worse = system.run(*GATE, *ROUNDS, *way)
+    assert (worse.ret, verdict(worse), len(system.asked()) - asked) == (1, "regressed", 8), (
+        "all fell in the first round"
+    )
     assert from_files(system.project)[0] == 1
 
-    _, count = asked_by("-n", "2")
-    assert count == 8 * 5, "as many as settle that a mean of 0.7 reaches 0.6"
+
+@pytest.mark.parametrize("way", WAYS[:3], ids=" ".join)
+def test_a_question_that_fell_in_rounds_is_asked_again_whoever_asks(system, way):
+    system.run("--ragcheck-trials", "5", UPDATE).assert_outcomes(passed=8)
+    system.says(q6=2)
+    asked = len(system.asked())
+
+    gated = system.run(*GATE, *ROUNDS, *way)
+
+    rounds = trials_of(system.project)["q6"]
+    assert set(trials_of(system.project).values()) == {rounds}
+    again = max(0, 10 - 2 * rounds)
+    assert sorted(system.asked()[asked:]) == sorted([*"01234567"] * rounds + ["6"] * again)
+    assert (gated.ret, verdict(gated)) == (1, "regressed")
+    gated.stdout.fnmatch_lines(["gate: regressed: *1 question broke: q6*"])
+
+
+@needs_xdist
+def test_rounds_go_on_where_a_worker_is_lost_in_one(system):
+    """What it had answered counts, and what it was at is asked by others."""
+    system.run("--ragcheck-trials", "5", UPDATE).assert_outcomes(passed=8)
+    system.says(q3="die once")
+
+    gated = system.run("--ragcheck-fail-on", "both", *ROUNDS, "-n", "2")
+
+    assert set(trials_of(system.project).values()) == {5}, "what it says afterwards leaves the question open"
+    assert (gated.ret, verdict(gated)) == (1, "invalid"), "the item that the worker died with has no result"
+
+
+@pytest.mark.parametrize("way", WAYS[:3], ids=" ".join)
+def test_each_suite_ends_its_own_rounds(bare_project, way):
+    """One of them fell in the first round; of the other one does not know yet."""
+    names = ("fell", "noisy")
+    questions = [f"{name}/questions.json" for name in names]
+    asked = bare_project.path / "asked.log"
+    bare_project.write("conftest.py", SYSTEM)
+    for name in names:
+        rows = [{"id": f"{name}{n}", "question": f"What of {name}{n}?", "reference": System.WORDS} for n in range(8)]
+        bare_project.write(f"{name}/questions.json", json.dumps(rows))
+        bare_project.write(
+            f"{name}/ragcheck.toml", 'questions = "questions.json"\n[metrics]\nreference_coverage = 0.5\n'
+        )
+
+    def says(fell):
+        words = System.WORDS.split()
+        noisy = [[9, 8, 9, 9, 9, 8, 9], [8, 9, 9, 9, 9, 9, 8]]
+        said = {f"noisy{n}": [" ".join(words[:count]) for count in noisy[n % 2]] for n in range(8)}
+        bare_project.write("said.json", json.dumps({**said, "others": " ".join(words[:fell])}))
+
+    says(9)
+    assert bare_project.run(*questions, "--ragcheck-trials", "5", UPDATE).ret == 0
+    says(7)
+    asked.unlink()
+
+    gated = bare_project.run(*questions, *GATE, *ROUNDS, *way)
+
+    assert gated.ret == 1
+    assert Counter(asked.read_text().split()) == {
+        f"{name}{n}": rounds for name, rounds in zip(names, (1, 2), strict=True) for n in range(8)
+    }
 
 
 def test_a_question_that_fell_is_asked_again_before_it_counts_as_broken(system):

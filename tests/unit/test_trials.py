@@ -10,7 +10,7 @@ from statistics import stdev
 import pytest
 
 from pytest_ragcheck.call_context import current_trial, record_call, trial_scope
-from pytest_ragcheck.engine import Engine, Job, Rounds, Slots
+from pytest_ragcheck.engine import Engine, Job, RoundsEngine, Slots, rounds_of
 from pytest_ragcheck.engine.engine import MOST_CONFIRMED, MOST_PURSUED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
@@ -509,10 +509,25 @@ async def test_a_question_that_keeps_failing_is_asked_until_there_are_ten_sample
     assert len(fell.confirmations) == again
 
 
+async def results_in_rounds(jobs, is_decided, *, sequential=False):
+    slots, kept = Slots(sequential=sequential), []
+    (rounds,) = rounds_of([replace(job, is_decided=is_decided) for job in jobs])
+    engine = RoundsEngine(
+        rounds, new_engine=Engine, slots=slots, on_result=lambda key, _: kept.append(key), keep=lambda result: result
+    )
+    engine.start()
+    try:
+        results = [await engine.result(job.key) for job in jobs]
+    finally:
+        await engine.close()
+    assert sorted(kept) == sorted(job.key for job in jobs)
+    return results
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("count", [2, QUESTIONS_AT_ONCE + 3])
-async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count):
-    """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
+@pytest.mark.parametrize(("count", "sequential"), [(2, False), (2, True), (QUESTIONS_AT_ONCE + 3, False)])
+async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count, sequential):
+    """Also more of them than may be live at once."""
     seen = []
 
     def is_decided(trials):
@@ -520,25 +535,88 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
         return len(seen) == 3
 
     system = Counting(lambda question, number: f"{question} {float(number != 1)}")
-    jobs = jobs_for(system, count=count, trials=5)
-    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], is_decided)
-    rounds.leave("cannot be asked")
 
-    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+    results = await results_in_rounds(jobs_for(system, count=count, trials=5), is_decided, sequential=sequential)
 
     assert seen == [(count, {1}), (count, {2}), (count, {3})]
     assert {(len(one.trials), one.planned_trials, one.looks) for one in results} == {(3, 5, 5)}
-    assert system.peak <= QUESTIONS_AT_ONCE
+    assert {tuple(values(one)) for one in results} == {(1.0, 0.0, 1.0)}
+    assert system.peak <= (1 if sequential else QUESTIONS_AT_ONCE)
 
 
 @pytest.mark.asyncio
 async def test_rounds_end_with_the_last_trial():
     jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
-    rounds = Rounds([job.key for job in jobs], lambda _: False)
 
-    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+    results = await results_in_rounds(jobs, lambda _: False)
 
     assert [len(one.trials) for one in results] == [3] * 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("problem", [NotRunError("the budget is spent"), RuntimeError("down")])
+async def test_a_round_without_any_answer_is_the_last(problem):
+    def say(question, number):
+        if number:
+            raise problem
+        return "1.0"
+
+    (result,) = await results_in_rounds(jobs_for(Counting(say), count=1, trials=5), lambda _: False)
+
+    assert len(result.trials) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_pipeline_that_cannot_be_prepared_is_tried_once():
+    class Unprepared:
+        count = 0
+
+        async def prepare(self, questions):
+            self.count += 1
+            raise RuntimeError("no model")
+
+        retrieve = generate = None
+
+    pipeline = Unprepared()
+    jobs = [replace(job, pipeline=pipeline) for job in jobs_for(Counting(lambda *_: "1.0"), trials=5)]
+
+    results = await results_in_rounds(jobs, lambda _: False)
+
+    assert [one.state for one in results] == [State.ERROR] * 2
+    assert pipeline.count == 1
+
+
+@pytest.mark.asyncio
+async def test_questions_that_fell_in_rounds_are_asked_again_after_them_and_the_others_are_not():
+    system = Counting(lambda question, number: "0.0" if "1" in question else "1.0")
+    jobs = jobs_for(system, count=3, trials=2, least_before={"quality": 0.5})
+
+    results = await results_in_rounds(jobs, lambda _: False)
+
+    assert [len(one.confirmations) for one in results] == [0, 6, 0]
+    assert [number for question, number in system.seen if "1" in question] == [*range(8)]
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_breaks_in_a_round_ends_the_wait_for_its_results():
+    with pytest.raises(ZeroDivisionError):
+        await results_in_rounds(jobs_for(Counting(), trials=3), lambda _: 1 / 0)
+
+
+def test_processes_that_take_the_same_results_open_the_same_jobs():
+    """In any order, and where one learns of all rounds only after the others."""
+    jobs = [replace(job, is_decided=lambda trials: False) for job in jobs_for(Counting(lambda *_: "1.0"), trials=2)]
+    first, late = rounds_of(jobs)[0], rounds_of(jobs)[0]
+    while opened := first.open:
+        results = [(job.key, trial(quality=float(first.round))) for job in opened]
+        assert [job.trial for job in late.open] == [job.trial for job in opened]
+        for key, result in results:
+            first.take(key, result)
+        for key, result in reversed(results):
+            late.take(key, result)
+    assert late.open == []
+    assert late.finished == first.finished
+    assert {values(one) == [0.0, 1.0] for one in late.finished.values()} == {True}
 
 
 @pytest.mark.asyncio

@@ -1,49 +1,128 @@
-"""Trials of many questions round by round."""
+"""Trials of many questions round by round, until a test over all of them is decided."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pytest_ragcheck.engine.engine import Engine, combined_in_rounds
+from pytest_ragcheck.trials import confirmations_wanted
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from pytest_ragcheck.engine.job import Job
+    from pytest_ragcheck.engine.slots import Slots
     from pytest_ragcheck.model import Result
 
-__all__ = ["Rounds"]
+__all__ = ["Rounds", "RoundsEngine", "rounds_of"]
 
 
 class Rounds:
-    """Lets questions go on to their next trial together, until ``is_decided`` says of all of them that none is needed.
+    """The state of jobs that are asked once in each round, then again where they fell.
 
-    It is given each question's trials so far by its key, after each round. A question that cannot be asked leaves.
+    It asks nothing: any engine of any process may run the jobs that are :attr:`open`. The next round depends only on
+    the results, so processes that take the same results open the same jobs.
     """
 
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.round = 0
+        """Number of the round that is open; it rises once more where questions are asked again."""
+        self.finished: dict[Hashable, Result] = {}
+        """The results of questions that need no further job, by their keys."""
+        self._open = {job.key: replace(job, trial=0) for job in jobs}
+        self._taken: dict[Hashable, Result] = {}
+        self._trials: dict[Hashable, list[Result]] = {job.key: [] for job in jobs}
+
+    @property
+    def open(self) -> Sequence[Job]:
+        """The jobs of this round that lack a result; none where all questions are finished."""
+        return [job for key, job in self._open.items() if self.is_open(key)]
+
+    def is_open(self, key: Hashable) -> bool:
+        """Whether the question's job of this round lacks a result."""
+        return key in self._open and key not in self._taken
+
+    def take(self, key: Hashable, result: Result) -> None:
+        """Take the result of an open job; the last one of a round opens the next."""
+        self._taken[key] = result
+        if len(self._taken) == len(self._open):
+            self._end_round()
+
+    def _end_round(self) -> None:
+        results, self._taken = self._taken, {}
+        was_last = all(job.trial is None for job in self._open.values())
+        self.round += 1
+        if was_last:
+            self._open = {}
+            self.finished |= results
+            return
+        for key, trials in self._trials.items():
+            trials.append(results[key])
+        if self._is_decided(results.values()):
+            self._open = dict(self._confirmations())
+        else:
+            self._open = {job.key: replace(job, trial=self.round) for job in self.jobs}
+
+    def _is_decided(self, results: Iterable[Result]) -> bool:
+        is_decided = self.jobs[0].is_decided
+        if is_decided is None or self.round >= self.jobs[0].trials:
+            return True
+        nothing_answers = all(result.answer is None for result in results)
+        return nothing_answers or is_decided(self._trials)
+
+    def _confirmations(self) -> Iterable[tuple[Hashable, Job]]:
+        """Finish what need not be asked again, and return the rest."""
+        for job in self.jobs:
+            asked = replace(job, done=tuple(self._trials[job.key]))
+            result = combined_in_rounds(asked)
+            if confirmations_wanted(result, job.least_before):
+                yield job.key, asked
+            else:
+                self.finished[job.key] = result
+
+
+class RoundsEngine(Engine):
+    """An :class:`~pytest_ragcheck.engine.Engine` that gives each round of ``rounds`` to an engine of its own."""
+
     def __init__(
-        self, keys: Iterable[Hashable], is_decided: Callable[[Mapping[Hashable, Sequence[Result]]], bool]
+        self,
+        rounds: Rounds,
+        *,
+        new_engine: Callable[..., Engine],
+        slots: Slots,
+        on_result: Callable[[Hashable, Result], None],
+        keep: Callable[[Result], Result],
     ) -> None:
-        self._members = set(keys)
-        self._is_decided = is_decided
-        self._done: dict[Hashable, Sequence[Result]] = {}
-        self._arrived: set[Hashable] = set()
-        self._next: asyncio.Future[bool] | None = None
+        super().__init__(rounds.jobs, slots=slots, on_result=on_result, keep=keep)
+        self._rounds = rounds
+        self._new_engine = new_engine
 
-    async def another(self, key: Hashable, done: Sequence[Result]) -> bool:
-        """Wait for the others, and return whether there is a further round; ``done``: the question's trials so far."""
-        self._done[key] = tuple(done)
-        self._arrived.add(key)
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-        awaited = self._next
-        self._end_if_complete()
-        return await asyncio.shield(awaited)
+    async def _run(self) -> None:
+        rounds = self._rounds
+        handed_out: set[Hashable] = set()
+        while jobs := rounds.open:
+            for key, result in await self._results_of(jobs):
+                rounds.take(key, result)
+            for key in rounds.finished.keys() - handed_out:
+                self._hand_out(key, rounds.finished[key])
+            handed_out |= rounds.finished.keys()
 
-    def leave(self, key: Hashable) -> None:
-        """Wait for this question no more."""
-        self._members.discard(key)
-        self._end_if_complete()
+    async def _results_of(self, jobs: Sequence[Job]) -> list[tuple[Hashable, Result]]:
+        engine = self._new_engine(jobs, slots=self._slots)
+        engine.start()
+        try:
+            await engine.settled()
+            return [(job.key, await engine.result(job.key)) for job in jobs]
+        finally:
+            await engine.close()
 
-    def _end_if_complete(self) -> None:
-        if self._next is not None and self._arrived >= self._members:
-            self._next.set_result(not self._is_decided(self._done))
-            self._next, self._arrived = None, set()
+
+def rounds_of(jobs: Iterable[Job]) -> list[Rounds]:
+    """The rounds of those jobs whose trials are ended by a test over all of them."""
+    groups: dict[int, list[Job]] = {}
+    for job in jobs:
+        if job.is_decided is not None:
+            groups.setdefault(id(job.is_decided), []).append(job)
+    return [Rounds(group) for group in groups.values()]
