@@ -69,6 +69,17 @@ class PendingCall:
     usage: Usage = field(default_factory=Usage)
     cost: float | None = 0.0
     last: AttemptResult | None = None
+    max_tokens: int = field(init=False)
+    """Of the next attempt's reply: fewer than the request's where the budget pays for no more."""
+    needs_all: bool = False
+    """Whether it was cut short with fewer."""
+
+    def __post_init__(self) -> None:
+        self.max_tokens = self.request.max_tokens
+
+    def is_cut_short(self, stop_reason: str) -> bool:
+        """Whether a reply ended early because the budget paid for no more."""
+        return stop_reason == "max_tokens" and self.max_tokens < self.request.max_tokens
 
     def complete(self, reply: StoredReply, *, started: float, seconds: float) -> CompletedCall:
         """The way's end, ``seconds`` after it was asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
@@ -16,8 +16,9 @@ from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secr
 from pytest_ragcheck.gateway.budget import Budget
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
-from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker, Outage
+from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
+from pytest_ragcheck.gateway.model_state import ModelState
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rate_limits import read_rate_limits
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, with_form
@@ -112,7 +113,7 @@ class Gateway:
         self._budget: BudgetControl = budget or Budget(max_cost)
         self._stats = CallStats()
         self._breaker = CircuitBreaker()
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, ModelState] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -223,7 +224,7 @@ class Gateway:
         number, delay = self._limiter.number(), 0.0
         while True:
             model.breaker.check()
-            reserved = await self._reserve(call.request)
+            reserved = await self._reserve(call, model)
             spent = 0.0
             try:
                 permit = await self._admit(call, model, number, delay)
@@ -238,6 +239,9 @@ class Gateway:
                 self._budget.settle(reserved, spent)
             if not call.claimed:
                 await self._leases.reply_of_other(call.key)
+            elif result.message is not None and call.is_cut_short(result.message.stop_reason):
+                call.needs_all = True
+                self._stats.retries += 1
             elif result.effect is RetryAction.DONE and result.message is not None:
                 return self._arrived(call, model, result.message, latency=latency, request_id=result.request_id)
             else:
@@ -255,7 +259,7 @@ class Gateway:
             self._limiter.withdraw(permit)
         return kept
 
-    async def _admit(self, call: PendingCall, model: _Model, number: int, delay: float) -> Permit:
+    async def _admit(self, call: PendingCall, model: ModelState, number: int, delay: float) -> Permit:
         request = call.request
         admission = Admission(
             lane=request.model,
@@ -282,9 +286,9 @@ class Gateway:
         call.backoff += permit.delayed
         return permit
 
-    async def _send(self, call: PendingCall, model: _Model, permit: Permit) -> tuple[AttemptResult, float]:
+    async def _send(self, call: PendingCall, model: ModelState, permit: Permit) -> tuple[AttemptResult, float]:
         request = call.request
-        body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
+        body = replace(request, max_tokens=call.max_tokens).body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
         result: AttemptResult | None = None
         headers: dict[str, str] = {}
         self._stats.attempts += 1
@@ -308,7 +312,7 @@ class Gateway:
         result = call.last = with_form(result, request)
         return result, latency
 
-    def _settle(self, permit: Permit, model: _Model, result: AttemptResult | None, headers: dict[str, str]) -> None:
+    def _settle(self, permit: Permit, model: ModelState, result: AttemptResult | None, headers: dict[str, str]) -> None:
         outcome = _outcome(result)
         now = self._clock()
         tokens = None
@@ -336,15 +340,15 @@ class Gateway:
         return 0.0
 
     def _arrived(
-        self, call: PendingCall, model: _Model, message: Message, *, latency: float, request_id: str | None
+        self, call: PendingCall, model: ModelState, message: Message, *, latency: float, request_id: str | None
     ) -> CompletedCall:
         message = replace(message, text=self._secrets.scrub(message.text))
         reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=call.cost)
         self._leases.fulfil(call.key, reply)
-        model.note_output(message.usage.output_tokens)
+        model.note_output(call.request.purpose, message.usage.output_tokens)
         return call.complete(reply, started=self._started(call.asked), seconds=self._clock() - call.asked)
 
-    def _delay_until_retry(self, call: PendingCall, model: _Model, result: AttemptResult) -> float:
+    def _delay_until_retry(self, call: PendingCall, model: ModelState, result: AttemptResult) -> float:
         """Return the seconds to wait before the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(result.cause)
         if (ending := RUN_ENDING.get(result.effect)) is not None:
@@ -365,17 +369,29 @@ class Gateway:
         self._stats.retries += 1
         return pause
 
-    async def _reserve(self, request: ModelRequest) -> float:
+    async def _reserve(self, call: PendingCall, model: ModelState) -> float:
+        """Set money aside for an attempt, which gets no more tokens than that pays for."""
+        request, most = call.request, call.request.max_tokens
         if self._budget.limit is None:
             return 0.0
-        worst = Usage(cache_write_tokens=request.input_tokens(), output_tokens=request.max_tokens)
-        cost = self._prices.cost(request.model, worst)
+        likely = most if call.needs_all else min(most, max(model.likely_output(request), request.least_tokens()))
+        given, least, worst = (self._cost_of_reply(request, tokens) for tokens in (0, likely, most))
+        granted = await self._budget.reserve(worst, least, order=current_question())
+        if granted < worst:
+            call.max_tokens = max(likely, int(most * (granted - given) / (worst - given)))
+        else:
+            call.max_tokens = most
+        return granted
+
+    def _cost_of_reply(self, request: ModelRequest, tokens: int) -> float:
+        """Return the most that a call with a reply of so many tokens costs."""
+        usage = Usage(cache_write_tokens=request.input_tokens(), output_tokens=tokens)
+        cost = self._prices.cost(request.model, usage)
         if cost is None:
             raise ConfigurationError(
                 f"the price of {request.model} is unknown, so --ragcheck-max-cost cannot be kept; "
                 "give its price in the configuration"
             )
-        await self._budget.reserve(cost)
         return cost
 
     @asynccontextmanager
@@ -390,30 +406,14 @@ class Gateway:
             cause = self._secrets.scrub(call.last.cause) if call.last else None
             raise call.out_of_time(told, cause, seconds=self._clock() - call.asked) from None
 
-    def _model(self, name: str) -> _Model:
+    def _model(self, name: str) -> ModelState:
         if name not in self._models:
-            self._models[name] = _Model(self._breaker.child())
+            self._models[name] = ModelState(self._breaker.child())
         return self._models[name]
 
     def _started(self, asked: float) -> float:
         """A moment of the loop's clock in the run's time."""
         return self._run_clock() - (self._clock() - asked)
-
-
-@dataclass(slots=True)
-class _Model:
-    """What is known of one model: servers limit, and fail, by model."""
-
-    breaker: CircuitBreaker
-    outage: Outage = field(default_factory=Outage)
-    output_tokens: float | None = None
-    """Average of its replies."""
-    is_accepting: bool = False
-    """Whether the last call but the one that failed now was accepted."""
-
-    def note_output(self, tokens: int) -> None:
-        """Take one more reply's length into the average."""
-        self.output_tokens = tokens if self.output_tokens is None else 0.9 * self.output_tokens + 0.1 * tokens
 
 
 def _outcome(result: AttemptResult | None) -> Outcome:

@@ -151,15 +151,16 @@ class RemoteBudget:
         self._numbers = numbers
         self._reserved: dict[float, list[int]] = {}
 
-    async def reserve(self, amount: float) -> None:
-        """Set ``amount`` aside; see :meth:`~pytest_ragcheck.gateway.budget.Budget.reserve`."""
+    async def reserve(self, amount: float, least: float | None = None, *, order: int = 0) -> float:
+        """Set money aside; see :meth:`~pytest_ragcheck.gateway.budget.Budget.reserve`."""
         key = self._numbers()
         try:
-            await self._channel.ask("reserve", key, amount)
+            granted: float = await self._channel.ask("reserve", key, amount, amount if least is None else least, order)
         except BaseException:
             self._channel.tell("spend", key, 0.0)
             raise
-        self._reserved.setdefault(amount, []).append(key)
+        self._reserved.setdefault(granted, []).append(key)
+        return granted
 
     def settle(self, reserved: float, spent: float) -> None:
         """End a call: what was set aside is free, what it cost is spent."""

@@ -108,10 +108,10 @@ class LimitServer:
         elif asked is not None:
             asked.cancel()
 
-    def _reserve(self, key: _Key, amount: float) -> asyncio.Task[None]:
-        async def reserve() -> None:
-            await self._budget.reserve(amount)
-            self._reserved[key] = amount
+    def _reserve(self, key: _Key, amount: float, least: float, order: int) -> asyncio.Task[float]:
+        async def reserve() -> float:
+            granted = self._reserved[key] = await self._budget.reserve(amount, least, order=order)
+            return granted
 
         return self._once(key, reserve())
 
