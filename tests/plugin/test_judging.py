@@ -459,6 +459,34 @@ def test_a_plan_brackets_the_price_of_a_judged_run(project, api):
     assert low <= json.loads(path.read_text())["model_calls"]["cost"] <= high
 
 
+def test_a_plan_after_a_run_narrows_the_price_to_what_calls_of_that_run_took(project, api):
+    """Other questions of the same kind: the bracket holds the price, and is no wider than a factor of 3."""
+    metrics = ("faithfulness", "answer_relevancy", "contextual_relevancy")
+    project.configure(metrics=dict.fromkeys(metrics, "report"), judge=f"anthropic:{MODEL}")
+    path = project.path / "ragcheck.toml"
+    path.write_text(path.read_text() + f'[prices."{MODEL}"]\ninput = 1.0\noutput = 5.0\n')
+    environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-plans-0123456789"}
+
+    def planned():
+        text = project.run("--ragcheck-plan", environment=environment).stdout.str()
+        return [float(bound) for bound in re.search(r"cost: \$([\d.]+) to \$([\d.]+)", text).groups()]
+
+    def cost():
+        project.run(environment=environment)
+        runs = sorted((project.path / ".ragcheck" / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        return json.loads(runs[-1].read_text())["model_calls"]["cost"]
+
+    first = planned()
+    assert first[0] <= cost() <= first[1]
+    assert first[1] > 3 * first[0], "before any run only the longest reply is known"
+    project.questions(
+        [{"id": f"n{n}", "question": f"How many days of leave in year {n}?", "reference": "25"} for n in range(9)]
+    )
+    low, high = planned()
+    assert low <= cost() <= high
+    assert high < 3 * low
+
+
 @pytest.mark.parametrize("mark", ["", "@pytest.mark.xfail(reason='known')"])
 def test_a_judge_that_may_not_be_asked_leaves_questions_not_run(judged, mark):
     """Nothing was measured, and nothing was meant to be: as where no answer may be asked for."""

@@ -13,7 +13,7 @@ from pytest_ragcheck.call_context import current_question, record_call
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
-from pytest_ragcheck.gateway.budget import Budget
+from pytest_ragcheck.gateway.budget import Budget, CallCost
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
 from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
-    from pytest_ragcheck.gateway.budget import BudgetControl
+    from pytest_ragcheck.gateway.budget import BudgetControl, Grant
     from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.gateway.transport import Message, Transport
 
@@ -224,8 +224,8 @@ class Gateway:
         number, delay = self._limiter.number(), 0.0
         while True:
             model.breaker.check()
-            reserved = await self._reserve(call, model)
-            spent = 0.0
+            grant = await self._reserve(call)
+            spent, used = 0.0, None
             try:
                 permit = await self._admit(call, model, number, delay)
                 if not call.claimed:
@@ -234,12 +234,13 @@ class Gateway:
                         return self._from_cache(kept, call.request, call.asked)
                 if call.claimed:
                     result, latency = await self._send(call, model, permit)
-                    spent = self._spent(call, result)
+                    spent, used = self._spent(call, result), call.share_used(result.message)
             finally:
-                self._budget.settle(reserved, spent)
+                if grant is not None:
+                    self._budget.settle(grant, spent, used)
             if not call.claimed:
                 await self._leases.reply_of_other(call.key)
-            elif result.message is not None and call.is_cut_short(result.message.stop_reason):
+            elif result.message is not None and call.is_cut_short(result.message):
                 call.needs_all = True
                 self._stats.retries += 1
             elif result.effect is RetryAction.DONE and result.message is not None:
@@ -345,7 +346,7 @@ class Gateway:
         message = replace(message, text=self._secrets.scrub(message.text))
         reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=call.cost)
         self._leases.fulfil(call.key, reply)
-        model.note_output(call.request.purpose, message.usage.output_tokens)
+        model.note_output(message.usage.output_tokens)
         return call.complete(reply, started=self._started(call.asked), seconds=self._clock() - call.asked)
 
     def _delay_until_retry(self, call: PendingCall, model: ModelState, result: AttemptResult) -> float:
@@ -369,19 +370,18 @@ class Gateway:
         self._stats.retries += 1
         return pause
 
-    async def _reserve(self, call: PendingCall, model: ModelState) -> float:
-        """Set money aside for an attempt, which gets no more tokens than that pays for."""
+    async def _reserve(self, call: PendingCall) -> Grant | None:
+        """Set money aside for an attempt, which gets no more tokens than that pays for; None without a budget."""
         request, most = call.request, call.request.max_tokens
         if self._budget.limit is None:
-            return 0.0
-        likely = most if call.needs_all else min(most, max(model.likely_output(request), request.least_tokens()))
-        given, least, worst = (self._cost_of_reply(request, tokens) for tokens in (0, likely, most))
-        granted = await self._budget.reserve(worst, least, order=current_question())
-        if granted < worst:
-            call.max_tokens = max(likely, int(most * (granted - given) / (worst - given)))
-        else:
-            call.max_tokens = most
-        return granted
+            return None
+        fewest = most if call.needs_all else min(most, request.least_tokens())
+        given, least, worst = (self._cost_of_reply(request, tokens) for tokens in (0, fewest, most))
+        cost = CallCost(f"{request.model} {request.purpose}", given, least, worst)
+        grant = await self._budget.reserve(cost, order=current_question())
+        is_whole = grant.amount >= worst
+        call.max_tokens = most if is_whole else max(fewest, int(most * (grant.amount - given) / (worst - given)))
+        return grant
 
     def _cost_of_reply(self, request: ModelRequest, tokens: int) -> float:
         """Return the most that a call with a reply of so many tokens costs."""

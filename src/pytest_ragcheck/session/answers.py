@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.engine import Engine, RoundsEngine, Slots, rounds_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.engine import Job, Rounds
     from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.metrics.registry import MetricSpec
-    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.model import Call, Planned
     from pytest_ragcheck.report.progress import ProgressState
     from pytest_ragcheck.session.cluster.crew import Crew
     from pytest_ragcheck.session.options import Options
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveAnswers"]
 
+RUNS_LEARNED_FROM = 5
+"""Those that show a plan how long calls are."""
 OUTCOME = "_ragcheck_outcome"
 """The fixture that awaits an item's result in the event loop that answers."""
 
@@ -184,8 +187,17 @@ class LiveAnswers:
             await self._crew.close()
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
-            self.plans += await gateways.plans()
+            if self._options.plan:
+                self.plans += await gateways.plans(self._earlier_calls())
             await gateways.close()
+
+    def _earlier_calls(self) -> list[Call]:
+        """The paid calls of the last runs."""
+        from pytest_ragcheck.session.runs import RunFolder
+
+        config = self._session.config
+        runs = islice(RunFolder.of(catalog_of(config), config.rootpath).newest("concurrent"), RUNS_LEARNED_FROM)
+        return [call for run in runs for result in run.results for call in result.calls if not call.cached]
 
     def _selected(self, batch: str) -> list[tuple[pytest.Item, Entry]]:
         return [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == batch]
