@@ -8,14 +8,16 @@ import math
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
+from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.workers_limits import WORKER_INPUT, LimitConnection
-from pytest_ragcheck.session.workers_watch import ANSWERING, RESULTS
+from pytest_ragcheck.session.workers_watch import ANSWERING, CALLS, RESULTS
 from pytest_ragcheck.store import Store, digest, process_identity
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class SharedAnswers:
     def __init__(self, session: pytest.Session, options: Options, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self._shared = Store(folder / RESULTS)
+        self._worker: str = session.config.workerinput["workerid"]  # type: ignore[attr-defined]
         self._owner = f"{process_identity()}|ragcheck"
         self._connection = LimitConnection(*session.config.workerinput[WORKER_INPUT])  # type: ignore[attr-defined]
         limits = RemoteLimits(self._connection, options.max_cost)
@@ -193,6 +196,8 @@ class SharedAnswers:
     def _publish(self, batch: str, entry: Entry, result: Result) -> None:
         # A second result of the same question changes nothing: others may have read the first.
         self._shared.put_if_new(_RESULT, self._place(batch, entry.key), json.dumps(dump(result)).encode())
+        if calls := model_calls(entry.suite.gateways.snapshots()):
+            self._shared.put(CALLS, digest(self._worker), json.dumps([asdict(one) for one in calls]).encode())
 
     def _published(self, batch: str, entry: Entry) -> Result | None:
         return self._at(self._final_place(batch, entry.key))
