@@ -1,7 +1,7 @@
 """What a run would call and cost, without calling anything.
 
-Each request is between its shortest and its longest reply; where earlier runs have made calls for the same purpose with
-the same model, about as long as those were.
+Each request is taken to be between its shortest and its longest reply; where earlier runs have made calls for the same
+purpose with the same model, to be about as long as those were.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ LEAST_OUTPUT = 12
 """Tokens, however large ``max_tokens`` is: a judge's shortest verdict."""
 LEAST_INPUT_SHARE = 0.6
 """Of the estimate, which is made not to fall short."""
+LEAST_JUDGED_SHARE = 0.3
+"""The same of a judge's prompt, of which only the length of the longest is known."""
 LEARNED_FROM = 5
 """Earlier calls; from fewer nothing is concluded."""
 DEVIATIONS = 2.0
 CHANGE = 1.25
 """By how much the mean may differ from earlier runs': questions and answers are not the same."""
+LEAST_PAID_SHARE = 0.5
+"""Where fewer calls of earlier runs were paid, most replies were in the store."""
 SECONDS_PER_CALL = 3.0
 TOKENS_PER_SECOND = 80.0
 """What a model writes: together with the fixed part a guess at a call's length."""
@@ -61,7 +65,7 @@ def estimate_cost(
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
 ) -> Planned:
-    """Look each request up, count what is missing, and price it; ``earlier`` are paid calls of earlier runs."""
+    """Look each request up, count what is missing, and price it; ``earlier`` are calls of earlier runs."""
     every = list(requests)
     missing = {
         key: request for request in every if not gateway.is_cached(request) for key in [request.key(gateway.endpoint)]
@@ -101,22 +105,25 @@ def _possible(request: ModelRequest, prices: PriceList) -> _Expected:
     """From the shortest reply to the longest."""
     tokens, most = request.input_tokens(), request.max_tokens
     least_output = min(int(LEAST_OUTPUT_SHARE * most), LEAST_OUTPUT)
-    least, shared = int(LEAST_INPUT_SHARE * tokens), int(LEAST_INPUT_SHARE * request.shared_tokens())
+    share = LEAST_INPUT_SHARE if request.purpose == "generation" else LEAST_JUDGED_SHARE
+    least, shared = int(share * tokens), int(share * request.shared_tokens())
     low = prices.cost(
         request.model,
         Usage(input_tokens=least - shared, cache_read_tokens=shared, output_tokens=least_output),
     )
     high = prices.cost(request.model, Usage(cache_write_tokens=tokens, output_tokens=most))
     cost = None if low is None or high is None else (low, high)
-    return _Expected((LEAST_INPUT_SHARE * tokens, tokens), (least_output, most), cost)
+    return _Expected((share * tokens, tokens), (least_output, most), cost)
 
 
 class _Learned:
     """What calls took in earlier runs, and so each of ``count`` others."""
 
     def __init__(self, calls: Sequence[Call], model: str, prices: PriceList, *, count: int) -> None:
-        usages = [call.usage for call in calls]
-        self._is_known = len(calls) >= LEARNED_FROM
+        usages = [call.usage for call in calls if not call.cached]
+        self._is_known = len(usages) >= LEARNED_FROM
+        self._paid = max(LEAST_PAID_SHARE, len(usages) / max(1, len(calls)))
+        """Share of the calls that were not the same as others."""
         self._count = count
         self._input = [
             float(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens) for usage in usages
@@ -125,22 +132,20 @@ class _Learned:
         self._cost = [prices.cost(model, usage) or 0.0 for usage in usages]
 
     def narrowed(self, possible: _Expected) -> _Expected:
-        """Return what is possible, as far as it is likely too."""
+        """Return what is likely, where that is known, else what is possible."""
         if not self._is_known:
             return possible
         return _Expected(
-            self._within(possible.input_tokens, self._input),
-            self._within(possible.output_tokens, self._output),
-            possible.cost and self._within(possible.cost, self._cost),
+            self._likely(self._input, possible.input_tokens[1]),
+            self._likely(self._output, possible.output_tokens[1]),
+            possible.cost and self._likely(self._cost, possible.cost[1]),
         )
 
-    def _within(self, possible: Range, values: Sequence[float]) -> Range:
+    def _likely(self, values: Sequence[float], most: float) -> Range:
         mean = math.fsum(values) / len(values)
         variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
         error = DEVIATIONS * math.sqrt(variance * (1 / self._count + 1 / len(values)))
-        low, high = possible
-        likely = max(low, (mean - error) / CHANGE), min(high, (mean + error) * CHANGE)
-        return likely if likely[0] <= likely[1] else possible
+        return min(most, max(0.0, (mean - error) / CHANGE)) * self._paid, min(most, (mean + error) * CHANGE)
 
 
 def _sum(ranges: Iterable[Range]) -> Range:

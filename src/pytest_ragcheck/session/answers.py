@@ -192,12 +192,12 @@ class LiveAnswers:
             await gateways.close()
 
     def _earlier_calls(self) -> list[Call]:
-        """The paid calls of the last runs."""
+        """The calls of the last runs."""
         from pytest_ragcheck.session.runs import RunFolder
 
         config = self._session.config
         runs = islice(RunFolder.of(catalog_of(config), config.rootpath).newest("concurrent"), RUNS_LEARNED_FROM)
-        return [call for run in runs for result in run.results for call in result.calls if not call.cached]
+        return [call for run in runs for result in run.results for call in result.calls]
 
     def _selected(self, batch: str) -> list[tuple[pytest.Item, Entry]]:
         return [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == batch]
