@@ -16,7 +16,7 @@ from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.scores import Scores
-from pytest_ragcheck.model import Answer, Call, Failure, Question, Result, Run, Score, State, Timing
+from pytest_ragcheck.model import NOT_RUN, Answer, Call, Failure, Question, Result, Run, Score, State, Timing
 from pytest_ragcheck.rag.pipeline import as_pipeline
 from pytest_ragcheck.report.markdown import markdown_report
 from pytest_ragcheck.report.question import first_line, question_report
@@ -46,6 +46,18 @@ def unanswered(failure=FAILED_CALL, **values):
 
 
 # ---- Means, errors, the shown answer ---------------------------------------------------------
+
+
+def test_an_error_is_not_hidden_by_calls_that_were_not_made():
+    spent = Failure(message="budget spent", kind=NOT_RUN)
+    refused = combined([trial(support=spent) for _ in range(3)], planned=3)
+    mixed = combined([trial(support=spent), trial(support=spent), trial(support=FAILED_CALL)], planned=3)
+
+    assert refused.state is State.NOT_RUN
+    assert mixed.state is State.ERROR
+    assert mixed.scores["support"].error.message == (
+        "measured in 0 of 3 trials; the connection failed (and 2 for other causes)"
+    )
 
 
 def test_a_score_is_the_mean_and_tells_what_it_is_made_of():
