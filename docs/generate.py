@@ -307,14 +307,22 @@ def run_schema() -> str:
     from pydantic import TypeAdapter
 
     from pytest_ragcheck import comparison, model
+    from pytest_ragcheck.report import aggregate
 
-    made, compared = (
+    made, compared, summary = (
         TypeAdapter(kind).json_schema(mode="serialization", ref_template="#/$defs/{model}")
-        for kind in (model.Run, comparison.Comparison)
+        for kind in (model.Run, comparison.Comparison, aggregate.MetricSummary)
     )
-    definitions = {**made.pop("$defs"), **compared.pop("$defs"), "Comparison": compared}
-    told = dict(_told(inspect.getsource(model))) | dict(_told(inspect.getsource(comparison)))
+    definitions = {**made.pop("$defs"), **compared.pop("$defs"), "Comparison": compared, "MetricSummary": summary}
+    told = {
+        name: fields for module in (model, comparison, aggregate) for name, fields in _told(inspect.getsource(module))
+    }
     run = _described(made, told["Run"])
+    run["properties"]["metrics"] = {
+        "description": "Only in a JSON report: by question file and metric what its questions got.",
+        "type": "object",
+        "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/MetricSummary"}},
+    }
     run["properties"]["comparison"] = {
         "description": "Only in a JSON report of a run that was compared with a baseline.",
         "$ref": "#/$defs/Comparison",

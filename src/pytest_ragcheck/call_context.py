@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from pytest_ragcheck.model import Call
 
 __all__ = [
-    "QuestionScope",
     "collect_calls",
     "current_calls_after",
     "current_question",
-    "current_scope",
     "current_trial",
     "free_place",
     "observe_calls",
@@ -33,50 +31,25 @@ __all__ = [
 ]
 
 _recorded: ContextVar[list[Call] | None] = ContextVar("ragcheck_calls", default=None)
-_scope: ContextVar[QuestionScope | None] = ContextVar("ragcheck_question", default=None)
+_question: ContextVar[int] = ContextVar("ragcheck_question", default=0)
 _trial: ContextVar[int] = ContextVar("ragcheck_trial", default=0)
 _free_place: ContextVar[Callable[[], None] | None] = ContextVar("ragcheck_place", default=None)
 _calls_after: ContextVar[int] = ContextVar("ragcheck_calls_after", default=0)
 
 
-class QuestionScope:
-    """One question, from its first call until it has its result."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._at_end: list[Callable[[], None]] = []
-
-    def call_at_end(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the question has its result."""
-        self._at_end.append(callback)
-
-    def end(self) -> None:
-        """The question has its result."""
-        for callback in self._at_end:
-            callback()
-
-
 @contextmanager
 def question_scope(number: int) -> Iterator[None]:
     """The calls of the code within, and of the tasks that it starts, are those of the question ``number``."""
-    scope = QuestionScope(number)
-    token = _scope.set(scope)
+    token = _question.set(number)
     try:
         yield
     finally:
-        _scope.reset(token)
-        scope.end()
-
-
-def current_scope() -> QuestionScope | None:
-    """The question that the code belongs to; None where it belongs to none."""
-    return _scope.get()
+        _question.reset(token)
 
 
 def current_question() -> int:
     """The number of the question that the code belongs to; 0 where it belongs to none."""
-    scope = _scope.get()
-    return 0 if scope is None else scope.number
+    return _question.get()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 (pydantic resolves the annotations at run time)
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import fsum
 
 __all__ = [
     "Cause",
@@ -182,6 +183,14 @@ class Comparison:
     """Each one line: what else a reader should know, such as metrics that only one of the two has."""
     coverage: float = 1.0
     """Share of the scores that could be measured, of those that were wanted."""
+
+    def difference_in(self, dataset: str, metric: str) -> float | None:
+        """Mean difference under a metric over one question file's questions; None where none was measured in both."""
+        scores = [one.scores[metric] for one in self.questions if one.dataset == dataset and metric in one.scores]
+        differences = [
+            score.value - score.baseline for score in scores if score.value is not None and score.baseline is not None
+        ]
+        return fsum(differences) / len(differences) if differences else None
 
     @property
     def broken(self) -> tuple[QuestionChange, ...]:

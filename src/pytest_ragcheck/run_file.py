@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-    from pytest_ragcheck.comparison import Comparison
 
 __all__ = ["RunFileError", "dump", "load", "load_run", "normalised", "save_run", "whole_characters"]
 
@@ -168,20 +167,18 @@ def _first_error(problem: ValidationError) -> str:
     return f"{place} {expected}, got {type(error['input']).__name__}"
 
 
-def save_run(run: Run, path: Path, *, comparison: Comparison | None = None, shared: bool = False) -> None:
+def save_run(run: Run, path: Path, *, findings: Mapping[str, Any] | None = None, shared: bool = False) -> None:
     """Write a run's JSON file in one step, a line for each result; ``shared`` as in ``write_atomically``.
 
-    With ``comparison`` the gate's verdict stands in it too; :func:`load_run` passes over that. In ASCII, so that text
-    which is no Unicode can stand in it too.
+    ``findings`` are further values of a report, which :func:`load_run` passes over. In ASCII, so that text which is no
+    Unicode can stand in it too.
     """
-    write_atomically(path, (part.encode("ascii") for part in _parts(run, comparison)), shared=shared)
+    write_atomically(path, (part.encode("ascii") for part in _parts(run, findings or {})), shared=shared)
 
 
-def _parts(run: Run, comparison: Comparison | None) -> Iterator[str]:
+def _parts(run: Run, findings: Mapping[str, Any]) -> Iterator[str]:
     """The file in parts: that of a long run is larger than what should be in memory."""
-    plain = _shallow(run)
-    if comparison is not None:
-        plain["comparison"] = comparison
+    plain = {**_shallow(run), **findings}
     results = plain.pop("results")
     yield f'{_encoded(plain).removesuffix("}")}, "results": ['
     for number, result in enumerate(results):

@@ -131,8 +131,9 @@ def _too_few(values: Sequence[float], failures: Sequence[Failure]) -> Failure:
 
 
 def _commonest(failures: Sequence[Failure]) -> Failure:
-    """The commonest cause, which tells whether there are others."""
-    message, count = Counter(failure.message for failure in failures).most_common(1)[0]
+    """The commonest cause, which tells whether there are others; an error rather than a call that was not made."""
+    errors = [failure for failure in failures if failure.kind != NOT_RUN]
+    message, count = Counter(failure.message for failure in errors or failures).most_common(1)[0]
     cause = next(failure for failure in failures if failure.message == message)
     if count == len(failures):
         return cause

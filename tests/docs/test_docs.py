@@ -158,7 +158,7 @@ def test_contributing_names_the_rooms_of_each_floor():
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     floors = [set(layer.split(" | ")) for layer in layers]
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \d \| (.*?) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", page, re.MULTILINE)
 
     assert [set(re.findall(r"`(\w+)(?:\.py|/)`", row)) for row in rows] == floors
 
@@ -370,6 +370,17 @@ def message_templates():
                 yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
+
+
+def test_tests_that_a_page_names_are_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (DOCS / "troubleshooting.md").read_text(encoding="utf-8"))
+    missing = [
+        (path, name)
+        for path, name in named
+        if not (ROOT / path).exists() or not re.search(rf"def {name}\b" if name else "", (ROOT / path).read_text())
+    ]
+    assert len(named) > 25
+    assert missing == []
 
 
 def test_troubleshooting_quotes_messages_that_are_there():

@@ -438,7 +438,7 @@ def test_a_plan_counts_what_would_be_judged(project, api):
     ran = project.run("--ragcheck-plan", environment=environment)
 
     each = 3 + 2 + 1 + 2 + 1
-    ran.stdout.fnmatch_lines(["plan: nothing was called", f"  {4 * each + 1} model calls to make, 3 from the cache"])
+    ran.stdout.fnmatch_lines(["plan: nothing was called", f"  {4 * each} model calls to make, 4 from the cache"])
     assert api.stats.requests == 0
 
 
@@ -457,6 +457,43 @@ def test_a_plan_brackets_the_price_of_a_judged_run(project, api):
     path = max((project.path / ".ragcheck" / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
 
     assert low <= json.loads(path.read_text())["model_calls"]["cost"] <= high
+
+
+def test_a_plan_after_a_run_narrows_the_price_to_what_calls_of_that_run_took(project, api):
+    """Other questions of the same kind: the bracket holds the price, and is no wider than a factor of 3."""
+    metrics = ("faithfulness", "answer_relevancy", "contextual_relevancy")
+    models = {"generator": f"anthropic:{MODEL}", "judge": f"anthropic:{MODEL}"}
+    project.configure(metrics=dict.fromkeys(metrics, "report"), top_k=2, **models)
+    path = project.path / "ragcheck.toml"
+    path.write_text(path.read_text() + f'[prices."{MODEL}"]\ninput = 1.0\noutput = 5.0\n')
+    environment = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-plans-0123456789"}
+
+    def planned():
+        text = project.run("--ragcheck-plan", environment=environment).stdout.str()
+        return [float(bound) for bound in re.search(r"cost: \$([\d.]+) to \$([\d.]+)", text).groups()]
+
+    def cost():
+        project.run(environment=environment)
+        runs = sorted((project.path / ".ragcheck" / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        return json.loads(runs[-1].read_text())["model_calls"]["cost"]
+
+    def ask(count, about):
+        """Questions and contexts that no other one shares."""
+        rows = [{"id": f"{about}{n}", "question": f"How much {about} is on ship {n}?"} for n in range(count)]
+        project.questions(rows)
+        for n in range(count):
+            project.write(
+                f"docs/{about}-{n}.md", f"# {about}\n\nHow much {about} is on ship {n}? {7 * n + 2} crates.\n"
+            )
+
+    ask(12, "salt")
+    first = planned()
+    assert first[0] <= cost() <= first[1]
+    assert first[1] > 3 * first[0], "before any run only the longest reply is known"
+    ask(12, "rice")
+    low, high = planned()
+    assert low <= cost() <= high
+    assert high < 3 * low
 
 
 @pytest.mark.parametrize("mark", ["", "@pytest.mark.xfail(reason='known')"])

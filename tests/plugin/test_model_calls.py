@@ -451,6 +451,37 @@ def test_several_configurations_share_the_budget(model):
     assert set(result.parseoutcomes()) == {"passed", "skipped"}
 
 
+@NEEDS_XDIST
+def test_what_a_lost_worker_paid_is_in_the_accounts(model):
+    model.configure(generation={"max_tokens": 100}, prices=DEAR)
+    model.project.write(
+        "test_handbook.py",
+        """\
+        import os
+        import signal
+        from pathlib import Path
+
+
+        def test_handbook(ragcheck_result):
+            ragcheck_result.assert_passed()
+            if ragcheck_result.question.id == "q2" and not Path("died").exists():
+                Path("died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    model.ask(6)
+
+    lost = model.run("-n", "1")
+
+    assert len(model.calls()) == 6
+    assert lost.parseoutcomes() == {"passed": 5, "failed": 1}
+    counts = model.last_run()["model_calls"]
+    paid = sum(call["cost"] for one in model.last_run()["results"] for call in one["calls"])
+    assert counts["asked"] == 6
+    assert counts["cost"] >= paid > 0
+    lost.stdout.fnmatch_lines(["6 model calls, 0 from the cache", f"cost: ${counts['cost']:.2f}"])
+
+
 def test_a_budget_of_nothing_calls_nothing(model):
     result = model.run("--ragcheck-max-cost", "0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from importlib.util import find_spec
@@ -432,3 +433,43 @@ def test_a_pipeline_of_a_test_module_is_compared_from_any_root(services):
     assert verdict(services.run(*GATE, folder="svc")) == "regressed"
     services.run(UPDATE, folder="svc")
     assert services.means(f"svc/{BASELINE}") == {"questions.json": {0.0}}
+
+
+@PROCESSES
+def test_each_question_file_has_means_of_its_own_in_every_report(two, processes):
+    two.run(UPDATE)
+    two.say("svc_b", "amber birch")
+    reports = [argument for suffix in ("json", "md", "html") for argument in ("--ragcheck-report", f"rag.{suffix}")]
+
+    result = two.run(*GATE, *reports, *processes)
+
+    table = result.outlines[result.outlines.index(next(line for line in result.outlines if "least in" in line)) :]
+    assert [line.split()[:3] for line in table[1:5]] == [
+        ["svc_a/questions.json,", "8", "questions:"],
+        ["reference_coverage", "1.00", "0.00"],
+        ["svc_b/questions.json,", "8", "questions:"],
+        ["reference_coverage", "0.67", "-0.33"],
+    ]
+    assert table[5] == "16 questions: 16 passed"
+    plain = json.loads((two.path / "rag.json").read_text())["metrics"]
+    assert {name: round(metrics["reference_coverage"]["mean"], 2) for name, metrics in plain.items()} == {
+        "svc_a/questions.json": 1.0,
+        "svc_b/questions.json": 0.67,
+    }
+    rows = [
+        re.findall(r"<code>(.*?)</code>|\| (\d\.\d\d) ", html.unescape(line))[:3]
+        for line in (two.path / "rag.md").read_text().splitlines()
+        if line.startswith("| <code>svc")
+    ]
+    assert [[code or number for code, number in row] for row in rows] == [
+        ["svc_a/questions.json", "reference_coverage", "1.00"],
+        ["svc_b/questions.json", "reference_coverage", "0.67"],
+    ]
+    page = (two.path / "rag.html").read_text()
+    assert re.findall(r'<h3 class="file"><bdi>(.*?)</bdi>|<p class="mean"><strong>(.*?)</strong>', page) == [
+        ("svc_a/questions.json", ""),
+        ("", "1.00"),
+        ("svc_b/questions.json", ""),
+        ("", "0.67"),
+    ]
+    assert '"#/questions?dataset=svc_b%2Fquestions.json&amp;metric=reference_coverage"' in page

@@ -246,6 +246,36 @@ def test_a_question_that_fell_is_asked_again_on_the_nodes_too(own_system, cluste
     gated.stdout.fnmatch_lines(["1 question fell, but passed when asked again, and did not break: q2"])
 
 
+def test_rounds_of_trials_end_by_a_test_of_all_questions_on_the_nodes_too(own_system, on_ray):
+    """One question fell, so that the first round leaves a drop possible."""
+    own_system.write("conftest.py", "")
+    system = """\
+        from pathlib import Path
+
+        def ask(question: str):
+            with Path(__file__).with_name("asked.log").open("a") as log:
+                log.write(question[-2] + "\\n")
+            return "Nothing." if question[-2] in FALLS else f"The answer is {question[-2]}.", ["a context"]
+
+        FALLS = ""
+        """
+    own_system.write("systems.py", system)
+    own_system.configure(documents=None, embedder=None, generator="systems:ask", metrics={"reference_coverage": 1.0})
+    assert own_system.run("--ragcheck-update-baseline", "--ragcheck-trials", "3").ret == 0
+    asked = own_system.path / "asked.log"
+
+    for falls, rounds, again in (("", 1, 0), ("2", 3, 4)):
+        asked.unlink()
+        own_system.write("systems.py", system.replace('""', f'"{falls}"'))
+        trials = ("--ragcheck-trials", "3", "--ragcheck-stop-trials")
+        gated = on_ray(own_system, "-q", "--ragcheck-fail-on", "regression", *trials)
+
+        results = last_run(own_system)["results"]
+        assert {(len(one["trials"]), one["looks"]) for one in results} == {(rounds, 3)}
+        assert sorted(asked.read_text().split()) == sorted([*"0123"] * rounds + [*falls] * again)
+        assert gated.ret == bool(falls)
+
+
 # The last question waits until the first one's item has been reported.
 STREAMED = """\
 import asyncio

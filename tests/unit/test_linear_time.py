@@ -11,19 +11,38 @@ import time
 
 import pytest
 
+from pytest_ragcheck.gateway import ModelRequest
+from pytest_ragcheck.gateway.replies import with_form
+from pytest_ragcheck.gateway.transport import AttemptResult, Message, RetryAction
 from pytest_ragcheck.lexical import content_words, is_refusal, states, stem
 from pytest_ragcheck.metrics.base import Case
 from pytest_ragcheck.metrics.text import Groundedness, MustContain, ReferenceCoverage
-from pytest_ragcheck.model import Answer, Context, Document, Question
+from pytest_ragcheck.model import Answer, Context, Document, Question, Usage
 from pytest_ragcheck.rag.chunking import chunk_document
 from pytest_ragcheck.rag.extractive import ExtractiveGenerator
 from pytest_ragcheck.rag.html_text import html_to_text
 from pytest_ragcheck.sentences import sentence_spans
 
-ROOTS = ("lexical", "dataset", "rag", "report", "metrics", "sentences", "run_file")
+ROOTS = (
+    "lexical",
+    "dataset",
+    "rag",
+    "report",
+    "metrics",
+    "sentences",
+    "run_file",
+    "gateway",
+    "baseline",
+    "store",
+    "commands",
+    "session",
+    "safe_text",
+    "strict_json",
+)
 BOUNDED = {
     "lexical.refusal": "texts of more than 4,000 characters are no refusals",
     "lexical.words._SENTENCE_START": "looks at 12 characters",
+    "dataset.csv_rows._PYTHON_STRING": "looks at what is known to be nothing but strings",
 }
 # fmt: off
 PIECES = [
@@ -31,8 +50,10 @@ PIECES = [
     'a.', '..', 'a@', "n't", "'s", "'", '"', '`', '~', '*', '**', '_', '-', '--', '+', '>', '#', '|', '&', '&a',
     '&#1', '<', '<a', '</', '<!--', '<script>', '(', '[', '[a](', '](', '{', '{{', '}', '\\', '/', '=', ':', '::',
     ';', ',', '?', '!', '%', '$', '@', 'http://', '#L', '[1,', 'x-', ' ', '\n', '\t', '\r', '\n\n', '- ', ' - ',
-    'a b ', '1 000 ', 'the ', '> ', '1. ', ' |', 'a\n', '\x1b[', '\u202f1',
+    'a b ', '1 000 ', 'the ', '> ', '1. ', ' |', 'a\n', '\x1b[', '\u202f1', '```\n', '```a', '\\"', '::error::',
 ]
+OPENINGS = {'\n': '```', ' ': '```', '#': 'a', 'a': '"', '\\': '"', '/': 'http:', '=': '<a ', '-': '<!'}
+"""What some of them come after: a fence that nothing closes, a string, a tag."""
 # fmt: on
 ENDS = ("", "!")
 GROWTH = 8
@@ -83,7 +104,15 @@ def measure(metric, answer, context="", **question):
     return asyncio.run(metric.measure(case))
 
 
+def read_reply(text):
+    """As the reply of a judge that was asked for JSON."""
+    message = Message(text=text, tool_inputs=(), stop_reason="end_turn", model="m", usage=Usage())
+    request = ModelRequest(model="m", messages=[], schema={"type": "object"})
+    return with_form(AttemptResult(effect=RetryAction.DONE, message=message), request)
+
+
 READERS = {
+    "a reply": read_reply,
     "words": content_words,
     "a word": lambda text: stem(re.sub(r"[^a-z]", "", text.casefold()) or "y" * len(text)),
     "sentences": sentence_spans,
@@ -110,8 +139,9 @@ def cost(function, text):
 def assert_grows_with_length(function, small, pieces=PIECES):
     for number, piece in enumerate(pieces):
         for end in ENDS:
+            opening = OPENINGS.get(piece, "")
             # Different texts each time, so that no cache answers.
-            long, short = ((piece * size)[:size] + f"{number}{end}" for size in (small * GROWTH, small))
+            long, short = (opening + (piece * size)[:size] + f"{number}{end}" for size in (small * GROWTH, small))
             taken = cost(function, long)
             if taken < NOTICEABLE:
                 continue
@@ -126,6 +156,13 @@ def assert_grows_with_length(function, small, pieces=PIECES):
 @pytest.mark.parametrize("search", list(searching_patterns()))
 def test_patterns(search):
     assert_grows_with_length(search, 2_000)
+
+
+@pytest.mark.parametrize("piece", ["\n", "```\n", "{", '{"a":', "[", " "])
+def test_a_reply_of_a_megabyte(piece):
+    """A fence that nothing closes, before line breaks, took the square of its length: an hour."""
+    text = "```json" + (piece * 1_000_000)[:1_000_000]
+    assert cost(read_reply, text) < 50 * max(cost(read_reply, text[: len(text) // 16]), NOTICEABLE)
 
 
 @pytest.mark.parametrize("reader", list(READERS))

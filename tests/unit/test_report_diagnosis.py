@@ -202,6 +202,14 @@ def test_details_of_a_wrong_kind_are_passed_over():
         (Passage(source="refunds.md"), context(1, None), None),
         (Passage(text="Within 14\ndays"), context(1, None, text="Sale: within  14 days."), True),
         (Passage(text="Within 14 days"), context(1, None, text="Sale: within 30 days."), False),
+        (Passage(text='The "sale" ends - today'), context(1, None, text="The “sale” ends – today."), True),
+        (
+            Passage(text="A sale ends when all the goods are sold, or today."),
+            context(1, None, text="when all the goods are sold"),
+            True,
+        ),
+        (Passage(text="A sale ends when all are sold."), context(1, None, text="when all"), False),
+        (REFUNDS, context(1, "docs/refunds.md", start=150, end=400), True),
     ],
 )
 def test_without_retrieval_metrics_gold_is_matched_by_source_span_and_text(passage, retrieved, holds):

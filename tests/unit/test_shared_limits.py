@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ragcheck.errors import MeasurementError, NotRunError
+from pytest_ragcheck.gateway.budget import CallCost
 from pytest_ragcheck.gateway.limit_client import ASKED_AT_ONCE, RemoteLimits
 from pytest_ragcheck.gateway.limit_server import LimitServer
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
@@ -438,15 +439,20 @@ async def test_folders_of_other_machines_lead_to_the_same_limiter():
     await asyncio.gather(waits, return_exceptions=True)
 
 
+def whole(worst):
+    """A call of which no reply is cut short."""
+    return CallCost("judging", 0.0, worst, worst)
+
+
 async def spend(budget, costs, *, worst):
     made = 0
     for cost in costs:
         try:
-            await budget.reserve(worst)
+            grant = await budget.reserve(whole(worst))
         except NotRunError as reason:
             return made, str(reason)
         await asyncio.sleep(0)
-        budget.settle(worst, cost)
+        budget.settle(grant, cost)
         made += 1
     return made, None
 
@@ -468,23 +474,23 @@ async def test_the_sum_of_what_all_spend_counts_not_a_part_for_each():
 async def test_what_another_process_has_set_aside_is_waited_for_and_counts_as_spent_when_it_is_lost():
     clients = Clients(max_cost=1.0)
     one, two = (clients.limits(caller).budget for caller in (1, 2))
-    await one.reserve(0.6)
-    waits = asyncio.create_task(two.reserve(0.5))
+    first = await one.reserve(whole(0.6))
+    waits = asyncio.create_task(two.reserve(whole(0.5)))
     await turns()
     assert not waits.done(), "the call under way may yet cost less"
-    one.settle(0.6, 0.1)
-    await asyncio.wait_for(waits, 5)
-    given_up = asyncio.create_task(one.reserve(0.45))
+    one.settle(first, 0.1)
+    second = await asyncio.wait_for(waits, 5)
+    given_up = asyncio.create_task(one.reserve(whole(0.45)))
     await turns()
     given_up.cancel()
     await asyncio.gather(given_up, return_exceptions=True)
-    two.settle(0.5, 0.2)
-    await one.reserve(0.6)
+    two.settle(second, 0.2)
+    await one.reserve(whole(0.6))
     clients.server.forget(1)
     with pytest.raises(NotRunError, match=r"budget spent: 0\.9000 of 1\.0000"):
-        await two.reserve(0.2)
+        await two.reserve(whole(0.2))
     with pytest.raises(NotRunError):
-        await one.reserve(0.01)
+        await one.reserve(whole(0.01))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -500,7 +506,7 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
         async def call(caller, limiter, budget):
             nonlocal peak
             await asyncio.sleep(draw.uniform(0, 3))
-            await budget.reserve(worst)
+            grant = await budget.reserve(whole(worst))
             cost = 0.0
             try:
                 permit = await limiter.admit(
@@ -520,7 +526,7 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
                     limiter.settle(permit, report)
             finally:
                 spent[caller] += cost
-                budget.settle(worst, cost)
+                budget.settle(grant, cost)
 
         async def process(caller):
             limits = clients.limits(caller)
@@ -580,7 +586,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         (first, mine), (second, others) = (connected(listener, 1.0) for _ in range(2))
         caps = UNLIMITED | {"concurrency": 3}
         lost, other = (limits.limiter(HERE, "a model", **caps) for limits in (mine, others))
-        await mine.budget.reserve(0.95)
+        await mine.budget.reserve(whole(0.95))
         for _ in range(3):
             await lost.admit(Admission())
         waits = [asyncio.create_task(other.admit(Admission())) for _ in range(4)]
@@ -590,7 +596,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         first.close()
         await reached(lambda: sum(task.done() for task in waits) == 3)
         with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
-            await others.budget.reserve(0.5)
+            await others.budget.reserve(whole(0.5))
         with pytest.raises(MeasurementError, match=LOST):
             await lost.admit(Admission())
         other.settle(waits[0].result(), SUCCESS)
@@ -651,6 +657,7 @@ def test_what_is_settled_last_arrives_though_the_event_loop_stops():
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
+from pytest_ragcheck.gateway.budget import CallCost
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.gateway.limiter import Admission
 from pytest_ragcheck.session.workers_limits import LimitConnection, LimitListener
@@ -658,7 +665,7 @@ from pytest_ragcheck.session.workers_limits import LimitConnection, LimitListene
 async def hold(port, token):
     limits = RemoteLimits(LimitConnection(int(port), token), 1.0)
     limiter = limits.limiter(Path("here"), "a model", concurrency=3, requests_per_minute=None)
-    await limits.budget.reserve(0.95)
+    await limits.budget.reserve(CallCost("judging", 0.0, 0.95, 0.95))
     for _ in range(3):
         await limiter.admit(Admission(number=limiter.number()))
     print("holds", flush=True)
@@ -689,14 +696,14 @@ async def test_a_process_that_is_killed_frees_its_permits_and_its_money_counts_a
         connection, limits = connected(listener, 1.0)
         limiter = limits.limiter(HERE, "a model", **UNLIMITED | {"concurrency": 3})
         waits = [asyncio.create_task(limiter.admit(Admission(number=limiter.number()))) for _ in range(3)]
-        dear = asyncio.create_task(limits.budget.reserve(0.5))
+        dear = asyncio.create_task(limits.budget.reserve(whole(0.5)))
         await reached(lambda: limiter.state().held_by == "limit")
         assert not any(task.done() for task in [*waits, dear])
         os.kill(victim.pid, signal.SIGKILL)
         await asyncio.wait_for(asyncio.gather(*waits), 20)
         with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
             await asyncio.wait_for(dear, 20)
-        await limits.budget.reserve(0.04)
+        await limits.budget.reserve(whole(0.04))
         limiter.close()
         connection.close()
 
@@ -709,14 +716,17 @@ async def test_whoever_waits_learns_that_the_process_with_the_limits_was_killed(
         limits = RemoteLimits(connection, 1.0)
         limiter = limits.limiter(HERE, "a model", **UNLIMITED | {"concurrency": 1})
         permit = await limiter.admit(Admission())
-        await limits.budget.reserve(0.9)
-        waits = [asyncio.create_task(limiter.admit(Admission())), asyncio.create_task(limits.budget.reserve(0.5))]
+        held = await limits.budget.reserve(whole(0.9))
+        waits = [
+            asyncio.create_task(limiter.admit(Admission())),
+            asyncio.create_task(limits.budget.reserve(whole(0.5))),
+        ]
         await reached(lambda: limiter.state().held_by == "limit")
         os.kill(holder.pid, signal.SIGKILL)
         problems = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 20)
         assert [(type(problem), str(problem)) for problem in problems] == 2 * [(MeasurementError, LOST)]
         limiter.settle(permit, SUCCESS)
-        limits.budget.settle(0.9, 0.1)
+        limits.budget.settle(held, 0.1)
         with pytest.raises(MeasurementError, match=LOST):
             await asyncio.wait_for(limiter.admit(Admission()), 20)
         later = RemoteLimits(LimitConnection(int(port), token), None).limiter(HERE, "a model", **UNLIMITED)

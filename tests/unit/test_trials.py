@@ -10,13 +10,13 @@ from statistics import stdev
 import pytest
 
 from pytest_ragcheck.call_context import current_trial, record_call, trial_scope
-from pytest_ragcheck.engine import Engine, Job, Rounds, Slots
+from pytest_ragcheck.engine import Engine, Job, RoundsEngine, Slots, rounds_of
 from pytest_ragcheck.engine.engine import MOST_CONFIRMED, MOST_PURSUED
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
 from pytest_ragcheck.errors import NotRunError
 from pytest_ragcheck.gateway.requests import ModelRequest
 from pytest_ragcheck.metrics.judged.scores import Scores
-from pytest_ragcheck.model import Answer, Call, Failure, Question, Result, Run, Score, State, Timing
+from pytest_ragcheck.model import NOT_RUN, Answer, Call, Failure, Question, Result, Run, Score, State, Timing
 from pytest_ragcheck.rag.pipeline import as_pipeline
 from pytest_ragcheck.report.markdown import markdown_report
 from pytest_ragcheck.report.question import first_line, question_report
@@ -46,6 +46,18 @@ def unanswered(failure=FAILED_CALL, **values):
 
 
 # ---- Means, errors, the shown answer ---------------------------------------------------------
+
+
+def test_an_error_is_not_hidden_by_calls_that_were_not_made():
+    spent = Failure(message="budget spent", kind=NOT_RUN)
+    refused = combined([trial(support=spent) for _ in range(3)], planned=3)
+    mixed = combined([trial(support=spent), trial(support=spent), trial(support=FAILED_CALL)], planned=3)
+
+    assert refused.state is State.NOT_RUN
+    assert mixed.state is State.ERROR
+    assert mixed.scores["support"].error.message == (
+        "measured in 0 of 3 trials; the connection failed (and 2 for other causes)"
+    )
 
 
 def test_a_score_is_the_mean_and_tells_what_it_is_made_of():
@@ -509,10 +521,30 @@ async def test_a_question_that_keeps_failing_is_asked_until_there_are_twelve_sam
     assert len(fell.confirmations) == again
 
 
+def every(trials):
+    """Choose all questions for the next round."""
+    return trials
+
+
+async def results_in_rounds(jobs, choose, *, sequential=False):
+    slots, kept = Slots(sequential=sequential), []
+    (rounds,) = rounds_of([replace(job, choose=choose) for job in jobs])
+    engine = RoundsEngine(
+        rounds, new_engine=Engine, slots=slots, on_result=lambda key, _: kept.append(key), keep=lambda result: result
+    )
+    engine.start()
+    try:
+        results = [await engine.result(job.key) for job in jobs]
+    finally:
+        await engine.close()
+    assert sorted(kept) == sorted(job.key for job in jobs)
+    return results
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("count", [2, QUESTIONS_AT_ONCE + 3])
-async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count):
-    """Also more of them than may be live at once; the one that the pipeline cannot prepare is not waited for."""
+@pytest.mark.parametrize(("count", "sequential"), [(2, False), (2, True), (QUESTIONS_AT_ONCE + 3, False)])
+async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_decided(count, sequential):
+    """Also more of them than may be live at once."""
     seen = []
 
     def choose(trials):
@@ -521,22 +553,20 @@ async def test_questions_go_on_round_by_round_until_a_test_of_all_of_them_is_dec
 
     system = Counting(lambda question, number: f"{question} {float(number != 1)}")
     jobs = jobs_for(system, count=count, trials=5)
-    rounds = Rounds([*(job.key for job in jobs), "cannot be asked"], choose, most=5)
-    rounds.leave("cannot be asked")
 
-    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+    results = await results_in_rounds(jobs, choose, sequential=sequential)
 
     assert seen == [(count, {1}), (count, {2}), (count, {3})]
     assert {(len(one.trials), one.planned_trials, one.looks) for one in results} == {(3, 5, 5)}
-    assert system.peak <= QUESTIONS_AT_ONCE
+    assert {tuple(values(one)) for one in results} == {(1.0, 0.0, 1.0)}
+    assert system.peak <= (1 if sequential else QUESTIONS_AT_ONCE)
 
 
 @pytest.mark.asyncio
 async def test_rounds_end_with_the_last_trial():
     jobs = jobs_for(Counting(lambda *_: "1.0"), count=3, trials=3)
-    rounds = Rounds([job.key for job in jobs], lambda trials: trials, most=3)
 
-    results = await results_of([replace(job, rounds=rounds) for job in jobs])
+    results = await results_in_rounds(jobs, every)
 
     assert [len(one.trials) for one in results] == [3] * 3
 
@@ -560,10 +590,75 @@ async def test_a_question_may_sit_out_a_round(chosen, asked):
     def choose(_):
         return [keys[one] if one in range(3) else one for one in next(rounds_chosen, ())]
 
-    rounds = Rounds(keys, choose, most=5)
-    results = await asyncio.wait_for(results_of([replace(job, rounds=rounds) for job in jobs]), 60)
+    results = await asyncio.wait_for(results_in_rounds(jobs, choose), 60)
 
     assert [len(one.trials) for one in results] == asked
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("problem", [NotRunError("the budget is spent"), RuntimeError("down")])
+async def test_a_round_without_any_answer_is_the_last(problem):
+    def say(question, number):
+        if number:
+            raise problem
+        return "1.0"
+
+    (result,) = await results_in_rounds(jobs_for(Counting(say), count=1, trials=5), every)
+
+    assert len(result.trials) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_pipeline_that_cannot_be_prepared_is_tried_once():
+    class Unprepared:
+        count = 0
+
+        async def prepare(self, questions):
+            self.count += 1
+            raise RuntimeError("no model")
+
+        retrieve = generate = None
+
+    pipeline = Unprepared()
+    jobs = [replace(job, pipeline=pipeline) for job in jobs_for(Counting(lambda *_: "1.0"), trials=5)]
+
+    results = await results_in_rounds(jobs, every)
+
+    assert [one.state for one in results] == [State.ERROR] * 2
+    assert pipeline.count == 1
+
+
+@pytest.mark.asyncio
+async def test_questions_that_fell_in_rounds_are_asked_again_after_them_and_the_others_are_not():
+    system = Counting(lambda question, number: "0.0" if "1" in question else "1.0")
+    jobs = jobs_for(system, count=3, trials=2, least_before={"quality": 0.5})
+
+    results = await results_in_rounds(jobs, every)
+
+    assert [len(one.confirmations) for one in results] == [0, 8, 0]
+    assert [number for question, number in system.seen if "1" in question] == [*range(10)]
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_breaks_in_a_round_ends_the_wait_for_its_results():
+    with pytest.raises(ZeroDivisionError):
+        await results_in_rounds(jobs_for(Counting(), trials=3), lambda _: 1 / 0)
+
+
+def test_processes_that_take_the_same_results_open_the_same_jobs():
+    """In any order, and where one learns of all rounds only after the others."""
+    jobs = [replace(job, choose=every) for job in jobs_for(Counting(lambda *_: "1.0"), trials=2)]
+    first, late = rounds_of(jobs)[0], rounds_of(jobs)[0]
+    while opened := first.open:
+        results = [(job.key, trial(quality=float(first.round))) for job in opened]
+        assert [job.trial for job in late.open] == [job.trial for job in opened]
+        for key, result in results:
+            first.take(key, result)
+        for key, result in reversed(results):
+            late.take(key, result)
+    assert late.open == []
+    assert late.finished == first.finished
+    assert {values(one) == [0.0, 1.0] for one in late.finished.values()} == {True}
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pytest_ragcheck.engine.engine import Engine
 from pytest_ragcheck.engine.job import Job
-from pytest_ragcheck.engine.rounds import Rounds
+from pytest_ragcheck.engine.rounds import Rounds, RoundsEngine, rounds_of
 from pytest_ragcheck.engine.slots import Slots
 
-__all__ = ["Engine", "Job", "Rounds", "Slots"]
+__all__ = ["Engine", "Job", "Rounds", "RoundsEngine", "Slots", "rounds_of"]

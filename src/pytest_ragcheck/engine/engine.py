@@ -16,14 +16,14 @@ from pytest_ragcheck.model import NOT_RUN, Answer, Context, Failure, Result, Sco
 from pytest_ragcheck.trials import combined, confirmations_wanted, confirmed, next_round
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Sequence
 
     from pytest_ragcheck.engine.job import Job
     from pytest_ragcheck.engine.outcomes import Outcome
     from pytest_ragcheck.engine.slots import Slots
     from pytest_ragcheck.metrics.base import Begun, Metric
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "combined_in_rounds"]
 
 MOST_CONFIRMED = 20
 """Questions of a process that are asked again because they fell; where more fall, it is not by a flip."""
@@ -115,8 +115,6 @@ class Engine:
     async def _settle(self, job: Job, prepared: Done[Outcome[None]], share: float) -> None:
         if (stopped := prepared.outcome.stopped) is not None:
             result = stopped.result(job.question)
-            if job.rounds is not None:
-                job.rounds.leave(job.key)
         else:
             with question_scope(self._turns[job.key]):
                 result = await self._ask(job, _Preparation(prepared.span, share))
@@ -129,32 +127,20 @@ class Engine:
 
     async def _ask(self, job: Job, preparation: _Preparation) -> Result:
         """Ask a question as often as wanted, and put its trials together."""
-        done: list[Result] = []
-        while count := await self._next_round(job, done):
-            done += await self._trials(job, range(len(done), len(done) + count), preparation)
-        result = combined(done, planned=job.trials)
-        if job.rounds is not None:
-            result = replace(result, looks=job.trials)
+        if job.trial is not None:
+            return (await self._trials(job, range(job.trial, job.trial + 1), preparation))[0]
+        if job.done:
+            result = combined_in_rounds(job)
+        else:
+            result = combined(await self._all_trials(job, preparation), planned=job.trials)
         again = await self._ask_again(job, result, preparation)
         return confirmed(result, again) if again else result
 
-    async def _next_round(self, job: Job, done: Sequence[Result]) -> int:
-        """How many trials of a question to ask at once now."""
-        remaining = job.trials - len(done)
-        if job.rounds is not None and remaining:
-            return int(not done or await self._waiting(job.rounds.another(job.key, done)))
-        if not job.stops_when_settled:
-            return remaining
-        measured = {metric.name for metric in job.metrics}
-        return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
-
-    async def _waiting(self, others: Coroutine[Any, Any, bool]) -> bool:
-        """What the others' trials decide; a question that waits for them leaves its place to one of them."""
-        self._slots.questions.release()
-        try:
-            return await others
-        finally:
-            await self._slots.questions.acquire()
+    async def _all_trials(self, job: Job, preparation: _Preparation) -> list[Result]:
+        done: list[Result] = []
+        while count := _next_trials(job, done):
+            done += await self._trials(job, range(len(done), len(done) + count), preparation)
+        return done
 
     async def _ask_again(self, job: Job, result: Result, preparation: _Preparation) -> list[Result]:
         """Ask a question that fell in rounds, until it passes or was asked often enough."""
@@ -229,6 +215,20 @@ class Engine:
             reason = Failure(message=(stopped and stopped.not_run) or "", kind=NOT_RUN)
             score = Score(metric=metric.name, error=(stopped and stopped.failure) or reason)
         return Done(replace(score, metric=metric.name, threshold=threshold), done.started, done.ended)
+
+
+def combined_in_rounds(job: Job) -> Result:
+    """One result for the trials of a question that a test over all questions may have ended."""
+    return replace(combined(job.done, planned=job.trials), looks=job.trials)
+
+
+def _next_trials(job: Job, done: Sequence[Result]) -> int:
+    """How many trials of a question to ask at once now."""
+    remaining = job.trials - len(done)
+    if not job.stops_when_settled:
+        return remaining
+    measured = {metric.name for metric in job.metrics}
+    return next_round(done, remaining, {name: least for name, least in job.thresholds.items() if name in measured})
 
 
 def _begin(job: Job, contexts: tuple[Context, ...] | None) -> dict[str, Begun]:

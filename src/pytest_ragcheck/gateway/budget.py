@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Protocol
+from collections import defaultdict
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from typing import Protocol
 
-from pytest_ragcheck.call_context import current_scope
 from pytest_ragcheck.errors import NotRunError
 
-if TYPE_CHECKING:
-    from pytest_ragcheck.call_context import QuestionScope
-
-__all__ = ["OVERSPENT", "Budget", "BudgetControl", "LikelyCost"]
+__all__ = ["OVERSPENT", "Budget", "BudgetControl", "CallCost", "Grant"]
 
 OVERSPENT = (
     "budget spent: {spent:.4f} of {limit:.4f} USD, and this call may cost {amount:.4f}; raise --ragcheck-max-cost"
 )
+SHARE_OF_REST = 1 / 8
+"""Of what is left: no call gets more, unless it needs more."""
 LEARNED_FROM = 3
 """Replies; from fewer nothing is concluded."""
 FIRST_GUESS = 0.25
-"""Share of its worst case that a call costs, while nothing is known."""
+"""Share of its longest reply that a call needs, while nothing is known."""
 DEVIATIONS = 2.0
-CALLS_OF_A_QUESTION = 4
-"""Where the worst case of so many fits for each question, the budget is no reason to let one wait for others."""
+MARGIN = 1.1
+KEPT_FOR_BEGUN = 16
+"""Calls whose money a new question leaves to those under way; more would cost concurrency, see benchmarks/budget.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """What a call may cost, in US dollars."""
+
+    kind: str
+    """Calls of one kind have replies of about one length."""
+    given: float
+    """For what is sent."""
+    least: float
+    """With the shortest reply that may be allowed for."""
+    worst: float
+    """With the longest reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Money that is set aside for a call."""
+
+    amount: float
+    call: CallCost
+    key: int = 0
 
 
 class BudgetControl(Protocol):
@@ -33,49 +59,46 @@ class BudgetControl(Protocol):
     def limit(self) -> float | None:
         """US dollars; None: none."""
 
-    async def reserve(self, amount: float) -> None:
+    async def reserve(self, call: CallCost, *, order: int = 0) -> Grant:
         """See :meth:`Budget.reserve`."""
 
-    def settle(self, reserved: float, spent: float) -> None:
+    def settle(self, grant: Grant, spent: float, used: float | None = None) -> None:
         """See :meth:`Budget.settle`."""
 
 
-class LikelyCost:
-    """Learns which share of their worst case calls cost: the mean, and two standard deviations to be safe."""
+class _Lengths:
+    """Learns how long replies of one kind are, as shares of the longest: the mean, two deviations and a tenth more."""
 
     def __init__(self) -> None:
-        self.count = 0
-        """Paid calls seen."""
+        self._count = 0
         self._mean = 0.0
         self._squares = 0.0
 
-    @property
-    def is_learned(self) -> bool:
-        """Whether enough replies were seen."""
-        return self.count >= LEARNED_FROM
-
-    def learn(self, worst: float, cost: float) -> None:
-        """Take in one paid call."""
-        share = cost / worst
-        self.count += 1
+    def learn(self, share: float) -> None:
+        self._count += 1
         before = share - self._mean
-        self._mean += before / self.count
+        self._mean += before / self._count
         self._squares += before * (share - self._mean)
 
-    def of(self, worst: float) -> float:
-        """What calls that could cost ``worst`` are likely to cost together; ``worst`` while nothing is known."""
-        if not self.is_learned:
-            return worst
-        return worst * min(1.0, self._mean + DEVIATIONS * math.sqrt(self._squares / (self.count - 1)))
+    def likely(self) -> float:
+        if self._count < LEARNED_FROM:
+            return FIRST_GUESS
+        return min(1.0, MARGIN * (self._mean + DEVIATIONS * math.sqrt(self._squares / (self._count - 1))))
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    order: int
+    number: int
+    call: CallCost = field(compare=False)
+    granted: asyncio.Future[Grant] = field(compare=False)
 
 
 class Budget:
-    """Lets a call be made where what it is likely to cost, with all calls under way, stays within the limit.
+    """Lets a call be made where what was spent and all that is set aside, its own amount included, is within the limit.
 
-    Where the worst case of all under way does not fit, no more are under way than replies were seen, so that a rare
-    dear one is met before many rely on the cheap ones. Near the limit a question is begun only where the money is
-    likely to suffice for those that were begun before and for this one, so that questions are finished rather than
-    many begun. The limit can be passed by what the last calls cost beyond the likely.
+    So the limit holds as long as no call costs more than was set aside for it. Where the rest is small, less than its
+    worst case is set aside for a call; whoever makes it sees to it that it costs no more.
     """
 
     def __init__(self, limit: float | None) -> None:
@@ -83,72 +106,68 @@ class Budget:
         self.spent = 0.0
         """US dollars of calls whose price is known."""
         self.reserved = 0.0
-        """The worst case of the calls under way."""
+        """What is set aside for the calls under way."""
         self._under_way = 0
-        self._likely = LikelyCost()
-        self._begun: dict[QuestionScope, float] = {}
-        """What each question under way has cost so far."""
-        self._finished: list[float] = []
-        """What each finished question cost."""
-        self._changed = asyncio.Event()
+        self._latest = -1
+        """Order of the latest question that was begun."""
+        self._waiting: list[_Waiting] = []
+        self._numbers = count()
+        self._lengths: defaultdict[str, _Lengths] = defaultdict(_Lengths)
 
-    async def reserve(self, amount: float) -> None:
-        """Set ``amount``, a call's worst case, aside; waits while others may yet leave enough, else NotRunError."""
-        scope = current_scope()
-        while self.limit is not None and not self._fits(amount, scope, self.limit):
-            likely = self._likely_alone(amount)
-            nobody_else = not self._under_way and not (self._is_new(scope) and self._begun)
-            if nobody_else or self.spent + likely > self.limit:
-                raise NotRunError(OVERSPENT.format(spent=self.spent, limit=self.limit, amount=likely))
-            self._changed.clear()
-            await self._changed.wait()
-        self.reserved += amount
-        self._under_way += 1
-        if scope is not None and scope not in self._begun:
-            self._begun[scope] = 0.0
-            scope.call_at_end(lambda: self._finish(scope))
+    async def reserve(self, call: CallCost, *, order: int = 0) -> Grant:
+        """Set money aside for a call: its worst case, or as much as its reply is likely to need.
 
-    def settle(self, reserved: float, spent: float) -> None:
-        """The call is over: what was set aside is free, what it cost is spent."""
-        self.reserved = max(0.0, self.reserved - reserved)
-        # Sums of floats leave crumbs that would be waited for.
-        if self.reserved < 1e-12:  # noqa: PLR2004
-            self.reserved = 0.0
+        Waits while others may yet leave enough. ``order`` is the question's number: the lowest goes first, so that few
+        questions are finished rather than many begun. Raises NotRunError where the rest will not do.
+        """
+        granted: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
+        heappush(self._waiting, _Waiting(order, next(self._numbers), call, granted))
+        self._grant()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.settle(granted.result(), 0.0)
+            raise
+
+    def settle(self, grant: Grant, spent: float, used: float | None = None) -> None:
+        """End a call: what was set aside is free, what it cost is spent.
+
+        ``used``: which share of its longest reply a whole reply had; None where there is none.
+        """
         self._under_way -= 1
+        # Sums of floats leave crumbs that would be waited for.
+        self.reserved = max(0.0, self.reserved - grant.amount) if self._under_way else 0.0
         self.spent += spent
-        if spent > 0 and reserved > 0:
-            self._likely.learn(reserved, spent)
-        scope = current_scope()
-        if scope in self._begun:
-            self._begun[scope] += spent
-        self._changed.set()
+        if used is not None:
+            self._lengths[grant.call.kind].learn(used)
+        self._grant()
 
-    def _fits(self, amount: float, scope: QuestionScope | None, limit: float) -> bool:
-        questions = len(self._begun) + 1 if self._is_new(scope) else 0
-        if self.spent + max(self.reserved + amount, questions * CALLS_OF_A_QUESTION * amount) <= limit:
-            return True
-        if not self._under_way and not (self._is_new(scope) and self._begun):
-            return self.spent + self._likely_alone(amount) <= limit
-        if self._under_way >= self._likely.count:
-            return False
-        if not self._is_new(scope):
-            return self.spent + self._likely.of(self.reserved + amount) <= limit
-        if not self._finished:
-            return False
-        usual = sum(self._finished) / len(self._finished)
-        to_come = sum(max(0.0, usual - cost) for cost in self._begun.values())
-        wanted = max(to_come, self._likely.of(self.reserved)) + max(usual, self._likely.of(amount))
-        return self.spent + wanted <= limit
+    def _grant(self) -> None:
+        while self._waiting:
+            first = self._waiting[0]
+            least = self._least(first.call)
+            amount = self._amount_for(first, least)
+            if amount is None and self._under_way and not first.granted.done():
+                return
+            heappop(self._waiting)
+            if first.granted.done():  # cancelled
+                continue
+            if amount is None:
+                told = OVERSPENT.format(spent=self.spent, limit=self.limit, amount=least)
+                first.granted.set_exception(NotRunError(told))
+            else:
+                self.reserved += amount
+                self._under_way += 1
+                self._latest = max(self._latest, first.order)
+                first.granted.set_result(Grant(amount, first.call))
 
-    def _is_new(self, scope: QuestionScope | None) -> bool:
-        return scope is not None and scope not in self._begun
+    def _least(self, call: CallCost) -> float:
+        return max(call.least, call.given + self._lengths[call.kind].likely() * (call.worst - call.given))
 
-    def _likely_alone(self, amount: float) -> float:
-        """What the only call under way is likely to cost."""
-        return self._likely.of(amount) if self._likely.is_learned else FIRST_GUESS * amount
-
-    def _finish(self, scope: QuestionScope) -> None:
-        cost = self._begun.pop(scope)
-        if cost > 0:
-            self._finished.append(cost)
-        self._changed.set()
+    def _amount_for(self, waiting: _Waiting, least: float) -> float | None:
+        if self.limit is None:
+            return waiting.call.worst
+        rest = self.limit - self.spent - self.reserved
+        kept = least * min(self._under_way, KEPT_FOR_BEGUN) if waiting.order > self._latest else 0.0
+        return None if least + kept > rest else min(waiting.call.worst, max(least, SHARE_OF_REST * rest))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway.replies import StoredReply
     from pytest_ragcheck.gateway.requests import ModelRequest
     from pytest_ragcheck.gateway.retry import Attempts
+    from pytest_ragcheck.gateway.transport import Message
 
 __all__ = ["CompletedCall", "PendingCall"]
 
@@ -69,6 +70,23 @@ class PendingCall:
     usage: Usage = field(default_factory=Usage)
     cost: float | None = 0.0
     last: AttemptResult | None = None
+    max_tokens: int = field(init=False)
+    """Of the next attempt's reply: fewer than the request's where the budget pays for no more."""
+    needs_all: bool = False
+    """Whether it was cut short with fewer."""
+
+    def __post_init__(self) -> None:
+        self.max_tokens = self.request.max_tokens
+
+    def is_cut_short(self, message: Message) -> bool:
+        """Whether a reply ended early because the budget paid for no more."""
+        return message.stop_reason == "max_tokens" and self.max_tokens < self.request.max_tokens
+
+    def share_used(self, message: Message | None) -> float | None:
+        """Return the share of its longest reply that a whole one had; None for any other."""
+        if message is None or self.is_cut_short(message):
+            return None
+        return message.usage.output_tokens / self.request.max_tokens
 
     def complete(self, reply: StoredReply, *, started: float, seconds: float) -> CompletedCall:
         """The way's end, ``seconds`` after it was asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
@@ -13,12 +13,13 @@ from pytest_ragcheck.call_context import current_calls_after, current_question, 
 from pytest_ragcheck.errors import ConfigurationError, MeasurementError, NotRunError
 from pytest_ragcheck.gateway.adaptive import MAXIMUM
 from pytest_ragcheck.gateway.anthropic_transport import AnthropicTransport, Secrets, endpoint, shown
-from pytest_ragcheck.gateway.budget import Budget
+from pytest_ragcheck.gateway.budget import Budget, CallCost
 from pytest_ragcheck.gateway.call_state import CompletedCall, PendingCall
 from pytest_ragcheck.gateway.call_stats import CallStats, Snapshot
-from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker, Outage
+from pytest_ragcheck.gateway.circuit_breaker import CircuitBreaker
 from pytest_ragcheck.gateway.known_limits import KnownLimits
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
+from pytest_ragcheck.gateway.model_state import ModelState
 from pytest_ragcheck.gateway.prices import PriceList
 from pytest_ragcheck.gateway.rate_limits import read_rate_limits
 from pytest_ragcheck.gateway.replies import StoredReply, check_end, with_form
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
-    from pytest_ragcheck.gateway.budget import BudgetControl
+    from pytest_ragcheck.gateway.budget import BudgetControl, Grant
     from pytest_ragcheck.gateway.limiter import AdmissionControl, Permit
     from pytest_ragcheck.gateway.transport import Message, Transport
 
@@ -115,7 +116,7 @@ class Gateway:
         self._budget: BudgetControl = budget or Budget(max_cost)
         self._stats = CallStats()
         self._breaker = CircuitBreaker()
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, ModelState] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -229,8 +230,8 @@ class Gateway:
         number, delay = self._limiter.number(), 0.0
         while True:
             model.breaker.check()
-            reserved = await self._reserve(call.request)
-            spent = 0.0
+            grant = await self._reserve(call)
+            spent, used = 0.0, None
             try:
                 permit = await self._admit(call, model, number, delay)
                 if not call.claimed:
@@ -239,11 +240,15 @@ class Gateway:
                         return self._from_cache(kept, call.request, call.asked)
                 if call.claimed:
                     result, latency = await self._send(call, model, permit)
-                    spent = self._spent(call, result)
+                    spent, used = self._spent(call, result), call.share_used(result.message)
             finally:
-                self._budget.settle(reserved, spent)
+                if grant is not None:
+                    self._budget.settle(grant, spent, used)
             if not call.claimed:
                 await self._leases.reply_of_other(call.key)
+            elif result.message is not None and call.is_cut_short(result.message):
+                call.needs_all = True
+                self._stats.retries += 1
             elif result.effect is RetryAction.DONE and result.message is not None:
                 return self._arrived(call, model, result.message, latency=latency, request_id=result.request_id)
             else:
@@ -261,7 +266,7 @@ class Gateway:
             self._limiter.withdraw(permit)
         return kept
 
-    async def _admit(self, call: PendingCall, model: _Model, number: int, delay: float) -> Permit:
+    async def _admit(self, call: PendingCall, model: ModelState, number: int, delay: float) -> Permit:
         request = call.request
         admission = Admission(
             lane=request.model,
@@ -290,9 +295,9 @@ class Gateway:
         call.backoff += permit.delayed
         return permit
 
-    async def _send(self, call: PendingCall, model: _Model, permit: Permit) -> tuple[AttemptResult, float]:
+    async def _send(self, call: PendingCall, model: ModelState, permit: Permit) -> tuple[AttemptResult, float]:
         request = call.request
-        body = request.body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
+        body = replace(request, max_tokens=call.max_tokens).body(cache_prefix=request.shared_tokens() >= MARKED_FROM)
         result: AttemptResult | None = None
         headers: dict[str, str] = {}
         self._stats.attempts += 1
@@ -316,7 +321,7 @@ class Gateway:
         result = call.last = with_form(result, request)
         return result, latency
 
-    def _settle(self, permit: Permit, model: _Model, result: AttemptResult | None, headers: dict[str, str]) -> None:
+    def _settle(self, permit: Permit, model: ModelState, result: AttemptResult | None, headers: dict[str, str]) -> None:
         outcome = _outcome(result)
         now = self._clock()
         tokens = None
@@ -345,7 +350,7 @@ class Gateway:
         return 0.0
 
     def _arrived(
-        self, call: PendingCall, model: _Model, message: Message, *, latency: float, request_id: str | None
+        self, call: PendingCall, model: ModelState, message: Message, *, latency: float, request_id: str | None
     ) -> CompletedCall:
         message = replace(message, text=self._secrets.scrub(message.text))
         reply = StoredReply.of(message, latency=latency, request_id=request_id, cost=call.cost)
@@ -353,7 +358,7 @@ class Gateway:
         model.note_output(message.usage.output_tokens)
         return call.complete(reply, started=self._started(call.asked), seconds=self._clock() - call.asked)
 
-    def _delay_until_retry(self, call: PendingCall, model: _Model, result: AttemptResult) -> float:
+    def _delay_until_retry(self, call: PendingCall, model: ModelState, result: AttemptResult) -> float:
         """Return the seconds to wait before the next attempt, or raise what this one came to."""
         cause = self._secrets.scrub(result.cause)
         if (ending := RUN_ENDING.get(result.effect)) is not None:
@@ -374,17 +379,28 @@ class Gateway:
         self._stats.retries += 1
         return pause
 
-    async def _reserve(self, request: ModelRequest) -> float:
+    async def _reserve(self, call: PendingCall) -> Grant | None:
+        """Set money aside for an attempt, which gets no more tokens than that pays for; None without a budget."""
+        request, most = call.request, call.request.max_tokens
         if self._budget.limit is None:
-            return 0.0
-        worst = Usage(cache_write_tokens=request.input_tokens(), output_tokens=request.max_tokens)
-        cost = self._prices.cost(request.model, worst)
+            return None
+        fewest = most if call.needs_all else min(most, request.least_tokens())
+        given, least, worst = (self._cost_of_reply(request, tokens) for tokens in (0, fewest, most))
+        cost = CallCost(f"{request.model} {request.purpose}", given, least, worst)
+        grant = await self._budget.reserve(cost, order=current_question())
+        is_whole = grant.amount >= worst
+        call.max_tokens = most if is_whole else max(fewest, int(most * (grant.amount - given) / (worst - given)))
+        return grant
+
+    def _cost_of_reply(self, request: ModelRequest, tokens: int) -> float:
+        """Return the most that a call with a reply of so many tokens costs."""
+        usage = Usage(cache_write_tokens=request.input_tokens(), output_tokens=tokens)
+        cost = self._prices.cost(request.model, usage)
         if cost is None:
             raise ConfigurationError(
                 f"the price of {request.model} is unknown, so --ragcheck-max-cost cannot be kept; "
                 "give its price in the configuration"
             )
-        await self._budget.reserve(cost)
         return cost
 
     @asynccontextmanager
@@ -399,32 +415,14 @@ class Gateway:
             cause = self._secrets.scrub(call.last.cause) if call.last else None
             raise call.out_of_time(told, cause, seconds=self._clock() - call.asked) from None
 
-    def _model(self, name: str) -> _Model:
+    def _model(self, name: str) -> ModelState:
         if name not in self._models:
-            self._models[name] = _Model(self._breaker.child(), self._known_limits.get(name))
+            self._models[name] = ModelState(self._breaker.child(), self._known_limits.get(name))
         return self._models[name]
 
     def _started(self, asked: float) -> float:
         """A moment of the loop's clock in the run's time."""
         return self._run_clock() - (self._clock() - asked)
-
-
-@dataclass(slots=True)
-class _Model:
-    """What is known of one model: servers limit, and fail, by model."""
-
-    breaker: CircuitBreaker
-    known_limit: int
-    """Calls in flight that its server bore in an earlier run; 0: unknown."""
-    outage: Outage = field(default_factory=Outage)
-    output_tokens: float | None = None
-    """Average of its replies."""
-    is_accepting: bool = False
-    """Whether the last call but the one that failed now was accepted."""
-
-    def note_output(self, tokens: int) -> None:
-        """Take one more reply's length into the average."""
-        self.output_tokens = tokens if self.output_tokens is None else 0.9 * self.output_tokens + 0.1 * tokens
 
 
 def _outcome(result: AttemptResult | None) -> Outcome:

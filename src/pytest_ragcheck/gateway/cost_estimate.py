@@ -1,17 +1,24 @@
-"""What a run would call and cost, without calling anything."""
+"""What a run would call and cost, without calling anything.
+
+Each request is taken to be between its shortest and its longest reply; where earlier runs have made calls for the same
+purpose with the same model, to be about as long as those were.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import Planned, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_ragcheck.gateway.client import Gateway
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelRequest
+    from pytest_ragcheck.model import Call
 
 __all__ = ["estimate_cost"]
 
@@ -21,10 +28,31 @@ LEAST_OUTPUT = 12
 """Tokens, however large ``max_tokens`` is: a judge's shortest verdict."""
 LEAST_INPUT_SHARE = 0.6
 """Of the estimate, which is made not to fall short."""
+LEAST_JUDGED_SHARE = 0.3
+"""The same of a judge's prompt, of which only the length of the longest is known."""
+LEARNED_FROM = 5
+"""Earlier calls; from fewer nothing is concluded."""
+DEVIATIONS = 2.0
+CHANGE = 1.25
+"""By how much the mean may differ from earlier runs': questions and answers are not the same."""
+LEAST_PAID_SHARE = 0.5
+"""Where fewer calls of earlier runs were paid, most replies were in the store."""
 SECONDS_PER_CALL = 3.0
 TOKENS_PER_SECOND = 80.0
 """What a model writes: together with the fixed part a guess at a call's length."""
 USUAL_CONCURRENCY = 32
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What one call is likely to take, from and to."""
+
+    input_tokens: Range
+    output_tokens: Range
+    cost: Range | None
+    """None where the price is unknown."""
 
 
 def estimate_cost(
@@ -32,60 +60,114 @@ def estimate_cost(
     gateway: Gateway,
     *,
     prices: PriceList,
+    earlier: Sequence[Call] = (),
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
 ) -> Planned:
-    """Look each request up, count what is missing, and price it."""
+    """Look each request up, count what is missing, and price it; ``earlier`` are calls of earlier runs."""
     every = list(requests)
     missing = {
         key: request for request in every if not gateway.is_cached(request) for key in [request.key(gateway.endpoint)]
     }
-    wanted = list(missing.values())
-    most_in = sum(request.input_tokens() for request in wanted)
-    most_out = sum(request.max_tokens for request in wanted)
-    least_out = sum(map(_least_output, wanted))
-    ranges = [_price_range(request, prices) for request in wanted]
-    known = [price for price in ranges if price is not None]
+    expected = _expected_of(list(missing.values()), prices, earlier)
+    costs = [one.cost for one in expected if one.cost is not None]
     return Planned(
-        calls=len(wanted),
-        cached=len(every) - len(wanted),
-        input_tokens=(int(LEAST_INPUT_SHARE * most_in), most_in),
-        output_tokens=(least_out, most_out),
-        cost=(sum(low for low, _ in known), sum(high for _, high in known)) if len(known) == len(ranges) else None,
+        calls=len(missing),
+        cached=len(every) - len(missing),
+        input_tokens=_whole(_sum(one.input_tokens for one in expected)),
+        output_tokens=_whole(_sum(one.output_tokens for one in expected)),
+        cost=_sum(costs) if len(costs) == len(expected) else None,
         unpriced_models=tuple(
-            sorted({request.model for request, price in zip(wanted, ranges, strict=True) if price is None})
+            sorted({request.model for request, one in zip(missing.values(), expected, strict=True) if one.cost is None})
         ),
-        minutes=_minutes(wanted, concurrency or USUAL_CONCURRENCY, requests_per_minute, tokens_per_minute),
+        minutes=_minutes(expected, concurrency or USUAL_CONCURRENCY, requests_per_minute, tokens_per_minute),
     )
 
 
-def _price_range(request: ModelRequest, prices: PriceList) -> tuple[float, float] | None:
+def _expected_of(requests: Sequence[ModelRequest], prices: PriceList, earlier: Sequence[Call]) -> list[_Expected]:
+    groups: dict[tuple[str, str], list[ModelRequest]] = {}
+    for request in requests:
+        groups.setdefault((request.model, request.purpose), []).append(request)
+    learned = {
+        (model, purpose): _Learned(
+            [call for call in earlier if call.purpose == purpose and call.model.startswith(model)],
+            model,
+            prices,
+            count=len(group),
+        )
+        for (model, purpose), group in groups.items()
+    }
+    return [learned[request.model, request.purpose].narrowed(_possible(request, prices)) for request in requests]
+
+
+def _possible(request: ModelRequest, prices: PriceList) -> _Expected:
+    """From the shortest reply to the longest."""
     tokens, most = request.input_tokens(), request.max_tokens
-    least, shared = int(LEAST_INPUT_SHARE * tokens), int(LEAST_INPUT_SHARE * request.shared_tokens())
+    least_output = min(int(LEAST_OUTPUT_SHARE * most), LEAST_OUTPUT)
+    share = LEAST_INPUT_SHARE if request.purpose == "generation" else LEAST_JUDGED_SHARE
+    least, shared = int(share * tokens), int(share * request.shared_tokens())
     low = prices.cost(
         request.model,
-        Usage(input_tokens=least - shared, cache_read_tokens=shared, output_tokens=_least_output(request)),
+        Usage(input_tokens=least - shared, cache_read_tokens=shared, output_tokens=least_output),
     )
     high = prices.cost(request.model, Usage(cache_write_tokens=tokens, output_tokens=most))
-    return None if low is None or high is None else (low, high)
+    cost = None if low is None or high is None else (low, high)
+    return _Expected((share * tokens, tokens), (least_output, most), cost)
 
 
-def _least_output(request: ModelRequest) -> int:
-    return min(int(LEAST_OUTPUT_SHARE * request.max_tokens), LEAST_OUTPUT)
+class _Learned:
+    """What calls took in earlier runs, and so each of ``count`` others."""
+
+    def __init__(self, calls: Sequence[Call], model: str, prices: PriceList, *, count: int) -> None:
+        usages = [call.usage for call in calls if not call.cached]
+        self._is_known = len(usages) >= LEARNED_FROM
+        self._paid = max(LEAST_PAID_SHARE, len(usages) / max(1, len(calls)))
+        """Share of the calls that were not the same as others."""
+        self._count = count
+        self._input = [
+            float(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens) for usage in usages
+        ]
+        self._output = [float(usage.output_tokens) for usage in usages]
+        self._cost = [prices.cost(model, usage) or 0.0 for usage in usages]
+
+    def narrowed(self, possible: _Expected) -> _Expected:
+        """Return what is likely, where that is known, else what is possible."""
+        if not self._is_known:
+            return possible
+        return _Expected(
+            self._likely(self._input, possible.input_tokens[1]),
+            self._likely(self._output, possible.output_tokens[1]),
+            possible.cost and self._likely(self._cost, possible.cost[1]),
+        )
+
+    def _likely(self, values: Sequence[float], most: float) -> Range:
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        error = DEVIATIONS * math.sqrt(variance * (1 / self._count + 1 / len(values)))
+        return min(most, max(0.0, (mean - error) / CHANGE)) * self._paid, min(most, (mean + error) * CHANGE)
+
+
+def _sum(ranges: Iterable[Range]) -> Range:
+    listed = list(ranges)
+    return math.fsum(low for low, _ in listed), math.fsum(high for _, high in listed)
+
+
+def _whole(tokens: Range) -> tuple[int, int]:
+    return int(tokens[0]), math.ceil(tokens[1])
 
 
 def _minutes(
-    wanted: list[ModelRequest], concurrency: int, per_minute: float | None, tokens_per_minute: float | None
-) -> tuple[float, float]:
-    def minutes(output: Callable[[ModelRequest], int], input_share: float) -> float:
-        seconds = [SECONDS_PER_CALL + output(request) / TOKENS_PER_SECOND for request in wanted]
+    expected: Sequence[_Expected], concurrency: int, per_minute: float | None, tokens_per_minute: float | None
+) -> Range:
+    def minutes(bound: Callable[[Range], float]) -> float:
+        seconds = [SECONDS_PER_CALL + bound(one.output_tokens) / TOKENS_PER_SECOND for one in expected]
         bounds = [max(seconds, default=0.0) / 60, sum(seconds) / concurrency / 60]
         if per_minute:
-            bounds.append(len(wanted) / per_minute - 1)
+            bounds.append(len(expected) / per_minute - 1)
         if tokens_per_minute:
-            tokens = sum(input_share * request.input_tokens() + output(request) for request in wanted)
+            tokens = sum(bound(one.input_tokens) + bound(one.output_tokens) for one in expected)
             bounds.append(tokens / tokens_per_minute - 1)
         return max(bounds)
 
-    return minutes(_least_output, LEAST_INPUT_SHARE), minutes(lambda request: request.max_tokens, 1.0)
+    return minutes(min), minutes(max)

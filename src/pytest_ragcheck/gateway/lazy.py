@@ -8,12 +8,12 @@ from pytest_ragcheck.gateway.client import Gateway
 from pytest_ragcheck.gateway.cost_estimate import estimate_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pytest_ragcheck.gateway.call_stats import Snapshot
     from pytest_ragcheck.gateway.prices import PriceList
     from pytest_ragcheck.gateway.requests import ModelReply, ModelRequest
-    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.model import Call, Planned
 
 __all__ = ["LazyGateway"]
 
@@ -38,12 +38,12 @@ class LazyGateway:
         """See :meth:`Gateway.is_cached`."""
         return self._made().is_cached(request)
 
-    async def plan(self, requests: Iterable[ModelRequest]) -> Planned:
-        """What the requests would call and cost."""
+    async def plan(self, requests: Iterable[ModelRequest], earlier: Sequence[Call] = ()) -> Planned:
+        """What the requests would call and cost, if calls are like the ``earlier`` ones."""
         limits = {
             name: self._settings.get(name) for name in ("concurrency", "requests_per_minute", "tokens_per_minute")
         }
-        return estimate_cost(requests, self._made(), prices=self._prices, **limits)
+        return estimate_cost(requests, self._made(), prices=self._prices, earlier=earlier, **limits)
 
     def snapshot(self) -> Snapshot | None:
         """The state of this moment; None before the first call."""

@@ -13,12 +13,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ragcheck.errors import RagcheckError
+from pytest_ragcheck.gateway.budget import Grant
 from pytest_ragcheck.gateway.limiter import LimiterState, Outcome, Permit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from pytest_ragcheck.gateway.budget import CallCost
     from pytest_ragcheck.gateway.limiter import Admission, AttemptReport
 
 __all__ = ["ASKED_AT_ONCE", "Channel", "RemoteBudget", "RemoteLimiter", "RemoteLimits"]
@@ -200,21 +202,17 @@ class RemoteBudget:
         self.limit: float | None = limit
         self._channel = channel
         self._numbers = numbers
-        self._reserved: dict[float, list[int]] = {}
 
-    async def reserve(self, amount: float) -> None:
-        """Set ``amount`` aside; see :meth:`~pytest_ragcheck.gateway.budget.Budget.reserve`."""
+    async def reserve(self, call: CallCost, *, order: int = 0) -> Grant:
+        """Set money aside; see :meth:`~pytest_ragcheck.gateway.budget.Budget.reserve`."""
         key = self._numbers()
         try:
-            await self._channel.ask("reserve", key, amount)
+            amount = await self._channel.ask("reserve", key, asdict(call), order)
         except BaseException:
-            self._channel.tell("spend", key, 0.0)
+            self._channel.tell("spend", key, 0.0, None)
             raise
-        self._reserved.setdefault(amount, []).append(key)
+        return Grant(amount, call, key)
 
-    def settle(self, reserved: float, spent: float) -> None:
+    def settle(self, grant: Grant, spent: float, used: float | None = None) -> None:
         """End a call: what was set aside is free, what it cost is spent."""
-        keys = self._reserved[reserved]
-        self._channel.tell("spend", keys.pop(), spent)
-        if not keys:
-            del self._reserved[reserved]
+        self._channel.tell("spend", grant.key, spent, used)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_ragcheck.errors import NotRunError
-from pytest_ragcheck.gateway.budget import Budget
+from pytest_ragcheck.gateway.budget import Budget, CallCost, Grant
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, LimiterState, Outcome, Permit
 from pytest_ragcheck.gateway.rate_limits import RateLimit
 
@@ -37,7 +37,7 @@ class LimitServer:
         self._budget = Budget(max_cost)
         self._asked: dict[_Key, asyncio.Task[Any]] = {}
         self._permits: dict[_Key, tuple[Limiter, Permit]] = {}
-        self._reserved: dict[_Key, float] = {}
+        self._reserved: dict[_Key, Grant] = {}
         self._gone: set[int] = set()
         self._methods: dict[str, Callable[..., Any]] = {
             "admit": self._admit,
@@ -65,8 +65,8 @@ class LimitServer:
             limiter, permit = self._permits.pop(key)
             limiter.settle(permit, AttemptReport(outcome=Outcome.NEUTRAL))
         for key in [key for key in self._reserved if key[0] == caller]:
-            amount = self._reserved.pop(key)
-            self._budget.settle(amount, amount)
+            grant = self._reserved.pop(key)
+            self._budget.settle(grant, grant.amount)
 
     def close(self) -> None:
         """Cancel timers, and what is waited for."""
@@ -108,17 +108,17 @@ class LimitServer:
         elif asked is not None:
             asked.cancel()
 
-    def _reserve(self, key: _Key, amount: float) -> asyncio.Task[None]:
-        async def reserve() -> None:
-            await self._budget.reserve(amount)
-            self._reserved[key] = amount
+    def _reserve(self, key: _Key, call: Mapping[str, Any], order: int) -> asyncio.Task[float]:
+        async def reserve() -> float:
+            grant = self._reserved[key] = await self._budget.reserve(CallCost(**call), order=order)
+            return grant.amount
 
         return self._once(key, reserve())
 
-    def _spend(self, key: _Key, spent: float) -> None:
+    def _spend(self, key: _Key, spent: float, used: float | None) -> None:
         asked = self._asked.pop(key, None)
         if key in self._reserved:
-            self._budget.settle(self._reserved.pop(key), spent)
+            self._budget.settle(self._reserved.pop(key), spent, used)
         elif asked is not None:
             asked.cancel()
 

@@ -23,7 +23,7 @@ __all__ = ["KIND", "REPLIES", "StoredReply", "check_end", "with_form"]
 
 KIND = "model-reply"
 """The store's kind of these values."""
-_FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```[\w-]*+[^\S\n]*+\n(.*?)```", re.DOTALL)
 _OPENING = {"object": "{", "array": "["}
 _MOST_PLACES = 30
 _SHOWN = 80

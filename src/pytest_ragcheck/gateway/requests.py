@@ -90,6 +90,12 @@ class ModelRequest:
             body["output_config"] = {**self.parameters.get("output_config", {}), **output}
         return body
 
+    def least_tokens(self) -> int:
+        """Return the least ``max_tokens`` that the API takes: more than the parameters give to thinking."""
+        thinking = self.parameters.get("thinking")
+        thought = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        return 1 + thought if isinstance(thought, int) else 1
+
     def shared_tokens(self) -> int:
         """About how many tokens come before what is this request's own."""
         return _tokens(_size(self.system or "") + _size(self.prefix or ""))

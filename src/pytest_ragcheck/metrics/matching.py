@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.errors import MeasurementError
-from pytest_ragcheck.lexical import SizedCache, content_words, fold
+from pytest_ragcheck.lexical import SizedCache, fold
+from pytest_ragcheck.lexical.passages import is_end, overlap, path_parts, same_source, same_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +21,6 @@ __all__ = ["Hits", "KnownDocuments", "judge", "matches"]
 Hits = tuple[frozenset[int], ...]
 """Of each context, best first, the gold groups that it matches."""
 
-_LEAST_OVERLAP = 0.5
-"""Share of the shorter of two spans that must be common for them to be the same place."""
-_LEAST_WORDS = 5
-"""Words from which a text is its own evidence; "see below" stands in many places."""
 _FOLDED = 16_000_000
 """Characters of documents that are held folded."""
 
@@ -45,14 +42,14 @@ class KnownDocuments:
         return self._sources[written]
 
     def _ending(self, written: str) -> str | None:
-        parts = _parts(written)
+        parts = path_parts(written)
         if not parts:
             return None
-        found = [source for source in self._by_name.get(parts[-1], ()) if _is_end(parts, _parts(source))]
+        found = [source for source in self._by_name.get(parts[-1], ()) if is_end(parts, path_parts(source))]
         # docs/leave.md and leave.md are both ends of /srv/docs/leave.md: the longer one is meant.
-        within = [source for source in found if len(_parts(source)) <= len(parts)]
+        within = [source for source in found if len(path_parts(source)) <= len(parts)]
         if within:
-            return max(within, key=lambda source: len(_parts(source)))
+            return max(within, key=lambda source: len(path_parts(source)))
         return found[0] if len(found) == 1 else None
 
     @cached_property
@@ -114,57 +111,27 @@ def matches(context: Context, passage: Passage, documents: KnownDocuments | None
       words or more, or both are equal.
     """
     if documents is None:
-        same_source = _same_source(context, passage)
-        is_known = same_source is not None and context.start is not None
+        is_same = same_source(context, passage)
+        is_known = is_same is not None and context.start is not None
     else:
         source = documents.source(context.source)
-        same_source = None if source is None or passage.source is None else source == passage.source
-        is_known = same_source is not None
-    if same_source is False and is_known:
+        is_same = None if source is None or passage.source is None else source == passage.source
+        is_known = is_same is not None
+    if is_same is False and is_known:
         return False
     if passage.start is not None and passage.end is not None:
-        if same_source and context.start is not None:
+        if is_same and context.start is not None:
             end = context.end if context.end is not None else context.start + len(context.text)
-            return _overlap(context.start, end, passage.start, passage.end)
+            return overlap(context.start, end, passage.start, passage.end)
     elif documents is not None and passage.source is not None:
-        return same_source or _is_from(context, passage, documents)
+        return is_same or _is_from(context, passage, documents)
     if passage.text:
-        return _same_text(context.text, passage.text)
-    return same_source if passage.start is None or same_source is False else None
+        return same_text(context.text, passage.text)
+    return is_same if passage.start is None or is_same is False else None
 
 
 def _is_from(context: Context, whole: Passage, documents: KnownDocuments) -> bool | None:
     """Whether a context of unknown source is from a document; None where its text stands in others too."""
-    if not _same_text(context.text, whole.text or ""):
+    if not same_text(context.text, whole.text or ""):
         return False
     return True if documents.holds_alone(whole.source, context.text) else None
-
-
-def _same_source(context: Context, passage: Passage) -> bool | None:
-    if context.source is None or passage.source is None:
-        return None
-    parts = _parts(context.source)
-    return bool(parts) and _is_end(parts, _parts(passage.source))
-
-
-def _parts(source: str) -> tuple[str, ...]:
-    return PurePosixPath(source.replace("\\", "/")).parts
-
-
-def _is_end(parts: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Whether one path ends in the other."""
-    one, other = sorted((parts, others), key=len)
-    return other[-len(one) :] == one
-
-
-def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:
-    common = min(end, other_end) - max(start, other_start)
-    return common > 0 and common >= _LEAST_OVERLAP * min(end - start, other_end - other_start)
-
-
-def _same_text(text: str, other: str) -> bool:
-    shorter, longer = sorted((fold(text), fold(other)), key=len)
-    if shorter == longer:
-        return bool(shorter)
-    # Content words count pairs of characters where a script has no spaces.
-    return shorter in longer and max(len(shorter.split()), len(content_words(shorter))) >= _LEAST_WORDS

@@ -75,9 +75,10 @@ class ReferencePipeline:
 
     async def prepare(self, questions: Sequence[Question]) -> None:
         """Embed all questions in one batch and search for them in one call."""
-        texts = [search_text(question) for question in questions]
-        found = await asyncio.to_thread(self._index.search_many, texts, self._top_k)
-        self._prepared.update(zip(texts, found, strict=True))
+        texts = [text for question in questions if (text := search_text(question)) not in self._prepared]
+        if texts:
+            found = await asyncio.to_thread(self._index.search_many, texts, self._top_k)
+            self._prepared.update(zip(texts, found, strict=True))
 
     async def retrieve(self, question: Question) -> tuple[Context, ...]:
         """The contexts that were prepared."""

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from pytest_ragcheck.model import Result, Score
 
-__all__ = ["MetricSummary", "metric_summaries"]
+__all__ = ["NO_QUESTION_FILE", "MetricSummary", "by_question_file", "metric_summaries", "summaries_by_file"]
+
+NO_QUESTION_FILE = "(no question file)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,19 @@ def metric_summaries(results: Iterable[Result]) -> list[MetricSummary]:
         for name, score in result.scores.items():
             by_metric.setdefault(name, []).append((result, score))
     return [_summary(name, entries) for name, entries in by_metric.items()]
+
+
+def by_question_file(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """The results of each question file: means over several files would say nothing of any of them."""
+    files: dict[str, list[Result]] = {}
+    for result in results:
+        files.setdefault(result.question.dataset, []).append(result)
+    return files
+
+
+def summaries_by_file(results: Iterable[Result]) -> dict[str, list[MetricSummary]]:
+    """The summaries of each question file by its name."""
+    return {name: metric_summaries(own) for name, own in by_question_file(results).items()}
 
 
 def _summary(name: str, entries: Sequence[tuple[Result, Score]]) -> MetricSummary:

@@ -101,19 +101,18 @@ def _typed(value: Any, kind: type[Any]) -> Any:
 def _holds(context: Context, passage: Passage) -> bool | None:
     """Whether a context holds a passage; None where there is nothing to tell it by.
 
-    Of one source, by half of the shorter span, else by the quoted text, else (a whole document) by the source alone.
+    As the retrieval metrics would: of one source by half of the shorter span, else by the text, quotation marks and
+    spaces folded, else (a whole document) by the source alone. A quote in a context may be as short as it likes.
     """
-    same_source = passage.source is not None and passage.source == context.source
-    if not same_source and passage.source is not None and context.source is not None:
+    from pytest_ragcheck.lexical import fold
+    from pytest_ragcheck.lexical.passages import overlap, same_source, same_text
+
+    is_same = same_source(context, passage)
+    if is_same is False:
         return False
-    if same_source and passage.start is not None and passage.end is not None and context.start is not None:
+    if is_same and passage.start is not None and passage.end is not None and context.start is not None:
         end = context.end if context.end is not None else context.start + len(context.text)
-        shared = min(end, passage.end) - max(context.start, passage.start)
-        return shared > 0 and 2 * shared >= min(end - context.start, passage.end - passage.start)
+        return overlap(context.start, end, passage.start, passage.end)
     if passage.text:
-        return _flat(passage.text) in _flat(context.text)
-    return True if same_source and passage.start is None else None
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split()).casefold()
+        return same_text(context.text, passage.text) or fold(passage.text) in fold(context.text)
+    return True if is_same and passage.start is None else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures
-from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.aggregate import NO_QUESTION_FILE, summaries_by_file
 from pytest_ragcheck.report.calls import calls_lines
 from pytest_ragcheck.report.markdown_text import code, collapsed, fenced, table
 from pytest_ragcheck.report.question import first_line, question_report
@@ -84,13 +84,22 @@ def _trials(run: Run) -> list[str]:
 
 
 def _metrics(run: Run) -> list[str]:
-    summaries = metric_summaries(run.results)
-    if not summaries:
+    """A table; of several question files each has rows of its own."""
+    files = summaries_by_file(run.results)
+    rows = [
+        [*([code(name or NO_QUESTION_FILE, _ID_COLUMNS)] if len(files) > 1 else []), *_row(one)]
+        for name, summaries in files.items()
+        for one in summaries
+    ]
+    if not rows:
         return []
     headings = ["metric", "mean", "95 %", "least", "passed", "n/a", "errors", "least in"]
-    more = len(summaries) - _SHOWN_METRICS
-    rows = [headings, *map(_row, summaries[:_SHOWN_METRICS])]
-    return [table(rows), *([f"and {figures.plural(more, 'more metric')}"] if more > 0 else [])]
+    if len(files) > 1:
+        headings.insert(0, "question file")
+    more = len(rows) - _SHOWN_METRICS
+    rest = figures.plural(more, "more row" if len(files) > 1 else "more metric")
+    shown = table([headings, *rows[:_SHOWN_METRICS]], text_columns=2 if len(files) > 1 else 1)
+    return [shown, *([f"and {rest}"] if more > 0 else [])]
 
 
 def _row(summary: MetricSummary) -> list[str]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures
-from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.aggregate import NO_QUESTION_FILE, by_question_file, summaries_by_file
 from pytest_ragcheck.report.colour import Styled, plain
 from pytest_ragcheck.report.table import aligned
 from pytest_ragcheck.report.textual import fold, shorten
 from pytest_ragcheck.report.trials import trials_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_ragcheck.comparison import Comparison, MetricChange
     from pytest_ragcheck.model import Result, Run
@@ -42,25 +42,48 @@ def metrics_table(run: Run, comparison: Comparison | None = None, *, width: int 
 
     With ``comparison`` also each mean's change against the baseline. ``n/a`` counts questions to which the metric does
     not apply, ``errors`` those for which it could not be measured, where there are any; neither counts in mean, least
-    or passed. No line is wider than ``width`` (at least 40).
+    or passed. Of several question files each has rows of its own, below a line with its name. No line is wider than
+    ``width`` (at least 40).
     """
     width = max(width, _LEAST_WIDTH)
-    columns = [column for column in _columns(metric_summaries(run.results), comparison) if column]
-    if not columns:
-        return "\n".join([*_state_lines(run.results, width, paint), *trials_summary(run.results, width)])
-    rows = list(zip(*columns, strict=True))
-    table = aligned(rows, width, text_columns={0, len(columns) - 1}, paint=paint)
-    return "\n".join([*table, *_state_lines(run.results, width, paint), *trials_summary(run.results, width)])
-
-
-def _columns(summaries: Sequence[MetricSummary], comparison: Comparison | None) -> list[list[str]]:
-    """Each with its heading; empty where nobody has anything to tell."""
+    files = summaries_by_file(run.results)
+    summaries = [one for own in files.values() for one in own]
+    states = [*_state_lines(run.results, width, paint), *trials_summary(run.results, width)]
     if not summaries:
-        return []
+        return "\n".join(states)
+    changes = None
+    if comparison is not None:
+        changes = [
+            _change_in(comparison, one.metric, name) if len(files) > 1 else _change(comparison.metrics.get(one.metric))
+            for name, own in files.items()
+            for one in own
+        ]
+    columns = [column for column in _columns(summaries, changes) if column]
+    table = aligned(list(zip(*columns, strict=True)), width, text_columns={0, len(columns) - 1}, paint=paint)
+    return "\n".join([*(_below_names(table, run, files, width, paint) if len(files) > 1 else table), *states])
+
+
+def _below_names(
+    table: Sequence[str], run: Run, files: Mapping[str, Sequence[MetricSummary]], width: int, paint: Paint
+) -> list[str]:
+    """The table with a line above the rows of each question file: its name, and its questions' states."""
+    heading, *rows = table
+    lines, results = [heading], by_question_file(run.results)
+    for name, summaries in files.items():
+        states = f"{figures.plural(len(results[name]), 'question')}: {_states(results[name])}"
+        folded = fold(f"{shorten(name or NO_QUESTION_FILE, _ID_COLUMNS)}, {states}", width)
+        lines += [_painted_states(line, paint) for line in folded]
+        lines += rows[: len(summaries)]
+        del rows[: len(summaries)]
+    return lines
+
+
+def _columns(summaries: Sequence[MetricSummary], changes: Sequence[str] | None) -> list[list[str]]:
+    """Each with its heading; empty where nobody has anything to tell."""
     return [
         ["metric", *(shorten(one.metric, _NAME_COLUMNS) for one in summaries)],
         ["mean", *(_value(one.mean) for one in summaries)],
-        [] if comparison is None else ["change", *(_change(comparison.metrics.get(one.metric)) for one in summaries)],
+        [] if changes is None else ["change", *changes],
         ["95 %", *(figures.interval(one.interval) for one in summaries)],
         ["least", *(_value(one.least) for one in summaries)],
         ["passed", *(_passed(one) for one in summaries)],
@@ -94,6 +117,16 @@ def _change(change: MetricChange | None) -> str:
     if change.verdict is Verdict.REGRESSED:
         return Styled.of(shown, "bad")
     return Styled.of(shown, "good") if change.verdict is Verdict.BETTER else shown
+
+
+def _change_in(comparison: Comparison, metric: str, question_file: str) -> str:
+    """The change of one question file's mean; the verdict is about all files together."""
+    difference = comparison.difference_in(question_file, metric)
+    if difference is None:
+        return "-"
+    shown = figures.change(difference)
+    broke = any(metric in one.broke for one in comparison.broken if one.dataset == question_file)
+    return Styled.of(shown, "bad") if broke else shown
 
 
 def _state_lines(results: Sequence[Result], width: int, paint: Paint) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_ragcheck.engine import Engine, Slots
+from pytest_ragcheck.engine import Engine, RoundsEngine, Slots, rounds_of
 from pytest_ragcheck.errors import ConfigurationError
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import close_pipeline
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_ragcheck.engine import Job
+    from pytest_ragcheck.engine import Job, Rounds
     from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.metrics.registry import MetricSpec
-    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.model import Call, Planned
     from pytest_ragcheck.report.progress import ProgressState
     from pytest_ragcheck.session.cluster.crew import Crew
     from pytest_ragcheck.session.options import Options
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveAnswers"]
 
+RUNS_LEARNED_FROM = 5
+"""Those that show a plan how long calls are."""
 OUTCOME = "_ragcheck_outcome"
 """The fixture that awaits an item's result in the event loop that answers."""
 
@@ -66,8 +68,7 @@ class LiveAnswers:
         self._options = options
         self._slots = Slots(sequential=options.sequential, origin=origin)
         self._maker = JobMaker(options, sharing_of(session.config, options))
-        baselines = catalog_of(session.config).baselines
-        self._confirmations = Confirmations(options, baselines, alone=self._maker.sharing.processes == 1)
+        self._confirmations = Confirmations(options, catalog_of(session.config).baselines)
         self._maker.limits = limits
         self._on_result = on_result
         self._batches: dict[str, _Batch] = {}
@@ -140,18 +141,26 @@ class LiveAnswers:
             await self._open_models()
             batch = self._batches[self.batch_of(item)]
             if not batch.is_started:
-                batch.start(batch.keys)
+                batch.start()
             return await batch.result(entry.key)
 
-    def keys(self, batch: str) -> Sequence[Hashable]:
-        """All questions of an open batch, in item order."""
-        return self._batches[batch].keys
+    def open_keys(self, batch: str) -> Sequence[Hashable]:
+        """The questions of an open batch that may be asked now, in item order."""
+        return self._batches[batch].open_keys
+
+    def rounds(self, batch: str) -> Sequence[Rounds]:
+        """Those that an open batch is asked in; who takes their results opens the next round."""
+        return self._batches[batch].rounds if batch in self._batches else ()
+
+    def finish(self, batch: str, key: Hashable, result: Result) -> None:
+        """Note the result of a question of an open batch that was asked in rounds."""
+        self._note(batch, self._batches[batch].entries[key], result)
 
     async def answer(self, batch: str, keys: Iterable[Hashable]) -> None:
-        """Return when these questions of an open batch have their results."""
+        """Return when these questions of an open batch have their results, of the round that is open."""
         with self._progress.told():
             await self._open_models()
-            await self._batches[batch].start(keys).settled()
+            await self._batches[batch].start_open(keys).settled()
 
     def seats(self, batch: str) -> int:
         """How many processes may answer an open batch at the same time."""
@@ -178,8 +187,17 @@ class LiveAnswers:
             await self._crew.close()
         if self.suites:
             gateways = self.suites[0].gateways  # of the session
-            self.plans += await gateways.plans()
+            if self._options.plan:
+                self.plans += await gateways.plans(self._earlier_calls())
             await gateways.close()
+
+    def _earlier_calls(self) -> list[Call]:
+        """The calls of the last runs."""
+        from pytest_ragcheck.session.runs import RunFolder
+
+        config = self._session.config
+        runs = islice(RunFolder.of(catalog_of(config), config.rootpath).newest("concurrent"), RUNS_LEARNED_FROM)
+        return [call for run in runs for result in run.results for call in result.calls]
 
     def _selected(self, batch: str) -> list[tuple[pytest.Item, Entry]]:
         return [(item, entry) for item, entry in selected_items(self._session) if self.batch_of(item) == batch]
@@ -209,13 +227,12 @@ class LiveAnswers:
         def note(key: Hashable, result: Result) -> None:
             self._note(name, by_key[key], result)
 
-        keep = self._session.config.stash[SPOOL].spooled
-        engine: Callable[[Sequence[Job]], Engine] = partial(Engine, slots=self._slots, on_result=note, keep=keep)
+        new_engine: Callable[..., Engine] = Engine
         if crew is not None and jobs:
-            asked = [by_key[job.key] for job in jobs]
             reached = [job.least_before for job in jobs]
-            engine = crew.engines(asked, candidate, system, given, least_before=reached, on_result=note, keep=keep)
-        return _Batch(by_key, jobs, failed, engine)
+            new_engine = crew.engines([by_key[job.key] for job in jobs], candidate, system, given, least_before=reached)
+        keep = self._session.config.stash[SPOOL].spooled
+        return _Batch(by_key, jobs, failed, new_engine, {"slots": self._slots, "on_result": note, "keep": keep})
 
     def _crew_of_session(self) -> Crew | None:
         """The actors of a cluster that answer in place of this process; ConfigurationError where there are none."""
@@ -234,7 +251,7 @@ class LiveAnswers:
         return self._crew
 
     def _note(self, name: str, entry: Entry, result: Result) -> None:
-        self._done += 1
+        self._done += not any(rounds.is_open(entry.key) for rounds in self.rounds(name))
         self._on_result(name, entry, result)
 
     def _state(self) -> ProgressState:
@@ -251,39 +268,59 @@ class _Batch:
         entries: Mapping[Hashable, Entry],
         jobs: Iterable[Job],
         failed: Mapping[Hashable, Result],
-        engine: Callable[[Sequence[Job]], Engine],
+        new_engine: Callable[..., Engine],
+        arguments: Mapping[str, Any],
     ) -> None:
-        self._entries = entries
+        self.entries = entries
         self._jobs = {job.key: job for job in jobs}
         self._failed = failed
         """Questions that could not even be given to an engine."""
-        self._new_engine = engine
+        self._new_engine = new_engine
+        self._arguments = arguments
+        """Of an engine that hands out the results which items get."""
+        self.rounds = rounds_of(self._jobs.values())
         self._engines: dict[Hashable, Engine] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._entries
+        return key in self.entries
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     @property
-    def keys(self) -> Sequence[Hashable]:
-        return list(self._entries)
+    def open_keys(self) -> Sequence[Hashable]:
+        waiting = {job.key for rounds in self.rounds for job in rounds.jobs} - self._open_jobs().keys()
+        return [key for key in self.entries if key not in waiting]
 
     @property
     def suites(self) -> set[Suite]:
-        return {entry.suite for entry in self._entries.values()}
+        return {entry.suite for entry in self.entries.values()}
 
     @property
     def is_started(self) -> bool:
         return self._loop is not None
 
-    def start(self, keys: Iterable[Hashable]) -> Engine:
-        """Give these questions to an engine of their own."""
+    def start(self) -> None:
+        """Give all questions to engines."""
+        alone = [job for job in self._jobs.values() if job.choose is None]
+        if alone:
+            self._start(alone, self._new_engine(alone, **self._arguments))
+        for rounds in self.rounds:
+            engine = RoundsEngine(rounds, new_engine=self._new_engine, **self._arguments)
+            self._start(rounds.jobs, engine)
+
+    def start_open(self, keys: Iterable[Hashable]) -> Engine:
+        """Give these questions, of the round that is open, to an engine of their own."""
+        jobs = self._jobs | self._open_jobs()
+        wanted = [jobs[key] for key in keys if key in jobs]
+        return self._start(wanted, self._new_engine(wanted, **self._arguments))
+
+    def _open_jobs(self) -> dict[Hashable, Job]:
+        return {job.key: job for rounds in self.rounds for job in rounds.open}
+
+    def _start(self, jobs: Sequence[Job], engine: Engine) -> Engine:
         self._loop = asyncio.get_running_loop()
-        jobs = [self._jobs[key] for key in keys if key in self._jobs]
-        engine = self._new_engine(jobs)
         self._engines |= {job.key: engine for job in jobs}
         engine.start()
         return engine

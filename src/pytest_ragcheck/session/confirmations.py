@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ragcheck.engine import Rounds
 from pytest_ragcheck.metrics.base import is_deterministic
 from pytest_ragcheck.rag.pipeline import ReferencePipeline, repeats_itself
-from pytest_ragcheck.session.cluster.target import LOCAL
 from pytest_ragcheck.session.gate_facts import measures, question_digests
 from pytest_ragcheck.trials import combined
 
@@ -32,15 +30,11 @@ __all__ = ["Confirmations"]
 
 
 class Confirmations:
-    """Gives jobs what their questions got in the baseline, where the gate decides about the session.
+    """Gives jobs what their questions got in the baseline, where the gate decides about the session."""
 
-    ``alone``: no other process asks questions of this run.
-    """
-
-    def __init__(self, options: Options, baselines: Baselines, *, alone: bool) -> None:
+    def __init__(self, options: Options, baselines: Baselines) -> None:
         self._options = options
         self._baselines = baselines
-        self._alone = alone
 
     def wanted(self, jobs: Sequence[Job], suite: Suite, variants: Mapping[Hashable, str]) -> list[Job]:
         """The jobs of a suite, those of questions that may fall with what they reached; ``variants`` by the jobs' keys.
@@ -57,13 +51,7 @@ class Confirmations:
             entry = entries.get((job.question.id, variants[job.key]))
             least = {} if entry is None else dict(_reached(job, entry, dataset.setup_of(entry).scoring, now))
             wanted.append(replace(job, least_before=least))
-        return self._in_rounds(wanted, suite, dataset, variants) if self._has_rounds else wanted
-
-    @property
-    def _has_rounds(self) -> bool:
-        """Whether trials are asked round by round: a test over all questions must see all of them."""
-        options = self._options
-        return options.stop_trials and self._alone and not options.sequential and options.engine == LOCAL
+        return self._in_rounds(wanted, suite, dataset, variants) if self._options.stop_trials else wanted
 
     def _in_rounds(
         self, jobs: Sequence[Job], suite: Suite, dataset: Dataset, variants: Mapping[Hashable, str]
@@ -87,8 +75,7 @@ class Confirmations:
             # A question that the baseline lacks goes on as long as any other does.
             return [key for key in trials if further and (key not in pairs or pairs[key].key in further)]
 
-        rounds = Rounds(repeated, choose, most=max((job.trials for job in repeated.values()), default=1))
-        return [replace(job, rounds=rounds) if job.key in repeated else job for job in jobs]
+        return [replace(job, choose=choose) if job.key in repeated else job for job in jobs]
 
     def _dataset(self, suite: Suite) -> Dataset | None:
         """What the suite is compared with; None where the gate does not decide."""

@@ -10,7 +10,7 @@ from pytest_ragcheck.model import ModelCalls
 from pytest_ragcheck.session.sharing import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from pytest_ragcheck.gateway import ModelRequest, Snapshot
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.gateway.deepeval_transport import DeepEvalTransport
     from pytest_ragcheck.gateway.limit_client import RemoteLimits
     from pytest_ragcheck.gateway.limiter import AdmissionControl
-    from pytest_ragcheck.model import Planned
+    from pytest_ragcheck.model import Call, Planned
     from pytest_ragcheck.session.access import CheckedGateway
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.session.options import Options
@@ -86,11 +86,13 @@ class Gateways:
         """What ``--ragcheck-plan`` did not ask under a configuration."""
         return self._planned.setdefault(_place(settings, transport), [])
 
-    async def plans(self) -> list[Planned]:
-        """What each gateway would have called."""
+    async def plans(self, earlier: Sequence[Call]) -> list[Planned]:
+        """What each gateway would have called; ``earlier`` calls show how long such are."""
         only = len(self._planned) == 1
         return [
-            await self._gateways[place].plan(requests) for place, requests in self._planned.items() if requests or only
+            await self._gateways[place].plan(requests, earlier)
+            for place, requests in self._planned.items()
+            if requests or only
         ]
 
     def snapshots(self) -> list[Snapshot]:

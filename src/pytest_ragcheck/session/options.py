@@ -151,7 +151,7 @@ def add_options(parser: pytest.Parser) -> None:
         type=dollars,
         default=None,
         metavar="USD",
-        help="Make no model call that is likely to cost more than what is left of USD; "
+        help="Spend no more than USD on model calls; "
         "what is finished keeps its result, the other items are skipped. "
         "What all configurations, workers and pipelines spend counts together.",
     )

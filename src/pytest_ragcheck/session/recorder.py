@@ -131,6 +131,8 @@ class Recorder:
         """The run against the baseline; None without one."""
         self.notices: list[str] = []
         """What the user should know of the run's file."""
+        self._calls_of_lost: list[dict[str, Any]] = []
+        """Counts of the model calls of workers that ended before they reported."""
         self.lost: Sequence[str] = ()
         """Items that should have run and never reported, although the session was not stopped early."""
 
@@ -248,6 +250,10 @@ class Recorder:
         facts = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
         if facts is not None:
             self._facts.append(facts)
+        else:
+            from pytest_ragcheck.session.workers_watch import calls_of_lost
+
+            self._calls_of_lost += calls_of_lost(self._config, node.gateway.id)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -343,7 +349,8 @@ class Recorder:
         )
 
     def _model_calls(self) -> ModelCalls | None:
-        counts = [_calls(plain) for facts in self._facts for plain in facts["model_calls"]]
+        reported = [plain for facts in self._facts for plain in facts["model_calls"]]
+        counts = [_calls(plain) for plain in (*reported, *self._calls_of_lost)]
         return sum(counts[1:], counts[0]) if counts else None
 
     def _save(self, run: Run) -> None:

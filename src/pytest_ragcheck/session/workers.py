@@ -8,14 +8,16 @@ import math
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.model import Result
 from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.answers import OUTCOME, LiveAnswers
+from pytest_ragcheck.session.gateways import model_calls
 from pytest_ragcheck.session.workers_limits import WORKER_INPUT, LimitConnection
-from pytest_ragcheck.session.workers_watch import ANSWERING, RESULTS
+from pytest_ragcheck.session.workers_watch import ANSWERING, CALLS, RESULTS
 from pytest_ragcheck.store import Store, digest, process_identity
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_ragcheck.engine import Rounds
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.selection import Entry
 
@@ -51,11 +54,15 @@ class SharedAnswers:
     each result as it comes; then it waits for the others' results, or takes over what a dead worker left. Nothing is
     in flight while a worker runs items, since its event loop stands still then. As many workers answer at a time
     as there are *seats*: no more than calls may be in flight.
+
+    Where a test over all questions ends their trials, shares are of one round, whose results are published too: every
+    worker reads those of all, and so opens the same next round by itself.
     """
 
     def __init__(self, session: pytest.Session, options: Options, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self._shared = Store(folder / RESULTS)
+        self._worker: str = session.config.workerinput["workerid"]  # type: ignore[attr-defined]
         self._owner = f"{process_identity()}|ragcheck"
         self._connection = LimitConnection(*session.config.workerinput[WORKER_INPUT])  # type: ignore[attr-defined]
         limits = RemoteLimits(self._connection, options.max_cost)
@@ -85,7 +92,7 @@ class SharedAnswers:
         """The result, in the event loop that answers."""
         batch = self.live.batch_of(item)
         while (result := self._published(batch, entry)) is None:
-            if not await self._answer_share(batch, entry):
+            if not self._advance(batch) and not await self._answer_share(batch, entry):
                 await asyncio.sleep(POLL)
         return result
 
@@ -112,8 +119,8 @@ class SharedAnswers:
 
     def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:
         """A share of the batch by its place in the shared store, the wanted question first if it is free."""
-        keys = self.live.keys(batch)
-        first = keys.index(wanted.key)
+        keys = self.live.open_keys(batch)
+        first = keys.index(wanted.key) if wanted.key in keys else 0
         places = {self._place(batch, key): key for key in (*keys[first:], *keys[:first])}
         open_places = self._unpublished(list(places))
         free = self._shared.unclaimed(_RESULT, open_places, owner=self._owner)
@@ -159,14 +166,44 @@ class SharedAnswers:
             thread.join()
             self._shared.release(ANSWERING, answering, owner=self._owner)
 
+    def _advance(self, batch: str) -> bool:
+        """Take what was published of the open rounds; whether that ended one."""
+        has_ended = False
+        for rounds in self.live.rounds(batch):
+            before = rounds.round
+            places = {self._place(batch, job.key): job.key for job in rounds.open}
+            for place in self._shared.known(_RESULT, list(places)):
+                if (result := self._at(place)) is not None:
+                    rounds.take(places[place], result)
+            if rounds.round > before:
+                has_ended = True
+                self._publish_finished(batch, rounds)
+        return has_ended
+
+    def _publish_finished(self, batch: str, rounds: Rounds) -> None:
+        places = {self._final_place(batch, key): key for key in rounds.finished}
+        for place in self._unpublished(list(places)):
+            self.live.finish(batch, places[place], rounds.finished[places[place]])
+
     def _place(self, batch: str, key: Hashable) -> bytes:
+        """Where the next result of a question is published: that of its open round, or the final one."""
+        number = next((rounds.round for rounds in self.live.rounds(batch) if rounds.is_open(key)), None)
+        return self._final_place(batch, key) if number is None else digest(batch, f"round {number}", *key)  # type: ignore[misc]
+
+    def _final_place(self, batch: str, key: Hashable) -> bytes:
         return digest(batch, *key)  # type: ignore[misc]  # a tuple of texts, see Entry.key
 
     def _publish(self, batch: str, entry: Entry, result: Result) -> None:
-        self._shared.put(_RESULT, self._place(batch, entry.key), json.dumps(dump(result)).encode())
+        # A second result of the same question changes nothing: others may have read the first.
+        self._shared.put_if_new(_RESULT, self._place(batch, entry.key), json.dumps(dump(result)).encode())
+        if calls := model_calls(entry.suite.gateways.snapshots()):
+            self._shared.put(CALLS, digest(self._worker), json.dumps([asdict(one) for one in calls]).encode())
 
     def _published(self, batch: str, entry: Entry) -> Result | None:
-        stored = self._shared.get(_RESULT, self._place(batch, entry.key))
+        return self._at(self._final_place(batch, entry.key))
+
+    def _at(self, place: bytes) -> Result | None:
+        stored = self._shared.get(_RESULT, place)
         return None if stored is None else load(Result, json.loads(stored))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -13,22 +14,38 @@ import pytest
 from pytest_ragcheck.report.figures import plural
 from pytest_ragcheck.session.roles import temporary_folder
 from pytest_ragcheck.session.terminal import write_notice
-from pytest_ragcheck.store import Store, pid_of
+from pytest_ragcheck.store import Store, digest, pid_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ANSWERING", "RESULTS", "SHARED_FOLDER", "WorkersWatch"]
+__all__ = ["ANSWERING", "CALLS", "RESULTS", "SHARED_FOLDER", "WorkersWatch", "calls_of_lost"]
 
 SHARED_FOLDER = "ragcheck-answers"
 """Beside the temporary folders of a run's workers."""
 RESULTS = "results.sqlite"
+CALLS = "calls"
+"""What each worker's model calls came to so far, for the case that it ends before it reports."""
 ANSWERING = "answering"
 """The claim that a worker renews as long as it answers questions."""
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 """Windows has no other than the second, which ends a process just so."""
 EVERY = 15.0
 """Seconds between two looks: a machine that slept for a while wakes all its processes before the second one."""
+
+
+def calls_of_lost(config: pytest.Config, worker: str) -> list[dict[str, Any]]:
+    """Return the counts of the model calls that a lost worker had made when it last had a result."""
+    path = _results_path(config)
+    if not path.exists():
+        return []
+    with Store(path) as store:
+        counts = store.get(CALLS, digest(worker))
+    return [] if counts is None else list(json.loads(counts))
+
+
+def _results_path(config: pytest.Config) -> Path:
+    return temporary_folder(config) / SHARED_FOLDER / RESULTS
 
 
 class WorkersWatch:
@@ -48,7 +65,7 @@ class WorkersWatch:
     def pytest_configure_node(self) -> None:
         """Begin with the first worker."""
         if self._thread is None:
-            path = temporary_folder(self._config) / SHARED_FOLDER / RESULTS
+            path = _results_path(self._config)
             self._thread = threading.Thread(target=self._watch, args=(path,), name="ragcheck-watch", daemon=True)
             self._thread.start()
 

@@ -26,7 +26,7 @@ _LONGEST_HEADING = 60
 _MARKUP = re.compile(r"[|`<>\[\]]|\*\*|__|\]\(")
 """Marks that make a sentence a poor example: a quote has to hold them as well."""
 _LEADS_ON = (":", "...", "…")
-_HEADING_MARKS = re.compile(r"\A[#\s]*(?:\d{1,3}(?:\.\d{1,3})*[.)]?\s+)?|[#\s]+\Z")
+_HEADING_MARKS = re.compile(r"\A[#\s]*(?:\d{1,3}(?:\.\d{1,3})*[.)]?\s+)?|(?<![#\s])[#\s]++\Z")
 """With the section's number."""
 _STRANGE = (
     "Who won the Tour de France in 1903?",

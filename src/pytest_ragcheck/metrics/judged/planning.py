@@ -27,6 +27,8 @@ def planned_requests(kind: Kind, chosen: Mapping[str, Any], judge: Judge, case: 
         return [judge.request(_prompt(kind, case, number, [text])) for number, text in enumerate(texts)]
     shown = texts if "contexts" in kind.needs else []
     requests = [judge.request(_prompt(kind, case, number, shown)) for number in range(kind.calls)]
+    if kind.ahead is not None:  # of contexts alone, so that the same ones are asked about once
+        requests[0] = judge.request("\n".join([kind.name, PROMPT, *shown]))
     if "criteria" in chosen:  # the steps that follow from them are asked for once, for all questions
         requests.append(judge.request(f"{PROMPT}{chosen['criteria']}"))
     return requests

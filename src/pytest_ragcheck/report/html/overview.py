@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_ragcheck.comparison import Verdict
 from pytest_ragcheck.model import State
 from pytest_ragcheck.report import figures
-from pytest_ragcheck.report.aggregate import metric_summaries
+from pytest_ragcheck.report.aggregate import by_question_file, metric_summaries
 from pytest_ragcheck.report.calls import calls_lines
 from pytest_ragcheck.report.html.charts import histogram
 from pytest_ragcheck.report.html.entries import fault_place
@@ -60,7 +60,10 @@ class Card:
     bars: list[Bar]
     threshold: float | None
     """None where there is none, or not one for all questions."""
+    difference: float | None
+    """Of the mean against the baseline."""
     change: MetricChange | None
+    """The same with its verdict, where there is one for this question file alone."""
 
     @property
     def tone(self) -> str:
@@ -85,7 +88,8 @@ class Overview:
     """Questions that failed as expected (xfail); they count among ``states`` too."""
     faults: list[tuple[str, str, int]]
     """Where the fault lies, what that means, and of how many questions."""
-    cards: list[Card]
+    metrics: dict[str, list[Card]]
+    """Cards by question file."""
     groupings: list[tuple[str, str, list[Group]]]
     """A heading, the filter that selects a group, and the groups."""
     causes: list[tuple[str, int]]
@@ -103,7 +107,7 @@ def overview(run: Run, comparison: Comparison | None) -> Overview:
         states=[(state, counts[state]) for state in State],
         expected=sum(result.expected_failure for result in run.results),
         faults=_faults(run.results),
-        cards=[_card(summary, run.results, comparison) for summary in metric_summaries(run.results)],
+        metrics=_cards(run.results, comparison),
         groupings=_groupings(run.results),
         causes=_causes(run.results),
         facts=_facts(run),
@@ -136,14 +140,35 @@ def _faults(results: Iterable[Result]) -> list[tuple[str, str, int]]:
     return [(name, meaning, counts[name]) for name, meaning in _FAULTS.items() if counts[name]]
 
 
-def _card(summary: MetricSummary, results: Iterable[Result], comparison: Comparison | None) -> Card:
+def _cards(results: Sequence[Result], comparison: Comparison | None) -> dict[str, list[Card]]:
+    """By question file; the gate's verdict on a metric is about all files together, and stands at the only one."""
+    files = by_question_file(results)
+    changes = {} if comparison is None or len(files) > 1 else comparison.metrics
+    return {
+        name: [
+            _card(
+                summary,
+                own,
+                None if comparison is None else comparison.difference_in(name, summary.metric),
+                changes.get(summary.metric),
+            )
+            for summary in metric_summaries(own)
+        ]
+        for name, own in files.items()
+    }
+
+
+def _card(
+    summary: MetricSummary, results: Iterable[Result], difference: float | None, change: MetricChange | None
+) -> Card:
     scores = [result.scores[summary.metric] for result in results if summary.metric in result.scores]
     thresholds = {score.threshold for score in scores if score.measured}
     return Card(
         summary=summary,
         bars=histogram(scores),
         threshold=thresholds.pop() if len(thresholds) == 1 else None,
-        change=None if comparison is None else comparison.metrics.get(summary.metric),
+        difference=difference if change is None else change.difference,
+        change=change,
     )
 
 

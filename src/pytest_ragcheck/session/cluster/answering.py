@@ -16,8 +16,9 @@ from pytest_ragcheck.engine import Engine, Slots
 from pytest_ragcheck.errors import ConfigurationError, RagcheckError
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.metrics import registry
+from pytest_ragcheck.model import Result
 from pytest_ragcheck.rag.pipeline import close_pipeline
-from pytest_ragcheck.run_file import dump
+from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.cluster.messages import Report, fingerprint_of
 from pytest_ragcheck.session.cluster.remote_store import RemoteStore
 from pytest_ragcheck.session.cluster.rpc import RpcClient
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from pytest_ragcheck.engine import Job
-    from pytest_ragcheck.model import Result
     from pytest_ragcheck.rag.embedding import Embedder
-    from pytest_ragcheck.session.cluster.messages import Brief, EmbedderBrief, Greeting, SuiteBrief
+    from pytest_ragcheck.session.cluster.messages import Brief, EmbedderBrief, Greeting, Order, SuiteBrief
     from pytest_ragcheck.session.config import Settings
     from pytest_ragcheck.store import Store
 
@@ -90,10 +90,10 @@ class Answering:
             return str(problem)
         return None
 
-    async def exchange(self, number: int, places: Sequence[int]) -> Report:
+    async def exchange(self, number: int, orders: Sequence[Order]) -> Report:
         """Take questions of a batch; return when there is a result of any, with all that are there."""
         assert self._post is not None  # noqa: S101 (opened before)
-        results = await self._batches[number].exchange(places)
+        results = await self._batches[number].exchange(orders)
         return replace(self._post.report(), results=[(place, dump(result)) for place, result in results])
 
     async def close(self) -> Report:
@@ -213,9 +213,9 @@ class _Batch:
         self._news = asyncio.Event()
         self._problem: Exception | None = None
 
-    async def exchange(self, places: Sequence[int]) -> list[tuple[int, Result]]:
-        if places:
-            self._start([self._jobs[place] for place in places])
+    async def exchange(self, orders: Sequence[Order]) -> list[tuple[int, Result]]:
+        if orders:
+            self._start([self._job(order) for order in orders])
         await self._news.wait()
         self._news.clear()
         if self._problem is not None:
@@ -226,6 +226,10 @@ class _Batch:
     async def close(self) -> None:
         for engine in self._engines:
             await engine.close()
+
+    def _job(self, order: Order) -> Job:
+        done = tuple(load(Result, plain) for plain in order.done)
+        return replace(self._jobs[order.place], trial=order.trial, done=done)
 
     def _start(self, jobs: Sequence[Job]) -> None:
         engine = Engine(jobs, slots=self._slots, on_result=self._note)

@@ -7,6 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,7 @@ from pytest_ragcheck.session.cluster.messages import (
     Brief,
     EmbedderBrief,
     Greeting,
+    Order,
     Report,
     SuiteBrief,
     fingerprint_of,
@@ -42,10 +44,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_ragcheck.engine import Engine, Job, Slots
+    from pytest_ragcheck.engine import Engine, Slots
     from pytest_ragcheck.gateway import Snapshot
     from pytest_ragcheck.metrics.registry import MetricSpec
-    from pytest_ragcheck.model import Result
     from pytest_ragcheck.session.cluster.rpc import RpcHandler
     from pytest_ragcheck.session.jobs import JobMaker
     from pytest_ragcheck.session.options import Options
@@ -115,9 +116,7 @@ class Crew:
         given: Sequence[MetricSpec],
         *,
         least_before: Sequence[Mapping[str, float]],
-        on_result: Callable[[Hashable, Result], None],
-        keep: Callable[[Result], Result],
-    ) -> Callable[[Sequence[Job]], Engine]:
+    ) -> Callable[..., Engine]:
         """Makes engines for jobs of these questions; ConfigurationError where they cannot be sent.
 
         ``least_before``: of each question as in :attr:`~pytest_ragcheck.engine.Job.least_before`.
@@ -127,18 +126,7 @@ class Crew:
         batch = self._batch(entries, candidate, system, given, least_before)
         places: dict[Hashable, int] = {entry.key: place for place, entry in enumerate(entries)}
 
-        def engine(jobs: Sequence[Job]) -> Engine:
-            return RemoteEngine(
-                jobs,
-                slots=self._slots,
-                on_result=on_result,
-                keep=keep,
-                crew=self,
-                batch=batch,
-                places=places,
-            )
-
-        return engine
+        return partial(RemoteEngine, crew=self, batch=batch, places=places)
 
     def seats(self, batch: Batch) -> int:
         """How many actors may answer a batch: who could never call beside the others is not needed."""
@@ -241,10 +229,10 @@ class Crew:
         self._started.set()
         return member
 
-    async def exchange(self, seat: int, member: Member, batch: Batch, places: Sequence[int]) -> Report:
+    async def exchange(self, seat: int, member: Member, batch: Batch, orders: Sequence[Order]) -> Report:
         """Give the actor in a seat questions and get results, at least one; MemberLostError where it has ended."""
         try:
-            report = await member.exchange(batch, places)
+            report = await member.exchange(batch, orders)
         except MemberLostError:
             self.dismiss(seat, member)
             raise

@@ -13,7 +13,7 @@ from pytest_ragcheck.session.cluster.references import arriving
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_ragcheck.session.cluster.messages import Greeting
+    from pytest_ragcheck.session.cluster.messages import Greeting, Order
     from pytest_ragcheck.session.suites import Suite
 
 __all__ = ["Batch", "Member", "MemberLostError"]
@@ -57,11 +57,11 @@ class Member:
             self._opened[batch.number] = asyncio.create_task(self._open(batch, greeting))
         await asyncio.shield(self._opened[batch.number])
 
-    async def exchange(self, batch: Batch, places: Sequence[int]) -> Report:
+    async def exchange(self, batch: Batch, orders: Sequence[Order]) -> Report:
         """Give it questions, get results; MemberLostError where it has ended or stands still."""
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch())
-        exchanging = asyncio.ensure_future(self._told(self.actor.exchange.remote(batch.number, list(places))))
+        exchanging = asyncio.ensure_future(self._told(self.actor.exchange.remote(batch.number, list(orders))))
         try:
             await asyncio.wait({exchanging, self._watching}, return_when=asyncio.FIRST_COMPLETED)
             if not exchanging.done():

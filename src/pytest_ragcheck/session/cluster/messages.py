@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ragcheck.session.options import Options
     from pytest_ragcheck.session.suites import Suite
 
-__all__ = ["Brief", "EmbedderBrief", "Greeting", "Report", "SuiteBrief", "fingerprint_of", "told_environment"]
+__all__ = ["Brief", "EmbedderBrief", "Greeting", "Order", "Report", "SuiteBrief", "fingerprint_of", "told_environment"]
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 
@@ -68,6 +68,18 @@ class Brief:
     """Metrics that the user's modules have added."""
     invocation: Path
     """The folder that pytest was started in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A question that an actor is to ask."""
+
+    place: int
+    """Where it stands in the brief."""
+    trial: int | None = None
+    """As in :attr:`~pytest_ragcheck.engine.Job.trial`."""
+    done: Sequence[Any] = ()
+    """The results of :attr:`~pytest_ragcheck.engine.Job.done` as builtin types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

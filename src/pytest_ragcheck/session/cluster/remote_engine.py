@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pytest_ragcheck.engine import Engine
 from pytest_ragcheck.model import Failure, Result
 from pytest_ragcheck.rag.pipeline import ReferencePipeline
-from pytest_ragcheck.run_file import load
+from pytest_ragcheck.run_file import dump, load
 from pytest_ragcheck.session.cluster.member import MemberLostError
+from pytest_ragcheck.session.cluster.messages import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -45,8 +46,8 @@ class RemoteEngine(Engine):
         jobs: Sequence[Job],
         *,
         slots: Slots,
-        on_result: Callable[[Hashable, Result], None],
-        keep: Callable[[Result], Result],
+        on_result: Callable[[Hashable, Result], None] | None = None,
+        keep: Callable[[Result], Result] | None = None,
         crew: Crew,
         batch: Batch,
         places: Mapping[Hashable, int],
@@ -114,11 +115,16 @@ class RemoteEngine(Engine):
                 fresh = self._taken(held)
                 held.update(fresh)
                 if held:
-                    report = await self._crew.exchange(seat, member, self._batch, fresh)
+                    orders = [self._order(place) for place in fresh]
+                    report = await self._crew.exchange(seat, member, self._batch, orders)
                     self._settle_all(report, held)
             except MemberLostError as problem:
                 self._put_back(held, str(problem))
                 held.clear()
+
+    def _order(self, place: int) -> Order:
+        job = self._by_place[place]
+        return Order(place=place, trial=job.trial, done=[dump(result) for result in job.done])
 
     def _taken(self, held: set[int]) -> list[int]:
         """Questions for an actor that is at ``held``."""
