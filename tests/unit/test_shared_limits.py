@@ -20,7 +20,7 @@ import pytest
 
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
-from pytest_ragcheck.gateway.limit_server import LimitServer
+from pytest_ragcheck.gateway.limit_server import SHORTEST_LOST_CALL, LimitServer
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.rate_limits import RateLimit
 from pytest_ragcheck.session.workers_limits import LONGEST_LINE, LOST, LimitConnection, LimitListener
@@ -99,11 +99,12 @@ class Clients:
 
 
 class ModelServer:
-    """Answers in ``LATENCY`` seconds or so; refuses more than ``per_minute`` in any minute, and ``at_once``."""
+    """Answers in ``latency`` seconds or so; refuses more than ``per_minute`` in any minute, and ``at_once``."""
 
-    def __init__(self, per_minute=math.inf, at_once=math.inf):
+    def __init__(self, per_minute=math.inf, at_once=math.inf, latency=LATENCY):
         self.per_minute = per_minute
         self.at_once = at_once
+        self.latency = latency
         self.in_flight = self.peak = self.refused = 0
         self.accepted = deque()
 
@@ -119,7 +120,7 @@ class ModelServer:
         self.accepted.append(now)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
-        await asyncio.sleep(LATENCY * math.exp(0.25 * random.gauss(0, 1)))
+        await asyncio.sleep(self.latency * math.exp(0.25 * random.gauss(0, 1)))
         self.in_flight -= 1
         return True
 
@@ -206,6 +207,45 @@ def test_who_arrives_first_has_a_rate_first():
 def test_the_permits_of_a_lost_process_are_free():
     seconds, _ = run_together(ModelServer(), [100, 4], lost={1}, concurrency=4)
     assert seconds < 1.15 * run_alone(104, concurrency=4) + 1
+
+
+@pytest.mark.parametrize(("is_known", "latency"), [(False, 0.6), (True, 0.6), (True, 30.0)])
+def test_the_server_may_work_on_the_calls_of_a_lost_process(is_known, latency):
+    """It learns of a closed connection late, or never looks."""
+    server = ModelServer(latency=latency)
+
+    async def main():
+        clients = Clients()
+        lost, other = (clients.limiter(caller, concurrency=4) for caller in (1, 2))
+        await call_all(other, server, 8 * is_known)
+        for _ in range(4):
+            await lost.admit(Admission())
+        working = [asyncio.create_task(server.answer()) for _ in range(4)]
+        await asyncio.sleep(latency / 4)
+        clients.server.forget(1)
+        forgotten = asyncio.get_running_loop().time()
+        other.withdraw(await other.admit(Admission()))
+        free = asyncio.get_running_loop().time()
+        await call_all(other, server, 8)
+        await asyncio.gather(*working)
+        return free - forgotten
+
+    seconds, _ = in_simulated_time(main)
+    assert server.peak == 4
+    assert SHORTEST_LOST_CALL - 0.01 < seconds < 2 * max(SHORTEST_LOST_CALL, latency)
+
+
+def test_close_waits_for_no_call_of_a_lost_process():
+    async def main():
+        clients = Clients()
+        await clients.limiter(1).admit(Admission())
+        clients.server.forget(1)
+        clients.server.close()
+        await asyncio.sleep(2 * SHORTEST_LOST_CALL)
+        (limiter,) = clients.server._limiters.values()
+        return limiter.state().in_flight
+
+    assert in_simulated_time(main)[0] == 1, "a timer went off after close()"
 
 
 def test_what_a_lost_process_took_of_a_rate_is_used():
@@ -426,11 +466,19 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
 
     async def main():
         draw, clients = random.Random(seed), Clients(max_cost=limit)
-        in_flight, spent, peak = Counter(), Counter(), 0
+        spent, in_flight, peak = Counter(), 0, 0
         lost = set()
 
+        async def work():
+            nonlocal in_flight, peak
+            in_flight += 1
+            peak = max(peak, in_flight)
+            try:
+                await asyncio.sleep(draw.uniform(0, 0.2))
+            finally:
+                in_flight -= 1
+
         async def call(caller, limiter, budget):
-            nonlocal peak
             await asyncio.sleep(draw.uniform(0, 3))
             await budget.reserve(worst)
             cost = 0.0
@@ -439,14 +487,13 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
                 if draw.random() < 0.2:
                     limiter.withdraw(permit)
                     return
-                in_flight[caller] += 1
-                peak = max(peak, in_flight.total())
-                report = NEUTRAL
+                report, working = NEUTRAL, asyncio.create_task(work())
                 try:
-                    await asyncio.sleep(draw.uniform(0, 0.2))
+                    await asyncio.shield(working)
                     report, cost = SUCCESS, worst * draw.random()
                 finally:
-                    in_flight[caller] -= caller not in lost
+                    if caller not in lost:  # a lost process's calls go on at the server
+                        working.cancel()
                     limiter.settle(permit, report)
             finally:
                 spent[caller] += cost
@@ -462,7 +509,6 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
                 await asyncio.sleep(draw.uniform(0, 3))
                 lost.add(caller)
                 clients.server.forget(caller)
-                in_flight[caller] = 0
                 for task in calls:
                     task.cancel()
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -470,6 +516,7 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
             assert not unexpected
 
         await asyncio.gather(*(process(caller) for caller in range(4)))
+        await asyncio.sleep(SHORTEST_LOST_CALL)
         server = clients.server
         assert peak <= cap
         assert not server._permits

@@ -288,6 +288,10 @@ class Limiter:
             seconds=seconds,
         )
 
+    def latency(self, lane: str) -> float:
+        """Return the seconds that a call to a model usually takes; 0 as long as none has succeeded."""
+        return self._lanes[lane].adaptive.latency or 0.0
+
     def close(self) -> None:
         """Cancel timers."""
         if self._alarm is not None:
