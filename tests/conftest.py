@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -247,6 +248,49 @@ class Project:
 def _outcome(case):
     words = {"failure": "failed", "error": "error", "skipped": "skipped"}
     return " and ".join(sorted({words[child.tag] for child in case if child.tag in words})) or "passed"
+
+
+@pytest.fixture
+def reply_when():
+    """Make a mock server's replies wait for a condition, so that what is tested comes in time on a busy machine, too."""
+
+    def hold(api, condition):
+        say = api._reply or (lambda _params: None)
+
+        async def reply(params):
+            async with asyncio.timeout(HANGS):
+                while not condition():
+                    await asyncio.sleep(0.01)
+            return say(params)
+
+        api._reply = reply
+
+    return hold
+
+
+@pytest.fixture
+def reply_at(reply_when):
+    """Make a mock server's replies wait until so many calls were in flight at once."""
+
+    def hold(api, count):
+        reply_when(api, lambda: api.stats.peak_in_flight >= count)
+
+    return hold
+
+
+@pytest.fixture
+def grows_no_faster():
+    """Whether ``work`` takes about as much longer as its argument is larger; another try where something came between."""
+
+    def compare(work, small, large):
+        def seconds(size):
+            started = time.process_time()
+            work(size)
+            return time.process_time() - started
+
+        return any(seconds(large) < 4 * large / small * max(seconds(small), 0.01) for _ in range(3))
+
+    return compare
 
 
 @pytest.fixture

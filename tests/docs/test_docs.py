@@ -47,6 +47,8 @@ TIME = re.compile(
 PROGRESS = re.compile(r"ragcheck: \d[\d,]*/\d[\d,]* questions\b")
 UNDER_WAY = re.compile(r"\S+\.\w+ [.a-zA-Z]*")
 """The line of a file whose items are not all done."""
+HANGS = 300
+"""Seconds, against hangs alone."""
 NEEDED_MODULES = {
     "anthropic": "anthropic",
     "deepeval": "deepeval",
@@ -281,7 +283,7 @@ def run(command, folder, warm_pytest):
         "PYTEST_ADDOPTS": "-p no:deepeval",
         "PYTEST_DEBUG_TEMPROOT": str(folder.parent),
     }
-    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=180)
+    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=HANGS)
     return [*without_progress(result.outlines), *result.errlines]
 
 

@@ -109,7 +109,7 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
     assert sum(run["model_calls"]["cached"] for run in counted) == QUESTIONS
 
 
-def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api):
+def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api, reply_when):
     pytest.importorskip("xdist")
     toml = model_project.path / "ragcheck.toml"
     toml.write_text(toml.read_text().replace("concurrency = 6", "concurrency = 5"))
@@ -121,6 +121,12 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
 
         progress.EVERY = workers_progress.EVERY = progress_displays.LOG_LEAST = 0.05
         """,
+    )
+
+    log = model_project.path / "stdout"
+    reply_when(
+        api,
+        lambda: api.stats.peak_in_flight >= 5 and (api.stats.replies < 10 or " in flight" in log.read_text()),
     )
 
     result = model_project.run("-n", "2")

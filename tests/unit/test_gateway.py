@@ -255,8 +255,9 @@ def test_the_key_depends_on_the_endpoint_but_not_on_the_accounts():
 
 
 @pytest.mark.asyncio
-async def test_concurrency_is_met_and_not_passed():
+async def test_concurrency_is_met_and_not_passed(reply_at):
     with MessagesApi(Behaviour(latency=0.05)) as api:
+        reply_at(api, 5)
         async with Gateway(base_url=api.url, concurrency=5) as gateway:
             await ask_all(gateway, 25)
         assert api.stats.peak_in_flight == 5
@@ -332,7 +333,7 @@ async def test_the_key_is_in_no_error_log_or_file(tmp_path, caplog):
     echo = f"Your key was {KEY}, was it not?"
     with caplog.at_level(logging.DEBUG), Store(tmp_path / "cache.sqlite") as store:
         with MessagesApi(Behaviour(faults=faults), reply=lambda _: echo) as api:
-            async with Gateway(base_url=api.url, store=store, request_timeout=0.2, retries=EAGER) as gateway:
+            async with Gateway(base_url=api.url, store=store, request_timeout=1.0, retries=EAGER) as gateway:
                 replies = await ask_all(gateway, 20)
                 shown = repr(vars(gateway))
         with MessagesApi(Behaviour(api_key="another")) as api:

@@ -422,7 +422,7 @@ def test_a_refusal_for_a_rate_limit_is_waited_out(service):
 def test_a_wait_that_the_server_tells_is_kept(service):
     service.will_say((429, "", "text/plain", ("retry-after", "100")))
 
-    problem = failed(HttpEndpoint(service.url, timeout=5))
+    problem = failed(HttpEndpoint(service.url, timeout=60))
 
     assert (problem.kind, problem.details["status"], len(service.requests)) == ("rate-limited", 429, 1)
 

@@ -32,7 +32,7 @@ _Key = tuple[int, int]
 class LimitServer:
     """Keeps the limiters by name, and the one budget of the run; one event loop.
 
-    Arguments and results are plain JSON values. When a client is lost, its permits are free as soon as the server should
+    Arguments and results are plain JSON values. When a client is lost, its permits are free when the server should
     be done with its calls; what it had set aside of the budget counts as spent, because its calls may have been billed.
     """
 
@@ -74,8 +74,10 @@ class LimitServer:
 
     def close(self) -> None:
         """Cancel timers, and what is waited for."""
-        for waiting in (*self._asked.values(), *self._lost_calls):
-            waiting.cancel()
+        for task in self._asked.values():
+            task.cancel()
+        for timer in self._lost_calls:
+            timer.cancel()
         for limiter in self._limiters.values():
             limiter.close()
 
