@@ -165,6 +165,27 @@ def test_contributing_names_the_rooms_of_each_floor():
     assert [set(re.findall(r"`(\w+)(?:\.py|/)`", row)) for row in rows] == floors
 
 
+def test_contributing_names_every_module_that_tests_are_skipped_without():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| environment | has |")[2].partition("\n\n")[0]
+    named = {module for row in table.splitlines()[2:] for module in re.findall(r"`(\w+)`", row.split("|")[2])}
+
+    assert named == set(modules_that_tests_need()) - sys.stdlib_module_names
+
+
+def modules_that_tests_need():
+    """Top-level modules that the tests import where they are there, and look for."""
+    yield from NEEDED_MODULES.values()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.search(r"\b(importorskip|find_spec)$", ast.unparse(node.func)):
+                yield from (one.value.partition(".")[0] for one in node.args[:1] if isinstance(one, ast.Constant))
+            elif isinstance(node, ast.Try) and any(
+                ast.unparse(one.type or node) == "ImportError" for one in node.handlers
+            ):
+                yield from (one.module.partition(".")[0] for one in node.body if isinstance(one, ast.ImportFrom))
+
+
 # ---- Quoted code -----------------------------------------------------------------------------
 
 
