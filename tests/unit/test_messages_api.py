@@ -342,10 +342,10 @@ async def test_sdk_raises_connection_error_where_the_body_breaks_off(api, fault,
 @pytest.mark.asyncio
 async def test_sdk_times_out_on_a_hang_which_then_is_in_flight_no_more(api):
     api.behaviour = Behaviour(faults={"hang": 1.0})
-    async with sdk(api, timeout=0.3) as client:
+    async with sdk(api, timeout=1.0) as client:
         with pytest.raises(anthropic.APITimeoutError):
             await request_of(client)
-    await asyncio.to_thread(wait_until, lambda: api.stats.in_flight == 0)
+    await asyncio.to_thread(wait_until, lambda: api.stats.by_outcome == {"hang": 1} and api.stats.in_flight == 0)
     line = api.stats.log[0]
     assert (line.status, line.outcome) == (None, "hang")
     assert line.finish > line.arrival
