@@ -38,6 +38,11 @@ class Asked(BaseModel):
 AT_ONCE = 4
 
 
+async def until_together(state):
+    while state["peak"] < AT_ONCE:
+        await asyncio.sleep(0.01)
+
+
 def make_app(state):
     app = FastAPI()
 
@@ -47,8 +52,7 @@ def make_app(state):
             raise HTTPException(401, "who are you?")
         state["in_flight"] += 1
         state["peak"] = max(state["peak"], state["in_flight"])
-        while state["peak"] < AT_ONCE:
-            await asyncio.sleep(0.01)
+        await until_together(state)
         state["in_flight"] -= 1
         turns = "".join(f"[{message.role}: {message.content}] " for message in asked.history)
         return {"answer": f"{turns}{asked.question} 25.", "hits": [{"text": "25 days", "source": "leave.md"}]}
