@@ -43,6 +43,7 @@ PRELOADED = (
     "faiss",
     "filelock",
     "numpy",
+    "scipy.special",
     "pdb",
     "pydantic",
     "pydantic.deprecated.decorator",
