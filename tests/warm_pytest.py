@@ -43,6 +43,7 @@ PRELOADED = (
     "faiss",
     "filelock",
     "numpy",
+    "scipy.optimize",
     "scipy.special",
     "pdb",
     "pydantic",
