@@ -47,7 +47,9 @@ PRELOADED = (
     "scipy.special",
     "pdb",
     "pydantic",
+    "pydantic.dataclasses",
     "pydantic.deprecated.decorator",
+    "pydantic.types",
     "yaml",
 )
 
