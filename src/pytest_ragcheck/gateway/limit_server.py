@@ -32,8 +32,8 @@ _Key = tuple[int, int]
 class LimitServer:
     """Keeps the limiters by name, and the one budget of the run; one event loop.
 
-    Arguments and results are plain JSON values. When a client is lost, its permits are free when the server should
-    be done with its calls; what it had set aside of the budget counts as spent, because its calls may have been billed.
+    Arguments and results are plain JSON values. The permits of a lost client are free when the server should be done
+    with its calls; what it had set aside of the budget counts as spent, because its calls may have been billed.
     """
 
     def __init__(self, max_cost: float | None) -> None:
