@@ -102,8 +102,7 @@ class AdaptiveLimit:
         self._short_windows = 0
         """Windows in a row in which the server bore less than the base."""
         self._refusals = Refusals()
-        self.latency: float | None = None
-        """Seconds that accepted calls took, on average, the last ones most; None before the first."""
+        self._latency: float | None = None
         self._next_at = -math.inf
         """No call goes before."""
 
@@ -111,6 +110,11 @@ class AdaptiveLimit:
     def limit(self) -> int:
         """Calls that may be in flight."""
         return max(1, int(self._goal) - self._closed)
+
+    @property
+    def latency(self) -> float:
+        """Seconds that accepted calls took, on average, the last ones most; 0 before the first."""
+        return self._latency or 0.0
 
     @property
     def is_blocked(self) -> bool:
@@ -144,8 +148,8 @@ class AdaptiveLimit:
         self._count(now, 1)
         if self.pace is not None:
             self._next_at = now + self.pace.interval
-        elif self._failed_steps and self.latency and self._goal <= MOST_EVEN:
-            self._next_at = now + EVEN_SHARE * self.latency / self._goal
+        elif self._failed_steps and self._latency and self._goal <= MOST_EVEN:
+            self._next_at = now + EVEN_SHARE * self._latency / self._goal
         return self._refusals.sent(now)
 
     def withdrawn(self, now: float) -> None:
@@ -155,7 +159,7 @@ class AdaptiveLimit:
     def succeeded(self, now: float, sent: float, number: int, *, waiting: bool) -> None:
         """Note an accepted call; ``waiting``: whether others wait for a place."""
         self._count(now, -1)
-        self.latency = now - sent if self.latency is None else 0.8 * self.latency + 0.2 * (now - sent)
+        self._latency = now - sent if self._latency is None else 0.8 * self._latency + 0.2 * (now - sent)
         self._successes += 1
         self._window.is_starved |= not waiting
         if (self.is_blocked or self.pace is not None) and number > self._refusals.since:
@@ -193,7 +197,7 @@ class AdaptiveLimit:
     @property
     def _quota(self) -> float:
         """Calls to be sent before the outcome of the first one is known, fewer with each refusal in a row."""
-        share = self._refusals.grace / max(self.latency or 0.0, self._refusals.grace)
+        share = self._refusals.grace / max(self._latency or 0.0, self._refusals.grace)
         return max(1.0, share * self._goal / 2.0 ** (self._refusals.run - 1))
 
     @property
@@ -212,7 +216,7 @@ class AdaptiveLimit:
             self._closed -= 1 if self._refusals.run > 1 else self._closed
         window, length = self._window, self._refusals.grace
         if window.refused or (self._is_stepping and self._failed_steps):
-            length = max(length, min(self.latency or 0.0, LONGEST_WINDOW))
+            length = max(length, min(self._latency or 0.0, LONGEST_WINDOW))
         if now < window.since + length:
             return window.since + length - now
         borne = window.borne(now, self.in_flight)
@@ -271,7 +275,7 @@ class AdaptiveLimit:
 
     def _close_place(self, now: float) -> None:
         pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
-        pause = max(pause, min(CLOSED_SHARE * (self.latency or 0.0), LONGEST_CLOSED))
+        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_CLOSED))
         if self._closed == 0 or self._refusals.run > 1:
             self._reopen_at = now + pause
         if int(self._goal) == 1:  # its place cannot be closed

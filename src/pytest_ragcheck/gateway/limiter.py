@@ -290,7 +290,7 @@ class Limiter:
 
     def latency(self, lane: str) -> float:
         """Return the seconds that a call to a model usually takes; 0 as long as none has succeeded."""
-        return self._lanes[lane].adaptive.latency or 0.0
+        return self._lanes[lane].adaptive.latency
 
     def close(self) -> None:
         """Cancel timers."""
