@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import json
 import os
 import select
@@ -20,6 +22,8 @@ import pytest
 JUNIT = "junit.xml"
 HANGS = 300
 """Seconds after which what should have ended long ago is taken to hang, on a slow and busy machine too."""
+CAPABILITIES_3, READING_EVERYTHING = 0x20080522, 1 << 1 | 1 << 2
+"""Of Linux: the version of capget() and capset(), and what lets root read everything."""
 SDK = ("anthropic", "aiohttp", "genai_prices.data", "httpcore2", "truststore")
 """What a run that calls a model imports."""
 
@@ -257,6 +261,69 @@ class Project:
 def _outcome(case):
     words = {"failure": "failed", "error": "error", "skipped": "skipped"}
     return " and ".join(sorted({words[child.tag] for child in case if child.tag in words})) or "passed"
+
+
+@pytest.fixture
+def permissions_count():
+    """Let permissions of files count in the test, though root runs it, as in a container."""
+    if os.geteuid() != 0:
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("root may read everything")
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(CAPABILITIES_3, 0)
+    capabilities = (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, capabilities) == 0
+    effective = capabilities[0]
+    capabilities[0] &= ~READING_EVERYTHING
+    assert libc.capset(header, capabilities) == 0
+    yield
+    capabilities[0] = effective
+    assert libc.capset(header, capabilities) == 0
+
+
+@pytest.fixture
+def reply_when():
+    """Make a mock server's replies wait for a condition, so that what is tested comes in time on a busy machine, too."""
+
+    def hold(api, condition):
+        say = api._reply or (lambda _params: None)
+
+        async def reply(params):
+            async with asyncio.timeout(HANGS):
+                while not condition():
+                    await asyncio.sleep(0.01)
+            return say(params)
+
+        api._reply = reply
+
+    return hold
+
+
+@pytest.fixture
+def reply_at(reply_when):
+    """Make a mock server's replies wait until so many calls were in flight at once."""
+
+    def hold(api, count):
+        reply_when(api, lambda: api.stats.peak_in_flight >= count)
+
+    return hold
+
+
+@pytest.fixture
+def grows_no_faster():
+    """Whether ``work`` takes about as much longer as its argument is larger; another try where something came between."""
+
+    def compare(work, small, large):
+        def seconds(size):
+            started = time.process_time()
+            work(size)
+            return time.process_time() - started
+
+        return any(seconds(large) < 4 * large / small * max(seconds(small), 0.01) for _ in range(3))
+
+    return compare
 
 
 @pytest.fixture

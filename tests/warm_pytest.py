@@ -43,9 +43,13 @@ PRELOADED = (
     "faiss",
     "filelock",
     "numpy",
+    "scipy.optimize",
+    "scipy.special",
     "pdb",
     "pydantic",
+    "pydantic.dataclasses",
     "pydantic.deprecated.decorator",
+    "pydantic.types",
     "yaml",
 )
 

@@ -41,6 +41,8 @@ from pytest_ragcheck.model import (
 from pytest_ragcheck.report.html import html_report
 
 REQUIRED = os.environ.get("RAGCHECK_REQUIRE_BROWSER") == "1"
+MILLISECONDS = 120_000
+"""Against hangs alone."""
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -62,7 +64,9 @@ def chromium():
         missing("there is no Chromium")
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if is_root else [])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"] if is_root else [], timeout=MILLISECONDS
+        )
         yield browser
         browser.close()
 
@@ -73,7 +77,7 @@ class Visit:
     def __init__(self, context, path):
         self.url = path.as_uri()
         self.page = context.new_page()
-        self.page.set_default_timeout(5000)
+        self.page.set_default_timeout(MILLISECONDS)
         self.troubles = []
         self.requests = []
         self.refused = []
@@ -103,6 +107,7 @@ def expect(chromium):
     """Playwright's assertions, which wait until they hold."""
     from playwright.sync_api import expect
 
+    expect.set_options(timeout=MILLISECONDS)
     return expect
 
 

@@ -47,6 +47,8 @@ TIME = re.compile(
 PROGRESS = re.compile(r"ragcheck: \d[\d,]*/\d[\d,]* questions\b")
 UNDER_WAY = re.compile(r"\S+\.\w+ [.a-zA-Z]*")
 """The line of a file whose items are not all done."""
+HANGS = 300
+"""Seconds, against hangs alone."""
 NEEDED_MODULES = {
     "anthropic": "anthropic",
     "deepeval": "deepeval",
@@ -161,6 +163,27 @@ def test_contributing_names_the_rooms_of_each_floor():
     rows = re.findall(r"^\| \d+ \| (.*?) \|", page, re.MULTILINE)
 
     assert [set(re.findall(r"`(\w+)(?:\.py|/)`", row)) for row in rows] == floors
+
+
+def test_contributing_names_every_module_that_tests_are_skipped_without():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| environment | has |")[2].partition("\n\n")[0]
+    named = {module for row in table.splitlines()[2:] for module in re.findall(r"`(\w+)`", row.split("|")[2])}
+
+    assert named == set(modules_that_tests_need()) - sys.stdlib_module_names
+
+
+def modules_that_tests_need():
+    """Top-level modules that the tests import where they are there, and look for."""
+    yield from NEEDED_MODULES.values()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.search(r"\b(importorskip|find_spec)$", ast.unparse(node.func)):
+                yield from (one.value.partition(".")[0] for one in node.args[:1] if isinstance(one, ast.Constant))
+            elif isinstance(node, ast.Try) and any(
+                ast.unparse(one.type or node) == "ImportError" for one in node.handlers
+            ):
+                yield from (one.module.partition(".")[0] for one in node.body if isinstance(one, ast.ImportFrom))
 
 
 # ---- Quoted code -----------------------------------------------------------------------------
@@ -281,7 +304,7 @@ def run(command, folder, warm_pytest):
         "PYTEST_ADDOPTS": "-p no:deepeval",
         "PYTEST_DEBUG_TEMPROOT": str(folder.parent),
     }
-    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=180)
+    result = warm_pytest.run(arguments, cwd=folder, environment=environment, timeout=HANGS)
     return [*without_progress(result.outlines), *result.errlines]
 
 

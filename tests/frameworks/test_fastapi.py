@@ -35,6 +35,14 @@ class Asked(BaseModel):
     history: list[Message] = []
 
 
+AT_ONCE = 4
+
+
+async def until_together(state):
+    while state["peak"] < AT_ONCE:
+        await asyncio.sleep(0.01)
+
+
 def make_app(state):
     app = FastAPI()
 
@@ -44,7 +52,7 @@ def make_app(state):
             raise HTTPException(401, "who are you?")
         state["in_flight"] += 1
         state["peak"] = max(state["peak"], state["in_flight"])
-        await asyncio.sleep(0.01)
+        await until_together(state)
         state["in_flight"] -= 1
         turns = "".join(f"[{message.role}: {message.content}] " for message in asked.history)
         return {"answer": f"{turns}{asked.question} 25.", "hits": [{"text": "25 days", "source": "leave.md"}]}
@@ -114,7 +122,7 @@ def test_whole_answers_side_by_side(service, monkeypatch):
         headers={"Authorization": "Bearer $RAG_TOKEN"},
         answer="answer",
         contexts="hits",
-        concurrency=4,
+        concurrency=AT_ONCE,
     )
     turns = (Turn(role="user", text="Is there leave?"), Turn(role="assistant", text="Yes."))
     questions = [Question(id=f"q{n}", question=f"Number {n}?", history=turns if n == 5 else ()) for n in range(20)]
@@ -125,7 +133,7 @@ def test_whole_answers_side_by_side(service, monkeypatch):
     expected[5] = f"[user: Is there leave?] [assistant: Yes.] {expected[5]}"
     assert [answer.text for answer in answers] == expected
     assert {answer.contexts for answer in answers} == {(LEAVE,)}
-    assert service["peak"] == 4
+    assert service["peak"] == AT_ONCE
 
 
 @pytest.mark.parametrize("kind", ["sse", "ndjson"])

@@ -221,7 +221,7 @@ def texts(trials):
     return {id_: [trial["answer"]["text"] for trial in own] for id_, own in trials.items()}
 
 
-def test_each_answer_and_each_judgement_is_called_once_and_kept(model):
+def test_each_answer_and_each_judgement_is_called_once_and_kept(model, reply_at):
     model.run().assert_outcomes(passed=2)
     first = {one["question"]["id"]: one["answer"]["text"] for one in last_run(model.project)["results"]}
     assert model.new_calls() == (2, 2)
@@ -230,6 +230,7 @@ def test_each_answer_and_each_judgement_is_called_once_and_kept(model):
     plan.stdout.fnmatch_lines(["  8 model calls to make, 4 from the cache"])
     assert model.new_calls() == (0, 0)
 
+    reply_at(model.api, 4)
     model.run("--ragcheck-trials", 3).assert_outcomes(passed=2)
     trials = model.trials()
     assert model.api.stats.peak_in_flight >= 4

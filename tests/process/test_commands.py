@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -226,7 +227,8 @@ def test_deepevals_plugin_is_found_and_measured(environment):
         "warning  pytest-asyncio: asyncio_default_fixture_loop_scope is unset: it warns at every "
     )
     assert lines[1].endswith('set asyncio_default_fixture_loop_scope = "function" in pyproject.toml')
-    assert lines[2].startswith("warning  deepeval: its plugin takes 0.3 s of every start of pytest")
+    taken = re.match(r"warning  deepeval: its plugin takes (\d+\.?\d*) s of every start of pytest", lines[2])
+    assert float(taken[1]) >= 0.3
     assert lines[2].endswith('add "-p no:deepeval" to addopts in pyproject.toml')
     assert lines[3] == "0 failures, 2 warnings"
 

@@ -45,7 +45,7 @@ from embedder import Embedder
 
 class Patient(Embedder):
     def embed(self, texts):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while "deepeval.metrics" not in sys.modules and time.monotonic() < deadline:
             time.sleep(0.01)
         Path(__file__).with_name("imported_by_then").write_text(str("deepeval.metrics" in sys.modules))

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future
 
 import pytest
 
 from pytest_ragcheck.testing.messages_api import Behaviour, MessagesApi
-from pytest_ragcheck.testing.stats import MESSAGES_PATH
+from pytest_ragcheck.testing.stats import CLIENT_GONE, MESSAGES_PATH
 
 pytest.importorskip("anthropic", minversion="2.6")
 
 QUESTIONS = 30
+HANGS = 300
+"""Seconds, against hangs alone."""
+
+
+class Killer:
+    """Kills a process while the server writes a reply to it or to another one, however slow and busy the machine is."""
+
+    def __init__(self):
+        self.kill = lambda: None
+        self.replies = 0
+        """How many are sent before."""
+        self.at = None
+        """When it was, by the server's clock."""
+
+    def __call__(self, params):
+        self.replies -= 1
+        if self.replies == -1:
+            self.kill()
+            self.at = time.monotonic()
 
 
 @pytest.fixture
-def api():
-    with MessagesApi(Behaviour(latency=0.15)) as api:
+def killer():
+    return Killer()
+
+
+@pytest.fixture
+def api(killer):
+    with MessagesApi(Behaviour(latency=0.15), reply=killer) as api:
         yield api
 
 
@@ -62,7 +88,7 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
                 model_project.arguments(test),
                 cwd=model_project.path / folder,
                 environment=model_project.environment(),
-                timeout=300,
+                timeout=HANGS,
             )
         )
 
@@ -83,7 +109,7 @@ def test_two_runs_at_once_make_each_call_once(model_project, warm_sdk, api):
     assert sum(run["model_calls"]["cached"] for run in counted) == QUESTIONS
 
 
-def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api):
+def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(model_project, api, reply_when):
     pytest.importorskip("xdist")
     toml = model_project.path / "ragcheck.toml"
     toml.write_text(toml.read_text().replace("concurrency = 6", "concurrency = 5"))
@@ -95,6 +121,12 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
 
         progress.EVERY = workers_progress.EVERY = progress_displays.LOG_LEAST = 0.05
         """,
+    )
+
+    log = model_project.path / "stdout"
+    reply_when(
+        api,
+        lambda: api.stats.peak_in_flight >= 5 and (api.stats.replies < 10 or " in flight" in log.read_text()),
     )
 
     result = model_project.run("-n", "2")
@@ -113,7 +145,7 @@ def test_workers_make_each_call_once_and_the_controller_alone_tells_progress(mod
 
 
 @pytest.mark.parametrize("replies", [1, 14])
-def test_a_killed_worker_leaves_its_share_of_the_limit_to_the_others(model_project, api, replies):
+def test_a_killed_worker_leaves_its_share_of_the_limit_to_the_others(model_project, api, killer, replies):
     pytest.importorskip("xdist")
     model_project.write(
         "conftest.py",
@@ -126,35 +158,40 @@ def test_a_killed_worker_leaves_its_share_of_the_limit_to_the_others(model_proje
                 Path(__file__).with_name(config.workerinput["workerid"]).write_text(str(os.getpid()))
         """,
     )
-    results = []
-    running = threading.Thread(target=lambda: results.append(model_project.run("-n", "2")))
-    running.start()
-    while api.stats.by_outcome.get("reply", 0) <= replies and running.is_alive():
-        time.sleep(0.001)
-    os.kill(int((model_project.path / "gw0").read_text()), signal.SIGKILL)
-    running.join()
+    killer.replies = replies
+    killer.kill = lambda: os.kill(int((model_project.path / "gw0").read_text()), signal.SIGKILL)
 
-    results[0].assert_outcomes(passed=QUESTIONS - 1, failed=1)
-    results[0].stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
-    assert api.stats.peak_in_flight <= 6
+    result = model_project.run("-n", "2")
+
+    result.assert_outcomes(passed=QUESTIONS - 1, failed=1)
+    result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
+    assert awaited_at_once(api, killer.at) <= 6
     assert len(calls(api)) >= QUESTIONS - 1
     assert calls(api).total() <= QUESTIONS + 6, "more than was in flight was asked again"
 
 
-def kill_after(replies, project, warm, api):
+def awaited_at_once(api, killed_at):
+    """How many calls of living clients were in flight at most: a slow server notices late that one has ended."""
+    changes = []
+    for line in api.stats.log:
+        end = killed_at if line.outcome in {CLIENT_GONE, "pending"} else line.finish
+        if line.path == MESSAGES_PATH and line.arrival < end:
+            changes += [(line.arrival, 1), (end, -1)]
+    return max(itertools.accumulate(change for _, change in sorted(changes)))
+
+
+def kill_after(replies, project, warm, killer):
     """Start pytest, and ``kill -9`` it when the server has sent so many replies."""
-    pid = warm.start(project.arguments(), cwd=project.path, environment=project.environment())
-    deadline = time.monotonic() + 300
-    while not calls(api) or api.stats.by_outcome.get("reply", 0) <= replies:  # the look at the key is a reply, too
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    assert warm.wait(300) == -signal.SIGKILL
+    pid: Future[int] = Future()
+    killer.replies = replies
+    killer.kill = lambda: os.kill(pid.result(HANGS), signal.SIGKILL)
+    pid.set_result(warm.start(project.arguments(), cwd=project.path, environment=project.environment()))
+    assert warm.wait(HANGS) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("replies", [0, 7, 22])
-def test_kill_and_run_again_costs_only_what_was_in_flight(model_project, warm_sdk, api, replies):
-    kill_after(replies, model_project, warm_sdk, api)
+def test_kill_and_run_again_costs_only_what_was_in_flight(model_project, warm_sdk, api, killer, replies):
+    kill_after(replies, model_project, warm_sdk, killer)
     sent = calls(api).total()
 
     result = model_project.run()

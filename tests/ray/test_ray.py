@@ -116,7 +116,7 @@ def measured(run):
     )
 
 
-def test_a_reference_pipeline_loses_nothing_with_a_node(project, cluster, on_ray):
+def test_a_reference_pipeline_loses_nothing_with_a_node(project, cluster, on_ray, reply_at):
     rows = [
         {
             "id": f"q{number}",
@@ -137,6 +137,7 @@ def test_a_reference_pipeline_loses_nothing_with_a_node(project, cluster, on_ray
         metrics={"hit_rate": 0.0, "reference_coverage": 0.0},
     )
     with MessagesApi(Behaviour(latency=0.1)) as api:
+        reply_at(api, AT_ONCE)
         told = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test-of-ray-0123456789"}
         assert project.run("-q", environment=told).ret == 0
         serial = last_run(project)

@@ -110,7 +110,8 @@ def test_generate_answer_raises_in_the_callers_thread(api):
 
 
 @pytest.mark.asyncio
-async def test_a_batch_keeps_its_order_and_outlives_one_failure(api):
+async def test_a_batch_keeps_its_order_and_outlives_one_failure(api, reply_at):
+    reply_at(api, 7)
     api.behaviour = Behaviour(latency=0.1, latency_spread=0.5, faults={"bad_request": 0.2})
     questions = [f"Why {number}?" for number in range(30)]
     answers = await generate_answers_batch_async(questions, ["because"] * 30, max_concurrency=7)

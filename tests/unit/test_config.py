@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from textwrap import dedent
 
 import pytest
@@ -238,7 +237,7 @@ def test_a_folder_of_that_name_is_told(tmp_path):
     assert problem_of(tmp_path) == "ragcheck.toml: Is a directory"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("permissions_count")
 def test_an_unreadable_file_is_told(tmp_path):
     write(tmp_path, "top_k = 1")
     (tmp_path / "ragcheck.toml").chmod(0)

@@ -28,6 +28,8 @@ np = pytest.importorskip("numpy")
 
 ROOT = Path(__file__).parents[2]
 DIMENSIONS = 16
+HANGS = 300
+"""Seconds, against hangs alone."""
 
 
 def vector(text):
@@ -61,7 +63,7 @@ class Gated(LoggingEmbedder):
 
     def embed(self, texts):
         self.entered.set()
-        assert self.gate.wait(120)
+        assert self.gate.wait(HANGS)
         return super().embed(texts)
 
 
@@ -185,10 +187,10 @@ def test_threads_embed_in_turn_and_no_text_twice(store):
     cached = CachedEmbedder(model, store)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(cached.embed, ["a", "b"])
-        assert model.entered.wait(120)
+        assert model.entered.wait(HANGS)
         second = threads.submit(cached.embed, ["b", "c"])
         model.gate.set()
-        assert np.array_equal(first.result(20)[1], second.result(20)[0])
+        assert np.array_equal(first.result(HANGS)[1], second.result(HANGS)[0])
     assert model.batches == [["a", "b"], ["c"]]
 
 
@@ -271,7 +273,7 @@ async def test_one_who_no_longer_waits_does_not_hurt_the_others(store):
     cached = CachedEmbedder(model, store)
     leaving = asyncio.create_task(cached.embed_soon(["a", "b"]))
     staying = asyncio.create_task(cached.embed_soon(["b", "c"]))
-    assert await asyncio.to_thread(model.entered.wait, 20)
+    assert await asyncio.to_thread(model.entered.wait, HANGS)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
@@ -292,7 +294,7 @@ async def test_an_error_that_nobody_waits_for_is_not_complained_about(store):
 
     model = Failing()
     leaving = asyncio.create_task(CachedEmbedder(model, store).embed_soon(["a"]))
-    assert await asyncio.to_thread(model.entered.wait, 20)
+    assert await asyncio.to_thread(model.entered.wait, HANGS)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     model.gate.set()
@@ -316,7 +318,7 @@ def test_a_loop_that_ended_early_leaves_nothing_to_wait_for(store):
     assert cached._gathering is not None  # the batch was never started
     cached._gathering.vectors.cancel()
     loop.close()
-    assert np.array_equal(asyncio.run(asyncio.wait_for(ask(), 120))[0], vector("a"))
+    assert np.array_equal(asyncio.run(asyncio.wait_for(ask(), HANGS))[0], vector("a"))
 
 
 # ---- sentence-transformers

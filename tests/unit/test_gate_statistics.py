@@ -104,8 +104,8 @@ def test_clustered_error_as_statsmodels_has_it():
     found = differences(pairs_of([0.5] * 8, [0.5 + step for step in change], clusters=groups))
 
     assert found.standard_error == pytest.approx(0.07914953)
-    api = pytest.importorskip("statsmodels.api")
-    fitted = api.OLS(change, [1.0] * 8).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    linear_model = pytest.importorskip("statsmodels.regression.linear_model")
+    fitted = linear_model.OLS(change, [1.0] * 8).fit(cov_type="cluster", cov_kwds={"groups": groups})
     assert found.standard_error == pytest.approx(fitted.bse[0])
 
 

@@ -256,8 +256,9 @@ def test_the_key_depends_on_the_endpoint_but_not_on_the_accounts():
 
 
 @pytest.mark.asyncio
-async def test_concurrency_is_met_and_not_passed():
+async def test_concurrency_is_met_and_not_passed(reply_at):
     with MessagesApi(Behaviour(latency=0.05)) as api:
+        reply_at(api, 5)
         async with Gateway(base_url=api.url, concurrency=5) as gateway:
             await ask_all(gateway, 25)
         assert api.stats.peak_in_flight == 5
@@ -283,10 +284,10 @@ async def test_what_most_calls_wait_for_goes_first():
 @pytest.mark.asyncio
 async def test_the_run_deadline_ends_what_is_under_way_and_starts_nothing():
     with MessagesApi(Behaviour(faults={"hang": 1.0})) as api:
-        async with Gateway(base_url=api.url, concurrency=1, run_deadline=0.3) as gateway:
+        async with Gateway(base_url=api.url, concurrency=1, run_deadline=2.0) as gateway:
             replies = await ask_all(gateway, 3)
     assert Counter(type(reply) for reply in replies) == {MeasurementError: 1, NotRunError: 2}
-    assert all("deadline of 0.3 s" in str(reply) for reply in replies)
+    assert all("deadline of 2 s" in str(reply) for reply in replies)
 
 
 @pytest.mark.asyncio
@@ -334,7 +335,7 @@ async def test_the_key_is_in_no_error_log_or_file(tmp_path, caplog):
     echo = f"Your key was {KEY}, was it not?"
     with caplog.at_level(logging.DEBUG), Store(tmp_path / "cache.sqlite") as store:
         with MessagesApi(Behaviour(faults=faults), reply=lambda _: echo) as api:
-            async with Gateway(base_url=api.url, store=store, request_timeout=0.2, retries=EAGER) as gateway:
+            async with Gateway(base_url=api.url, store=store, request_timeout=1.0, retries=EAGER) as gateway:
                 replies = await ask_all(gateway, 20)
                 shown = repr(vars(gateway))
         with MessagesApi(Behaviour(api_key="another")) as api:

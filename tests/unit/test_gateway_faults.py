@@ -83,7 +83,7 @@ async def test_frequent_trouble_of_the_moment_is_retried_over_any_transport(faul
 async def check_that_it_is_retried(fault, *, rate, count):
     behaviour = Behaviour(faults={fault: rate}, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)
     with MessagesApi(behaviour) as api:
-        seconds = 0.3 if fault in {"hang", "drip"} else 60.0  # a slow machine must not look like a slow server
+        seconds = 1.0 if fault in {"hang", "drip"} else 60.0  # a slow machine must not look like a slow server
         async with Gateway(base_url=api.url, request_timeout=seconds, retries=EAGER) as gateway:
             replies = await ask_all(gateway, count)
             counts = gateway.snapshot()
@@ -146,12 +146,12 @@ async def test_what_no_retry_mends_fails_at_once_with_its_cause(fault, rate):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("share", [0.05, 0.2])
-async def test_all_faults_together_end_in_replies_or_true_causes(share, any_transport):
+@pytest.mark.parametrize(("share", "count"), [(0.05, 60), (0.2, 25)])
+async def test_all_faults_together_end_in_replies_or_true_causes(share, count, any_transport):
     faults = dict.fromkeys([*TRANSIENT, *MALFORMED, *PERMANENT], share / 4)
     with MessagesApi(Behaviour(faults=faults, retry_after=0.0, drip_interval=0.1, huge_bytes=HUGE)) as api:
         async with Gateway(base_url=api.url, request_timeout=0.5, retries=EAGER) as gateway:
-            replies = await asyncio.wait_for(ask_all(gateway, 60), 600)
+            replies = await asyncio.wait_for(ask_all(gateway, count), 600)
         stats = api.stats
     failures = [reply for reply in replies if not expected_text(reply)]
     assert all(isinstance(failure, MeasurementError) for failure in failures)
@@ -167,13 +167,13 @@ async def test_all_faults_together_end_in_replies_or_true_causes(share, any_tran
     sent = Counter(line.digest for line in stats.log)
     for line in stats.log:  # a refusal that no error names came too late for its call, which was then made again
         assert line.request_id not in refused or sent[line.digest] > 1
-    assert stats.distinct_bodies == 60
+    assert stats.distinct_bodies == count
 
 
 @pytest.mark.asyncio
 async def test_a_call_that_never_works_names_status_attempts_time_and_request():
     with MessagesApi(Behaviour(faults={"overloaded": 1.0})) as api:
-        retries = RetryPolicy(outage=0.3, base=0.01)
+        retries = RetryPolicy(outage=1.5, base=0.01)
         async with Gateway(base_url=api.url, retries=retries) as gateway:
             with pytest.raises(
                 MeasurementError,
@@ -192,7 +192,7 @@ async def test_a_hang_is_abandoned_and_its_kind_is_timeout():
         async with Gateway(base_url=api.url, request_timeout=0.1, retries=RetryPolicy(attempts=2)) as gateway:
             with pytest.raises(MeasurementError, match=r"no answer within 0.1 s") as caught:
                 await gateway.complete(ask(1))
-        assert api.stats.by_outcome["hang"] == 2
+    assert caught.value.details["attempts"] == 2  # on a busy machine, some may not have reached the server in time
     assert caught.value.kind == "timeout"
     assert caught.value.details["status"] is None
 
@@ -212,7 +212,7 @@ async def test_a_wait_beyond_the_deadline_fails_at_once_with_the_true_cause():
     with MessagesApi(Behaviour(faults={"rate_limited": 1.0}, retry_after=3600)) as api:
         async with Gateway(base_url=api.url, call_deadline=500) as gateway:
             with pytest.raises(MeasurementError, match=r"429.*says to wait 3600 s.*deadline is 500 s") as caught:
-                await asyncio.wait_for(gateway.complete(ask(1)), 60)
+                await asyncio.wait_for(gateway.complete(ask(1)), 300)
         assert api.stats.requests == 1
     assert caught.value.kind == "rate-limited"
 
@@ -221,7 +221,7 @@ async def test_a_wait_beyond_the_deadline_fails_at_once_with_the_true_cause():
 async def test_a_server_that_lets_nothing_in_ends_all_calls_those_that_wait_too():
     with MessagesApi(Behaviour(faults={"rate_limited": 1.0}, retry_after=0.1, retry_after_ms=True)) as api:
         async with Gateway(base_url=api.url, concurrency=2, call_deadline=1) as gateway:
-            replies = await asyncio.wait_for(ask_all(gateway, 20), 120)
+            replies = await asyncio.wait_for(ask_all(gateway, 20), 300)
         assert api.stats.distinct_bodies < 20
     assert {(type(reply), reply.kind) for reply in replies} == {(MeasurementError, "rate-limited")}
     assert sum("the server accepted no call for" in str(reply) for reply in replies) >= 18
@@ -229,11 +229,14 @@ async def test_a_server_that_lets_nothing_in_ends_all_calls_those_that_wait_too(
 
 @pytest.mark.asyncio
 async def test_retry_after_is_obeyed_by_the_request_that_got_it():
-    with MessagesApi(Behaviour(max_in_flight=1, latency=0.02, retry_after=0.3, retry_after_ms=True)) as api:
+    faults = {"rate_limited": 0.3}
+    with MessagesApi(Behaviour(faults=faults, retry_after=0.3, retry_after_ms=True)) as api:
         async with Gateway(base_url=api.url, concurrency=2) as gateway:
-            replies = await ask_all(gateway, 2)
+            replies = await ask_all(gateway, 10)
         log = api.stats.log
     assert all(expected_text(reply) for reply in replies)
-    (refused,) = [line for line in log if line.status == 429]
-    (again,) = [line for line in log if line.digest == refused.digest and line.status == 200]
-    assert again.arrival - refused.arrival >= 0.3
+    refused = [line for line in log if line.status == 429]
+    assert refused
+    for line in refused:
+        again = min(later.arrival for later in log if later.digest == line.digest and later.attempt > line.attempt)
+        assert again - line.arrival >= 0.3

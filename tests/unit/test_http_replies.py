@@ -7,6 +7,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from functools import cache
 
 import pytest
 
@@ -100,11 +101,16 @@ def plain(size):
         yield b"x" * 65_536
 
 
-def squeezed(coding, size):
+@cache
+def squeezed_body(coding, size):
     squeeze = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
     body = b"".join([*(squeeze.compress(bytes(65_536)) for _ in range(size // 65_536)), squeeze.flush()])
     assert len(body) < size / 500
-    yield reply(body=body, content_type="application/json", content_encoding=coding)
+    return body
+
+
+def squeezed(coding, size):
+    yield reply(body=squeezed_body(coding, size), content_type="application/json", content_encoding=coding)
 
 
 @pytest.mark.asyncio

@@ -151,7 +151,7 @@ def test_a_folder_goes_by_its_own_name_before_links_to_it(tree: Path) -> None:
     assert found(tree, "docs/**/*.html") == ["docs/deep/er/c.html"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("permissions_count")
 def test_an_unreadable_folder_is_no_empty_folder(tree: Path) -> None:
     (tree / "docs" / "deep").chmod(0)
     try:
@@ -244,7 +244,7 @@ def test_missing_folders_and_odd_files_are_refused(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{name}: {problem}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("permissions_count")
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Text.")
     (tmp_path / "a.md").chmod(0)

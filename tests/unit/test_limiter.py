@@ -8,6 +8,8 @@ import pytest
 
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 
+HANGS = 300
+"""Seconds, against hangs alone."""
 NEUTRAL = AttemptReport(outcome=Outcome.NEUTRAL)
 REFUSED = AttemptReport(outcome=Outcome.REFUSED)
 
@@ -64,7 +66,7 @@ async def test_who_gives_up_waiting_leaves_no_gap():
     gone.cancel()
     await asyncio.sleep(0)
     limiter.settle(first, NEUTRAL)
-    second = await asyncio.wait_for(stays, 1)
+    second = await asyncio.wait_for(stays, HANGS)
     admitted = asyncio.create_task(limiter.admit(Admission()))
     await asyncio.sleep(0)
     limiter.settle(second, NEUTRAL)
@@ -85,7 +87,7 @@ async def test_a_model_that_is_refused_does_not_hold_back_another():
             break
         limiter.settle(waiting.result(), REFUSED)
     assert not waiting.done()
-    permit = await asyncio.wait_for(limiter.admit(Admission(lane="generator")), 1)
+    permit = await asyncio.wait_for(limiter.admit(Admission(lane="generator")), HANGS)
     assert permit.lane == "generator"
     assert not waiting.done()
     waiting.cancel()

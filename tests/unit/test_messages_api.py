@@ -30,6 +30,8 @@ from pytest_ragcheck.testing.messages_api import FAULTS, Behaviour, Exchange, Me
 from pytest_ragcheck.testing.options import build_behaviour, build_parser
 from pytest_ragcheck.testing.seconds import count_by_second
 
+HANGS = 300
+"""Seconds, against hangs alone."""
 MODEL = "claude-haiku-5-5"
 PROMPT = (
     "<context>\n[1] Parental leave lasts sixteen weeks. It may be taken in two parts.\n</context>\n"
@@ -46,7 +48,7 @@ class Client:
     """One keep-alive connection."""
 
     def __init__(self, api):
-        self.connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=60)
+        self.connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=HANGS)
 
     def ask(self, method, path, body=None, headers=None, **more):
         self.connection.request(method, path, body=body, headers=headers or {}, **more)
@@ -71,12 +73,14 @@ def http_client(api):
 
 
 def sdk(api, **options):
-    return anthropic.AsyncAnthropic(base_url=api.url, **{"api_key": "test", "max_retries": 0, "timeout": 60, **options})
+    return anthropic.AsyncAnthropic(
+        base_url=api.url, **{"api_key": "test", "max_retries": 0, "timeout": HANGS, **options}
+    )
 
 
 def connect(api):
     host, port = api.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=60)
+    return socket.create_connection((host, int(port)), timeout=HANGS)
 
 
 def raw_request(body=None, *, extra=""):
@@ -98,7 +102,7 @@ def read_response(reader):
 
 def wait_until(condition):
     """Give the server's thread its turn until the condition holds; the limit only ends a broken run."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < end, "the condition never came true"
         time.sleep(0.002)
@@ -338,10 +342,10 @@ async def test_sdk_raises_connection_error_where_the_body_breaks_off(api, fault,
 @pytest.mark.asyncio
 async def test_sdk_times_out_on_a_hang_which_then_is_in_flight_no_more(api):
     api.behaviour = Behaviour(faults={"hang": 1.0})
-    async with sdk(api, timeout=0.3) as client:
+    async with sdk(api, timeout=1.0) as client:
         with pytest.raises(anthropic.APITimeoutError):
             await request_of(client)
-    await asyncio.to_thread(wait_until, lambda: api.stats.in_flight == 0)
+    await asyncio.to_thread(wait_until, lambda: api.stats.by_outcome == {"hang": 1} and api.stats.in_flight == 0)
     line = api.stats.log[0]
     assert (line.status, line.outcome) == (None, "hang")
     assert line.finish > line.arrival
@@ -546,7 +550,7 @@ def test_reset_stats_starts_anew():
 @pytest.mark.asyncio
 async def test_peak_in_flight_of_100_requests_at_once(api):
     api.behaviour = Behaviour(latency=600, latency_spread=0)
-    async with sdk(api, timeout=60) as client:
+    async with sdk(api, timeout=HANGS) as client:
         tasks = [asyncio.create_task(request_of(client, f"What is {number}?")) for number in range(100)]
         await asyncio.to_thread(wait_until, lambda: api.stats.in_flight == 100)
         for task in tasks:
@@ -560,13 +564,14 @@ async def test_peak_in_flight_of_100_requests_at_once(api):
 
 
 @pytest.mark.asyncio
-async def test_answered_requests_are_in_flight_no_more(api):
+async def test_answered_requests_are_in_flight_no_more(api, reply_at):
     api.behaviour = Behaviour(latency=0.002)
     async with sdk(api) as client:
         for number in range(10):
             await request_of(client, f"What is {number}?")
             assert api.stats.in_flight == 0
         assert api.stats.peak_in_flight == 1
+        reply_at(api, 7)
         places = asyncio.Semaphore(7)
 
         async def limited(number):
@@ -574,7 +579,7 @@ async def test_answered_requests_are_in_flight_no_more(api):
                 await request_of(client, f"Who is {number}?")
 
         await asyncio.gather(*(limited(number) for number in range(50)))
-    assert 1 < api.stats.peak_in_flight <= 7
+    assert api.stats.peak_in_flight == 7
     assert api.stats.replies == 60
 
 
@@ -588,6 +593,34 @@ def test_hundreds_of_connections_at_once(api):
         assert api.stats.open_connections == 300
     wait_until(lambda: (api.stats.open_connections, api.stats.in_flight) == (0, 0))
     assert api.stats.peak_in_flight == 300
+
+
+def test_calls_whose_clients_are_gone_are_over_before_later_ones_begin():
+    """However late the server gets to notice either."""
+    is_busy, go_on = threading.Event(), threading.Event()
+
+    def reply(_params):
+        is_busy.set()
+        assert go_on.wait(HANGS)
+
+    latency = {"claude-haiku-5-5": 0.0}
+    with (
+        MessagesApi(Behaviour(latency=600, model_latency=latency), reply=reply) as api,
+        contextlib.ExitStack() as stack,
+    ):
+        first, later = ([stack.enter_context(connect(api)) for _ in range(4)] for _ in range(2))
+        for number, sock in enumerate(first):
+            sock.sendall(raw_request(params(f"What is {number}?", model="claude-opus-5-5")))
+        wait_until(lambda: (api.stats.in_flight, api.stats.open_connections) == (4, 8))
+        stack.enter_context(connect(api)).sendall(raw_request(params(model="claude-haiku-5-5")))
+        assert is_busy.wait(HANGS)
+        for sock in first:
+            sock.close()
+        for number, sock in enumerate(later):
+            sock.sendall(raw_request(params(f"Who is {number}?", model="claude-opus-5-5")))
+        go_on.set()
+        wait_until(lambda: (api.stats.in_flight, api.stats.by_outcome.get("client_gone")) == (4, 4))
+        assert api.stats.peak_in_flight == 5
 
 
 def test_max_in_flight_refuses_beyond_and_admits_again(api, http_client):
@@ -964,7 +997,7 @@ def test_connections_wait_while_no_file_descriptor_is_left(api, http_client):
             http_client.post(params("meanwhile"))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        waiting.settimeout(60)
+        waiting.settimeout(HANGS)
         assert waiting.recv(65536).startswith(b"HTTP/1.1 200")
 
 
@@ -985,7 +1018,7 @@ def test_command_serves_until_the_signal_and_prints_counts(number):
     with subprocess.Popen(wanted, stdout=subprocess.PIPE, text=True) as process:
         try:
             url = process.stdout.readline().strip().removeprefix("ANTHROPIC_BASE_URL=http://")
-            with contextlib.closing(http.client.HTTPConnection(url, timeout=60)) as connection:
+            with contextlib.closing(http.client.HTTPConnection(url, timeout=HANGS)) as connection:
                 connection.request("POST", "/v1/messages", body=json.dumps(params()))
                 reply = connection.getresponse()
                 assert reply.status == 529

@@ -21,7 +21,7 @@ import pytest
 from pytest_ragcheck.errors import MeasurementError, NotRunError
 from pytest_ragcheck.gateway.budget import CallCost
 from pytest_ragcheck.gateway.limit_client import ASKED_AT_ONCE, RemoteLimits
-from pytest_ragcheck.gateway.limit_server import LimitServer
+from pytest_ragcheck.gateway.limit_server import SHORTEST_LOST_CALL, LimitServer
 from pytest_ragcheck.gateway.limiter import Admission, AttemptReport, Limiter, Outcome
 from pytest_ragcheck.gateway.rate_limits import RateLimit
 from pytest_ragcheck.session.workers_limits import LONGEST_LINE, LOST, LimitConnection, LimitListener
@@ -30,6 +30,8 @@ HERE = Path("here")
 UNLIMITED = {"concurrency": None, "requests_per_minute": None}
 TOKENS = 100
 LATENCY = 0.6
+HANGS = 300
+"""Seconds, against hangs alone."""
 SUCCESS, NEUTRAL = (AttemptReport(outcome=outcome) for outcome in (Outcome.SUCCESS, Outcome.NEUTRAL))
 REFUSED = AttemptReport(outcome=Outcome.REFUSED, wait=1.0)
 
@@ -100,11 +102,12 @@ class Clients:
 
 
 class ModelServer:
-    """Answers in ``LATENCY`` seconds or so; refuses more than ``per_minute`` in any minute, and ``at_once``."""
+    """Answers in ``latency`` seconds or so; refuses more than ``per_minute`` in any minute, and ``at_once``."""
 
-    def __init__(self, per_minute=math.inf, at_once=math.inf):
+    def __init__(self, per_minute=math.inf, at_once=math.inf, latency=LATENCY):
         self.per_minute = per_minute
         self.at_once = at_once
+        self.latency = latency
         self.in_flight = self.peak = self.refused = 0
         self.accepted = deque()
 
@@ -120,7 +123,7 @@ class ModelServer:
         self.accepted.append(now)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
-        await asyncio.sleep(LATENCY * math.exp(0.25 * random.gauss(0, 1)))
+        await asyncio.sleep(self.latency * math.exp(0.25 * random.gauss(0, 1)))
         self.in_flight -= 1
         return True
 
@@ -275,6 +278,45 @@ def test_the_permits_of_a_lost_process_are_free():
     assert seconds < 1.15 * run_alone(104, concurrency=4) + 1
 
 
+@pytest.mark.parametrize(("is_known", "latency"), [(False, 0.6), (True, 0.6), (True, 30.0)])
+def test_the_server_may_work_on_the_calls_of_a_lost_process(is_known, latency):
+    """It learns of a closed connection late, or never looks."""
+    server = ModelServer(latency=latency)
+
+    async def main():
+        clients = Clients()
+        lost, other = (clients.limiter(caller, concurrency=4) for caller in (1, 2))
+        await call_all(other, server, 8 * is_known)
+        for _ in range(4):
+            await lost.admit(Admission())
+        working = [asyncio.create_task(server.answer()) for _ in range(4)]
+        await asyncio.sleep(latency / 4)
+        clients.server.forget(1)
+        forgotten = asyncio.get_running_loop().time()
+        other.withdraw(await other.admit(Admission()))
+        free = asyncio.get_running_loop().time()
+        await call_all(other, server, 8)
+        await asyncio.gather(*working)
+        return free - forgotten
+
+    seconds, _ = in_simulated_time(main)
+    assert server.peak == 4
+    assert SHORTEST_LOST_CALL - 0.01 < seconds < 2 * max(SHORTEST_LOST_CALL, latency)
+
+
+def test_close_waits_for_no_call_of_a_lost_process():
+    async def main():
+        clients = Clients()
+        await clients.limiter(1).admit(Admission())
+        clients.server.forget(1)
+        clients.server.close()
+        await asyncio.sleep(2 * SHORTEST_LOST_CALL)
+        (limiter,) = clients.server._limiters.values()
+        return limiter.state().in_flight
+
+    assert in_simulated_time(main)[0] == 1, "a timer went off after close()"
+
+
 def test_what_a_lost_process_took_of_a_rate_is_used():
     async def main():
         clients = Clients()
@@ -405,7 +447,7 @@ async def test_a_call_that_is_given_up_leaves_its_permit():
     admitted.cancel()  # after its permit was granted, before it could take it
     await asyncio.gather(admitted, return_exceptions=True)
     limiter.withdraw(await asyncio.wait_for(limiter.admit(Admission()), 5))
-    await asyncio.wait_for(limiter.admit(Admission()), 5)
+    await asyncio.wait_for(limiter.admit(Admission()), HANGS)
     assert (limiter.state().in_flight, limiter.state().queued) == (1, 0)
 
 
@@ -414,13 +456,13 @@ async def test_what_is_asked_twice_is_given_once():
     clients = Clients()
     channel, caps = Direct(clients.server, 1), {"concurrency": 1}
     for _ in range(2):  # a message that may have been lost is sent again
-        await asyncio.wait_for(channel.ask("admit", 7, "a model", caps, {}), 5)
+        await asyncio.wait_for(channel.ask("admit", 7, "a model", caps, {}), HANGS)
     waits = asyncio.create_task(Direct(clients.server, 2).ask("admit", 7, "a model", caps, {}))
     await turns()
     assert not waits.done()
     channel.tell("withdraw", 7)
     channel.tell("withdraw", 7)
-    await asyncio.wait_for(waits, 5)
+    await asyncio.wait_for(waits, HANGS)
 
 
 @pytest.mark.asyncio
@@ -479,7 +521,7 @@ async def test_what_another_process_has_set_aside_is_waited_for_and_counts_as_sp
     await turns()
     assert not waits.done(), "the call under way may yet cost less"
     one.settle(first, 0.1)
-    second = await asyncio.wait_for(waits, 5)
+    second = await asyncio.wait_for(waits, HANGS)
     given_up = asyncio.create_task(one.reserve(whole(0.45)))
     await turns()
     given_up.cancel()
@@ -500,11 +542,19 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
 
     async def main():
         draw, clients = random.Random(seed), Clients(max_cost=limit)
-        in_flight, spent, peak = Counter(), Counter(), 0
+        spent, in_flight, peak = Counter(), 0, 0
         lost = set()
 
+        async def work():
+            nonlocal in_flight, peak
+            in_flight += 1
+            peak = max(peak, in_flight)
+            try:
+                await asyncio.sleep(draw.uniform(0, 0.2))
+            finally:
+                in_flight -= 1
+
         async def call(caller, limiter, budget):
-            nonlocal peak
             await asyncio.sleep(draw.uniform(0, 3))
             grant = await budget.reserve(whole(worst))
             cost = 0.0
@@ -515,14 +565,13 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
                 if draw.random() < 0.2:
                     limiter.withdraw(permit)
                     return
-                in_flight[caller] += 1
-                peak = max(peak, in_flight.total())
-                report = NEUTRAL
+                report, working = NEUTRAL, asyncio.create_task(work())
                 try:
-                    await asyncio.sleep(draw.uniform(0, 0.2))
+                    await asyncio.shield(working)
                     report, cost = SUCCESS, worst * draw.random()
                 finally:
-                    in_flight[caller] -= caller not in lost
+                    if caller not in lost:  # a lost process's calls go on at the server
+                        working.cancel()
                     limiter.settle(permit, report)
             finally:
                 spent[caller] += cost
@@ -538,7 +587,6 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
                 await asyncio.sleep(draw.uniform(0, 3))
                 lost.add(caller)
                 clients.server.forget(caller)
-                in_flight[caller] = 0
                 for task in calls:
                     task.cancel()
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -546,6 +594,7 @@ def test_whatever_happens_no_limit_is_passed_and_nothing_stays_behind(seed):
             assert not unexpected
 
         await asyncio.gather(*(process(caller) for caller in range(4)))
+        await asyncio.sleep(SHORTEST_LOST_CALL)
         server = clients.server
         assert peak <= cap
         assert not server._permits
@@ -568,11 +617,9 @@ def listening(max_cost=None):
 
 
 async def reached(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("never")
+    async with asyncio.timeout(HANGS):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 def connected(listener, max_cost=None):
@@ -600,7 +647,7 @@ async def test_a_connection_that_is_closed_frees_what_its_process_held():
         with pytest.raises(MeasurementError, match=LOST):
             await lost.admit(Admission())
         other.settle(waits[0].result(), SUCCESS)
-        await asyncio.wait_for(waits[3], 5)
+        await asyncio.wait_for(waits[3], HANGS)
         other.close()
         second.close()
 
@@ -611,12 +658,12 @@ async def test_who_does_not_know_the_token_gets_nothing(said):
     with listening() as listener, socket.create_connection(("127.0.0.1", listener.address[0])) as stranger:
         if said is not None:
             stranger.sendall(said + b'[1, "admit", 1, "here|a model", {"concurrency": 1}, {}]\n')
-            stranger.settimeout(5)
+            stranger.settimeout(HANGS)
             with suppress(ConnectionError):  # closed before all was read
                 assert stranger.recv(1) == b""
         connection, limits = connected(listener)
         limiter = limits.limiter(HERE, "a model", **UNLIMITED | {"concurrency": 1})
-        await asyncio.wait_for(limiter.admit(Admission()), 5)
+        await asyncio.wait_for(limiter.admit(Admission()), HANGS)
         connection.close()
 
 
@@ -643,7 +690,7 @@ def test_what_is_settled_last_arrives_though_the_event_loop_stops():
         async def use_after():
             connection, limits = connected(listener)
             limiter = limits.limiter(HERE, "a model", **UNLIMITED | {"concurrency": 1})
-            await asyncio.wait_for(limiter.admit(Admission()), 5)
+            await asyncio.wait_for(limiter.admit(Admission()), HANGS)
             connection.close()
 
         async def close(connection):
@@ -700,9 +747,9 @@ async def test_a_process_that_is_killed_frees_its_permits_and_its_money_counts_a
         await reached(lambda: limiter.state().held_by == "limit")
         assert not any(task.done() for task in [*waits, dear])
         os.kill(victim.pid, signal.SIGKILL)
-        await asyncio.wait_for(asyncio.gather(*waits), 20)
+        await asyncio.wait_for(asyncio.gather(*waits), HANGS)
         with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
-            await asyncio.wait_for(dear, 20)
+            await asyncio.wait_for(dear, HANGS)
         await limits.budget.reserve(whole(0.04))
         limiter.close()
         connection.close()
@@ -723,14 +770,14 @@ async def test_whoever_waits_learns_that_the_process_with_the_limits_was_killed(
         ]
         await reached(lambda: limiter.state().held_by == "limit")
         os.kill(holder.pid, signal.SIGKILL)
-        problems = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 20)
+        problems = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), HANGS)
         assert [(type(problem), str(problem)) for problem in problems] == 2 * [(MeasurementError, LOST)]
         limiter.settle(permit, SUCCESS)
         limits.budget.settle(held, 0.1)
         with pytest.raises(MeasurementError, match=LOST):
-            await asyncio.wait_for(limiter.admit(Admission()), 20)
+            await asyncio.wait_for(limiter.admit(Admission()), HANGS)
         later = RemoteLimits(LimitConnection(int(port), token), None).limiter(HERE, "a model", **UNLIMITED)
         with pytest.raises(MeasurementError, match=LOST):
-            await asyncio.wait_for(later.admit(Admission()), 20)
+            await asyncio.wait_for(later.admit(Admission()), HANGS)
         assert (limiter.state().in_flight, limiter.state().queued) == (0, 0)
         connection.close()

@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pytest_ragcheck.lexical import SizedCache
 
+HANGS = 300
+"""Seconds, against hangs alone."""
+
 
 def test_a_text_is_computed_once():
     computed = []
@@ -43,13 +46,13 @@ def test_threads_that_ask_for_the_same_text_compute_it_once():
     def compute(text):
         computed.append(text)
         inside.set()
-        go_on.wait(10)
+        assert go_on.wait(HANGS)
         return (text,)
 
     cache = SizedCache(compute, 100)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cache, "a")
-        assert inside.wait(10)
+        assert inside.wait(HANGS)
         second = pool.submit(cache, "a")
         go_on.set()
         assert first.result() is second.result()

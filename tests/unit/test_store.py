@@ -190,7 +190,7 @@ def test_the_claim_of_a_killed_process_counts_for_nothing(path):
         "from pytest_ragcheck.store import Store, digest, process_identity\n"
         "store = Store(Path(sys.argv[1]))\n"
         "print(store.claim('reply', digest('x'), owner=process_identity() + '|t', seconds=600), flush=True)\n"
-        "time.sleep(60)"
+        "time.sleep(600)"
     )
     child = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "True\n"

@@ -117,6 +117,11 @@ class AdaptiveLimit:
         return max(1, int(self._goal) - self._closed)
 
     @property
+    def latency(self) -> float:
+        """Seconds that accepted calls took, on average, the last ones most; 0 before the first."""
+        return self._latency or 0.0
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the server refused the last calls, so that one at a time is tried."""
         return self._refusals.is_outage or self._refusals.run >= BLOCKED

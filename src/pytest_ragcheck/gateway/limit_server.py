@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LimitServer"]
 
+SHORTEST_LOST_CALL, LOST_CALL_LATENCIES = 1.0, 2.0
+"""Seconds since a client was lost, and usual latencies since it sent a call: for the longer of the two, the call counts
+as in flight. A server learns of a closed connection later than we do, and many work on regardless."""
+
 _Key = tuple[int, int]
 """The client, and its number for what it asks: what is asked twice is given once."""
 
@@ -28,8 +32,8 @@ _Key = tuple[int, int]
 class LimitServer:
     """Keeps the limiters by name, and the one budget of the run; one event loop.
 
-    Arguments and results are plain JSON values. Of a client that is lost the permits are free again; what it had set
-    aside of the budget counts as spent, because its calls may have been billed.
+    Arguments and results are plain JSON values. The permits of a lost client are free when the server should be done
+    with its calls; what it had set aside of the budget counts as spent, because its calls may have been billed.
     """
 
     def __init__(self, max_cost: float | None) -> None:
@@ -39,6 +43,7 @@ class LimitServer:
         self._permits: dict[_Key, tuple[Limiter, Permit]] = {}
         self._reserved: dict[_Key, Grant] = {}
         self._gone: set[int] = set()
+        self._lost_calls: set[asyncio.TimerHandle] = set()
         self._methods: dict[str, Callable[..., Any]] = {
             "admit": self._admit,
             "settle": self._settle,
@@ -62,8 +67,7 @@ class LimitServer:
         for key in [key for key in self._asked if key[0] == caller]:
             self._asked.pop(key).cancel()
         for key in [key for key in self._permits if key[0] == caller]:
-            limiter, permit = self._permits.pop(key)
-            limiter.settle(permit, AttemptReport(outcome=Outcome.NEUTRAL))
+            self._settle_when_over(*self._permits.pop(key))
         for key in [key for key in self._reserved if key[0] == caller]:
             grant = self._reserved.pop(key)
             self._budget.settle(grant, grant.amount)
@@ -72,8 +76,22 @@ class LimitServer:
         """Cancel timers, and what is waited for."""
         for task in self._asked.values():
             task.cancel()
+        for timer in self._lost_calls:
+            timer.cancel()
         for limiter in self._limiters.values():
             limiter.close()
+
+    def _settle_when_over(self, limiter: Limiter, permit: Permit) -> None:
+        """Return the permit of a lost call when the server should be done with it."""
+
+        def settle() -> None:
+            self._lost_calls.discard(timer)
+            limiter.settle(permit, AttemptReport(outcome=Outcome.NEUTRAL))
+
+        loop = asyncio.get_running_loop()
+        usual = LOST_CALL_LATENCIES * limiter.latency(permit.lane)
+        timer = loop.call_at(max(loop.time() + SHORTEST_LOST_CALL, permit.sent + usual), settle)
+        self._lost_calls.add(timer)
 
     def _state(self, name: str) -> dict[str, Any]:
         return asdict(self._limiters[name].state() if name in self._limiters else LimiterState())

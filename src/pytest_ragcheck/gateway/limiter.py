@@ -307,6 +307,10 @@ class Limiter:
             found={name: found for name, lane in self._lanes.items() if (found := lane.found())},
         )
 
+    def latency(self, lane: str) -> float:
+        """Return the seconds that a call to a model usually takes; 0 as long as none has succeeded."""
+        return self._lanes[lane].adaptive.latency
+
     def close(self) -> None:
         """Cancel timers."""
         if self._alarm is not None:

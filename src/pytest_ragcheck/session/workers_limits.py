@@ -60,7 +60,8 @@ class WorkersLimits:
 class LimitListener:
     """Serves the limits to processes of this machine, in a thread of its own.
 
-    A connection that is closed frees what its process held, whatever ended it.
+    Closing a connection frees what its process held, whatever ended it: a permit when the server should be done with
+    the call.
     """
 
     def __init__(self, max_cost: float | None) -> None:

@@ -77,12 +77,15 @@ class Connection(asyncio.Protocol):
         if self._others.closing:
             self._transport.abort()
 
+    def eof_received(self) -> None:
+        """Called by the loop, before what arrived later on other connections is worked on."""
+        self._cancel_handler()
+
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by the loop."""
         self._others.members.discard(self)
         self._transport = None
-        if self._task is not None:
-            self._task.cancel()
+        self._cancel_handler()
 
     def pause_writing(self) -> None:
         """Called by the loop."""
@@ -127,6 +130,10 @@ class Connection(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+    def _cancel_handler(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def _advance(self) -> None:
         """Start on the next request where one is whole."""

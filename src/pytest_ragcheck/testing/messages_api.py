@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "STOP_REASONS", "Behaviour", "Exchange", "MessagesApi", "Stats", "main"]
 
 Headers = list[tuple[str, str]]
+Said = str | dict[str, Any] | None
+"""What a function that writes replies gives."""
 
 JSON = ("content-type", "application/json")
 EVENT_STREAM = ("content-type", "text/event-stream; charset=utf-8")
@@ -54,13 +57,14 @@ class MessagesApi:
 
     ``reply`` is called with each request's parameters, on the server's thread, and gives the text; None: the default
     reply. A dict with ``"type": "message"`` replaces those fields of the message, any other dict is sent as JSON text.
+    It may be a coroutine function, which keeps its request in flight while it waits.
     """
 
     def __init__(
         self,
         behaviour: Behaviour | None = None,
         *,
-        reply: Callable[[dict[str, Any]], str | dict[str, Any] | None] | None = None,
+        reply: Callable[[dict[str, Any]], Said | Awaitable[Said]] | None = None,
         port: int = 0,
     ) -> None:
         behaviour = behaviour or Behaviour()
@@ -155,7 +159,7 @@ class MessagesApi:
         if fault is not None:
             line.outcome = fault
         await _take_time(visit, fault, draws)
-        whole = self._compose(
+        whole = await self._compose(
             params,
             prompt,
             cache_read=cache_read,
@@ -173,11 +177,11 @@ class MessagesApi:
             line.outcome = "reply"
         answer.send()
 
-    def _compose(
+    async def _compose(
         self, params: Params, prompt: messages.Prompt, *, cache_read: int, line: OpenExchange, stop_reason: str | None
     ) -> dict[str, Any]:
         """The message, with the faults of content that the line names."""
-        text, overlay = self._say(params, counts=line.outcome != "miscounted")
+        text, overlay = await self._say(params, counts=line.outcome != "miscounted")
         if line.outcome == "malformed_json":
             text = text[: len(text) // 2]
         digest = sha256(f"{line.digest}:{line.attempt}".encode()).hexdigest()
@@ -194,9 +198,9 @@ class MessagesApi:
             return self._answer(visit, 200, [EVENT_STREAM], messages.events(whole))
         return self._answer(visit, 200, [JSON], json.dumps(whole).encode())
 
-    def _say(self, params: Params, *, counts: bool) -> tuple[str, dict[str, Any]]:
+    async def _say(self, params: Params, *, counts: bool) -> tuple[str, dict[str, Any]]:
         """The reply's text, and fields that replace those of the message."""
-        said = self._ask_reply(params)
+        said = await self._ask_reply(params)
         if isinstance(said, dict):
             return _content_text(said), said
         if said is not None:
@@ -207,12 +211,13 @@ class MessagesApi:
             message = f"output_config.format.schema: {error}"
             raise ApiError(400, "invalid_request_error", message, outcome="invalid") from error
 
-    def _ask_reply(self, params: Params) -> str | dict[str, Any] | None:
+    async def _ask_reply(self, params: Params) -> Said:
         """Text, fields of a message, or None for the default; a mistake of the user's function reaches the client."""
         if self._reply is None:
             return None
         try:
-            said = self._reply(params)
+            given = self._reply(params)
+            said = await given if isinstance(given, Awaitable) else given
             as_json = json.dumps(said)
             if isinstance(said, dict) and said.get("type") == "message":
                 return _checked_fields(said)

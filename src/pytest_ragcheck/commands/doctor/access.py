@@ -76,7 +76,7 @@ async def _asked(model: str, prices: Mapping[str, Mapping[str, float]]) -> Findi
         concurrency=1,
         request_timeout=_TIMEOUT,
         call_deadline=2 * _TIMEOUT,
-        retries=RetryPolicy(attempts=_ATTEMPTS, outage=_OUTAGE),
+        retries=RetryPolicy(attempts=_ATTEMPTS, outage=_OUTAGE, unreachable=_OUTAGE),
         prices=PriceList(prices),
     ) as gateway:
         place = shown(gateway.endpoint)
