@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveAnswers"]
 
 OUTCOME = "_ragcheck_outcome"
-"""The fixture that awaits an item's result in the event loop that answers."""
+"""The fixture that awaits an item's result in the event loop that answers, and returns what gives it."""
 
 
 class LiveAnswers:
@@ -102,7 +102,7 @@ class LiveAnswers:
         """The result of the requesting item's question, as soon as it is there."""
         __tracebackhide__ = True
         self.open_batch(request, entry)
-        result: Result = request.getfixturevalue(OUTCOME)
+        result: Result = request.getfixturevalue(OUTCOME)()
         assert result.question == entry.question  # noqa: S101
         return result
 

@@ -69,7 +69,7 @@ class SharedAnswers:
         result = self._published(self.live.batch_of(request.node), entry)
         if result is None:
             self.live.open_batch(request, entry)
-            result = request.getfixturevalue(OUTCOME)
+            result = request.getfixturevalue(OUTCOME)()
         assert result is not None  # noqa: S101
         return result
 
