@@ -254,6 +254,7 @@ class _Batch:
         engine: Callable[[Sequence[Job]], Engine],
     ) -> None:
         self._entries = entries
+        self.suites = {entry.suite for entry in entries.values()}
         self._jobs = {job.key: job for job in jobs}
         self._failed = failed
         """Questions that could not even be given to an engine."""
@@ -270,10 +271,6 @@ class _Batch:
     @property
     def keys(self) -> Sequence[Hashable]:
         return list(self._entries)
-
-    @property
-    def suites(self) -> set[Suite]:
-        return {entry.suite for entry in self._entries.values()}
 
     @property
     def is_started(self) -> bool:
