@@ -37,7 +37,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     from pytest_ragcheck.heavy_imports import without_collections
 
     keep_out("deepeval", "anthropic", "openai")
-    with without_collections():
+    with without_collections(freeze=True):
         return (yield)
 
 

@@ -15,11 +15,25 @@ def _unfrozen():
     gc.unfreeze()
 
 
-def test_the_collector_never_looks_at_what_was_imported():
+def test_collects_once_at_the_end():
     collected = []
     gc.callbacks.append(lambda phase, _: collected.append(phase))
     try:
         with without_collections():
+            kept = [[] for _ in range(100_000)]  # enough for the collector to start by itself
+            during = list(collected)
+    finally:
+        gc.callbacks.pop()
+
+    assert len(kept) == 100_000
+    assert (during, collected[:2], gc.isenabled()) == ([], ["start", "stop"], True)
+
+
+def test_the_collector_never_looks_at_what_is_frozen():
+    collected = []
+    gc.callbacks.append(lambda phase, _: collected.append(phase))
+    try:
+        with without_collections(freeze=True):
             kept = [[] for _ in range(100_000)]  # enough for the collector to start by itself
         during = list(collected)
     finally:
@@ -30,7 +44,7 @@ def test_the_collector_never_looks_at_what_was_imported():
 
 
 def test_cycles_made_afterwards_are_found():
-    with without_collections():
+    with without_collections(freeze=True):
         pass
     cycle = []
     cycle.append(cycle)
@@ -50,7 +64,7 @@ def test_leaves_a_collector_off_that_was_off():
     gc.disable()
     try:
         frozen = gc.get_freeze_count()
-        with without_collections():
+        with without_collections(freeze=True):
             pass
         assert (gc.isenabled(), gc.get_freeze_count()) == (False, frozen)
     finally:
