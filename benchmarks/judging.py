@@ -1,4 +1,4 @@
-"""What judging takes, in numbers: ``python benchmarks/judging.py [chain] [bound] [cpu]``; without a name all of them.
+"""What judging takes, in numbers: ``python benchmarks/judging.py [NAME ...]``, of chain, bound, cpu, transport; or all.
 
 Everything runs against the loopback Messages API in a process of its own; no key, no bill. Four of deepeval's metrics
 judge each question, seven calls without reasons. Imports are done before the clock starts, and told apart.
@@ -6,7 +6,8 @@ judge each question, seven calls without reasons. Imports are done before the cl
 ``chain``: ten questions, as many calls at once as there are; the wall time over the longest chain of calls that depend
 on one another. ``bound``: a hundred questions with 32 calls in flight; the wall time over what 32 places need at least.
 ``cpu``: the processor time of this process for each judge call, and the memory for each question, without latency; and,
-by samples of a second run, whose code it is that takes the time.
+by samples of a second run, whose code it is that takes the time. ``transport``: the processor time of a call through
+aiohttp and through httpx2, in pairs.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ import sys
 import time
 from collections import Counter
 from random import Random
+from statistics import median
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from call_graph import find_bound, nodes_of
 from support import mock_server, server_stats
 
 from pytest_ragcheck.engine import Engine, Job, Slots
 from pytest_ragcheck.engine.slots import QUESTIONS_AT_ONCE
-from pytest_ragcheck.gateway import Gateway
+from pytest_ragcheck.gateway import Gateway, anthropic_transport
 from pytest_ragcheck.metrics.judged.ahead import asking_ahead
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.judged.metric import JudgedMetric, Judging
@@ -48,6 +51,7 @@ WRITER_LATENCY, JUDGE_LATENCY = 0.6, 0.3
 WORDS = ["leave", "manager", "expense", "claim", "remote", "office", "euro", "receipt", "travel", "calendar", "policy"]
 CONTEXTS, CONTEXT_WORDS = 5, 120
 IN_FLIGHT = 32
+NAMES = ("chain", "bound", "cpu", "transport")
 
 
 def server(*, writer: float, judge: float) -> AbstractContextManager[str]:
@@ -211,6 +215,22 @@ def where_benchmark(*, count: int = 300) -> None:
             print(f"  {each * taken / total:5.2f} ms  {taken / total:4.0%}  {owner}")
 
 
+def transport_benchmark(*, count: int = 100, pairs: int = 5) -> None:
+    each: dict[str, list[float]] = {"aiohttp": [], "httpx2": []}
+    with server(writer=0, judge=0) as url:
+        for pair in range(pairs + 1):
+            for name, seen in each.items():
+                with patch.object(anthropic_transport, "_has_aiohttp", lambda name=name: name == "aiohttp"):
+                    cpu = time.process_time()
+                    _, results = asyncio.run(judge_all(url, count, concurrency=IN_FLIGHT))
+                    cpu = time.process_time() - cpu
+                if pair:  # the first imports what the others need
+                    seen.append(1000 * cpu / sum(len(result.calls) for result in results))
+    shown = ", ".join(f"{name} {median(seen):.2f} ms a call" for name, seen in each.items())
+    ratio = median(one / other for one, other in zip(*each.values(), strict=True))
+    print(f"transport: {shown}, median of {pairs} runs in turns; aiohttp / httpx2 {ratio:.2f}")
+
+
 def import_seconds() -> float:
     script = "import time; begun = time.time(); import anthropic, deepeval.metrics; print(time.time() - begun)"
     quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
@@ -222,13 +242,11 @@ def import_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], "chain", "bound", "cpu"], metavar="NAME")
-    parser.add_argument(
-        "--questions", type=int, default=2 * QUESTIONS_AT_ONCE, metavar="N", help="of cpu (default: %(default)s)"
-    )
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES], metavar="NAME")
+    parser.add_argument("--questions", type=int, default=1000, metavar="N", help="of cpu (default: %(default)s)")
     parser.add_argument("--profile", action="store_true", help="where the processor time of cpu goes")
     options = parser.parse_args()
-    names = options.names or ["chain", "bound", "cpu"]
+    names = options.names or NAMES
     print(f"importing the SDK and deepeval, once a process: {import_seconds():.1f} s")
     if "chain" in names:
         chain_benchmark()
@@ -237,6 +255,8 @@ def main() -> None:
     if "cpu" in names:
         cpu_benchmark(count=options.questions, profile=options.profile)
         where_benchmark(count=min(300, options.questions))
+    if "transport" in names:
+        transport_benchmark()
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ def main():
     print_table(heads, [shown(row) for row in rows])
     for kind in dict.fromkeys(row["kind"] for row in rows):
         print_growth(kind, [row for row in rows if row["kind"] == kind])
+    for size in options.sizes:
+        print_aims(size, [row for row in rows if row["size"] == size and row["calls"]])
 
 
 def plain(folder, size):
@@ -148,6 +150,17 @@ def print_growth(kind, rows):
     print(f"  {1e3 * slope['wall']:.1f} ({1e3 * earlier['wall']:.1f}) ms for a further question")
     print(f"  {1e3 * slope['cpu']:.1f} ({1e3 * earlier['cpu']:.1f}) ms of processor time")
     print(f"  {slope['memory'] / 1e3:.0f} ({earlier['memory'] / 1e3:.0f}) kB of memory")
+
+
+def print_aims(size, rows):
+    """What the judged runs of one size come to, without the server, which is a process of its own."""
+    serial, divided = rows
+    print(
+        f"{size:,} judged questions, {serial['calls']:,} calls: {serial['cpu']:.1f} s of processor time (allowed for "
+        f"10,000: 120), {1e3 * serial['cpu'] / serial['calls']:.2f} ms a call, all else included (allowed for 10,000: "
+        f"2); {divided['kind'].removeprefix('judged, ')} is {serial['wall'] / divided['wall']:.2f} times as fast (at "
+        f"least 1.5) with {divided['cpu'] / serial['cpu']:.2f} of the processor time"
+    )
 
 
 def growth(smaller, larger, name):

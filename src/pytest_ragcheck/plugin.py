@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_ragcheck.session.rewriting import keep_out
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
-
-    import pytest
 
 MARK_LINE = (
     "ragcheck(questions=..., documents=..., metrics=...): the suite of a test, class or module: a question file, "
@@ -28,10 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Before a ``conftest.py`` may import it."""
-    if early_config.known_args_namespace.ragcheck:
-        keep_out("deepeval")
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Let a ``conftest.py`` import large libraries without what would make that slow."""
+    if not early_config.known_args_namespace.ragcheck:
+        return (yield)
+    from pytest_ragcheck.heavy_imports import without_collections
+
+    keep_out("deepeval", "anthropic", "openai")
+    with without_collections(freeze=True):
+        return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:

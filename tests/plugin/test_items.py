@@ -248,3 +248,25 @@ def test_a_fixture_that_returns_no_callable_is_one_line(own_system):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["*ragcheck: the system under test must be a callable*got int*"])
     assert "Traceback" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("arguments", [[], ["-p", "no:asyncio"]], ids=["asyncio", "own event loop"])
+def test_no_item_pays_for_the_representation_of_its_contexts(own_system, arguments):
+    if arguments:
+        own_system.set_up_pytest()
+    own_system.write(
+        "test_own.py",
+        """
+from pytest_ragcheck import Context
+
+represented = []
+
+def test_own(ragcheck_answer):
+    Context.__repr__ = lambda context: represented.append(context) or "a context"
+
+def test_at_the_end():
+    assert represented == []
+""",
+    )
+
+    own_system.run(*arguments).assert_outcomes(passed=5)

@@ -142,6 +142,25 @@ def test_pytest_rewrites_none_of_the_modules_that_do_the_work(project, imported)
     assert {name for name in rewritten if name.startswith(("pytest_ragcheck.", "deepeval."))} <= before_its_hooks
 
 
+def test_the_collector_does_not_look_at_what_a_conftest_imports(own_system, imported):
+    own_system.write("large_library.py", "import gc\n\nWAS_ON = gc.isenabled()\nOBJECTS = [[] for _ in range(1_000)]\n")
+    own_system.write("conftest.py", (own_system.path / "conftest.py").read_text() + "\nimport large_library\n")
+    own_system.write(
+        "test_large_library.py",
+        """
+import gc
+import large_library
+
+def test_large_library():
+    assert not large_library.WAS_ON
+    assert gc.isenabled()
+    assert not {id(one) for one in large_library.OBJECTS} & {id(one) for one in gc.get_objects()}
+""",
+    )
+
+    imported("test_large_library.py", ragcheck=True)
+
+
 def test_an_own_pipeline_without_documents_needs_no_index(own_system, imported):
     modules = imported(ragcheck=True)
 

@@ -90,6 +90,8 @@ class Style(NamedTuple):
 
 
 _NO_STYLE = Style()
+_MARKED = re.compile(r"\d[.,' ]\d")
+"""What each of the patterns of numbers below needs: most texts have none, and this is quickly seen."""
 _SURELY_COMMA = re.compile(
     r"(?<![\d.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d{1,3}(?:\.\d{3}){2}(?![\d.])|\d+,\d{1,2} ?[%€]"
     r"|(?<![\[({])0,\d+(?![\d,\])}]))"
@@ -105,10 +107,13 @@ _BULLET = re.compile(r"^[ \t]*+-[^\W\d_]", re.MULTILINE)
 
 def _find_style(text: str) -> Style:
     text = numbered(text)
+    bullets = _BULLET.search(text) is not None
+    if _MARKED.search(text) is None:
+        return Style(bullets=bullets)
     comma = 2 if _SURELY_COMMA.search(text) else int(_MAYBE_COMMA.search(text) is not None)
     point = _SURELY_POINT.search(text) or (not comma and _MAYBE_POINT.search(text))
     spaces = _SPACED.search(text) or re.search(r"\d'\d{3}(?!\d)", text)
-    return Style(comma, bool(point), spaces is not None, _BULLET.search(text) is not None)
+    return Style(comma, bool(point), spaces is not None, bullets)
 
 
 _cached_style = SizedCache(_find_style, 2_000_000)

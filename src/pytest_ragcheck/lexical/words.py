@@ -293,6 +293,8 @@ def _word(text: str, *, opens_sentence: bool) -> Word | None:
 
 
 def _without_contraction(word: str) -> str:
+    if "'" not in word:
+        return word
     end = len(word)
     while cut := next((len(form) for form in _CONTRACTIONS if word.endswith(form, 0, end)), 0):
         end -= cut

@@ -44,7 +44,7 @@ __all__ = ["LiveAnswers"]
 RUNS_LEARNED_FROM = 5
 """Those that show a plan how long calls are."""
 OUTCOME = "_ragcheck_outcome"
-"""The fixture that awaits an item's result in the event loop that answers."""
+"""The fixture that awaits an item's result in the event loop that answers, and returns what gives it."""
 
 
 class LiveAnswers:
@@ -103,7 +103,7 @@ class LiveAnswers:
         """The result of the requesting item's question, as soon as it is there."""
         __tracebackhide__ = True
         self.open_batch(request, entry)
-        result: Result = request.getfixturevalue(OUTCOME)
+        result: Result = request.getfixturevalue(OUTCOME)()
         assert result.question == entry.question  # noqa: S101
         return result
 
@@ -272,6 +272,7 @@ class _Batch:
         arguments: Mapping[str, Any],
     ) -> None:
         self.entries = entries
+        self.suites = {entry.suite for entry in entries.values()}
         self._jobs = {job.key: job for job in jobs}
         self._failed = failed
         """Questions that could not even be given to an engine."""
@@ -292,10 +293,6 @@ class _Batch:
     def open_keys(self) -> Sequence[Hashable]:
         waiting = {job.key for rounds in self.rounds for job in rounds.jobs} - self._open_jobs().keys()
         return [key for key in self.entries if key not in waiting]
-
-    @property
-    def suites(self) -> set[Suite]:
-        return {entry.suite for entry in self.entries.values()}
 
     @property
     def is_started(self) -> bool:

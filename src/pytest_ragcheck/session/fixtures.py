@@ -232,6 +232,17 @@ def new_answers(request: pytest.FixtureRequest) -> LiveAnswers | SharedAnswers:
     return live
 
 
+async def await_result(
+    answers: LiveAnswers | SharedAnswers, request: pytest.FixtureRequest, entry: Entry
+) -> Callable[[], Result]:
+    """Return what gives the requesting item's result.
+
+    asyncio's Runner makes the repr of what a task returned twice, and that of a result is as long as its contexts.
+    """
+    result = await answers.result(request.node, entry)
+    return lambda: result
+
+
 def _run_nothing_unasked(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("ragcheck"):
         pytest.skip(OFF_REASON)

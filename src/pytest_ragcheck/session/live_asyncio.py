@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from pytest_ragcheck.session.fixtures import new_answers
+from pytest_ragcheck.session.fixtures import await_result, new_answers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from pytest_ragcheck.model import Result
     from pytest_ragcheck.session.answers import LiveAnswers
@@ -28,8 +28,8 @@ async def _ragcheck_live(request: pytest.FixtureRequest) -> AsyncIterator[LiveAn
 @pytest_asyncio.fixture(loop_scope="session")
 async def _ragcheck_outcome(
     request: pytest.FixtureRequest, ragcheck_answers: LiveAnswers | SharedAnswers, _ragcheck_entry: Entry
-) -> Result:
-    return await ragcheck_answers.result(request.node, _ragcheck_entry)
+) -> Callable[[], Result]:
+    return await await_result(ragcheck_answers, request, _ragcheck_entry)
 
 
 OUR_FIXTURES = frozenset({"_ragcheck_live", "_ragcheck_outcome"})

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ragcheck.session.fixtures import new_answers
+from pytest_ragcheck.session.fixtures import await_result, new_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_ragcheck.model import Result
     from pytest_ragcheck.session.answers import LiveAnswers
@@ -40,5 +40,5 @@ def _ragcheck_outcome(
     ragcheck_answers: LiveAnswers | SharedAnswers,
     _ragcheck_entry: Entry,
     _ragcheck_runner: asyncio.Runner,
-) -> Result:
-    return _ragcheck_runner.run(ragcheck_answers.result(request.node, _ragcheck_entry))
+) -> Callable[[], Result]:
+    return _ragcheck_runner.run(await_result(ragcheck_answers, request, _ragcheck_entry))

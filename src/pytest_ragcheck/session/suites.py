@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ragcheck.baseline.datasets import QuestionFile
 from pytest_ragcheck.dataset import load_questions, resolve_gold
 from pytest_ragcheck.errors import ConfigurationError
+from pytest_ragcheck.heavy_imports import without_collections
 from pytest_ragcheck.metrics.judged.kinds import KINDS
 from pytest_ragcheck.metrics.registry import create_metrics, required_inputs
 from pytest_ragcheck.rag.adapters.messages import search_text
@@ -419,7 +420,8 @@ def _path_of_configuration(folder: Path) -> Path | None:
 
 
 def _do_all(imports: Iterable[Callable[[], None]]) -> None:
-    with suppress(Exception):  # whoever needs the module imports it again, and raises what is wrong
+    # Whoever needs a module that cannot be imported tries again, and raises what is wrong.
+    with suppress(Exception), without_collections(freeze=True):
         for import_it in imports:
             import_it()
 

@@ -64,6 +64,9 @@ class SharedAnswers:
         self._shared = Store(folder / RESULTS)
         self._worker: str = session.config.workerinput["workerid"]  # type: ignore[attr-defined]
         self._owner = f"{process_identity()}|ragcheck"
+        self._open: dict[str, tuple[list[int], dict[bytes, Hashable]]] = {}
+        """By batch, the numbers of its open rounds, and the questions that were not published when this worker looked
+        last, by their places in the store: a worker that waits for others looks often."""
         self._connection = LimitConnection(*session.config.workerinput[WORKER_INPUT])  # type: ignore[attr-defined]
         limits = RemoteLimits(self._connection, options.max_cost)
         origin = self._shared.put_if_new(_ORIGIN, _THE_ONE, str(time.perf_counter()).encode())
@@ -76,7 +79,7 @@ class SharedAnswers:
         result = self._published(self.live.batch_of(request.node), entry)
         if result is None:
             self.live.open_batch(request, entry)
-            result = request.getfixturevalue(OUTCOME)
+            result = request.getfixturevalue(OUTCOME)()
         assert result is not None  # noqa: S101
         return result
 
@@ -119,12 +122,17 @@ class SharedAnswers:
 
     def _claimed(self, batch: str, wanted: Entry, seats: int) -> dict[bytes, Hashable]:
         """A share of the batch by its place in the shared store, the wanted question first if it is free."""
-        keys = self.live.open_keys(batch)
-        first = keys.index(wanted.key) if wanted.key in keys else 0
-        places = {self._place(batch, key): key for key in (*keys[first:], *keys[:first])}
-        open_places = self._unpublished(list(places))
-        free = self._shared.unclaimed(_RESULT, open_places, owner=self._owner)
-        most = share_of(len(free), total=len(keys), seats=seats)
+        rounds = [rounds.round for rounds in self.live.rounds(batch)]
+        if self._open.get(batch, ([-1], {}))[0] != rounds:
+            self._open[batch] = rounds, {self._place(batch, key): key for key in self.live.open_keys(batch)}
+        _, places = self._open[batch]
+        total = len(places)
+        for place in self._shared.known(_RESULT, list(places)):
+            del places[place]
+        in_order = list(places)
+        first = next((number for number, place in enumerate(in_order) if places[place] == wanted.key), 0)
+        free = self._shared.unclaimed(_RESULT, in_order[first:] + in_order[:first], owner=self._owner)
+        most = share_of(len(free), total=total, seats=seats)
         claimed = self._shared.claim_many(_RESULT, free, owner=self._owner, seconds=CLAIM_SECONDS, most=most)
         # Whatever was published between the two looks had its claim ended, and could be claimed once more.
         still_open = self._unpublished(claimed)
