@@ -215,10 +215,11 @@ def test_a_streak_that_ends_shows_the_average():
     pace.refused(0.0)
     calls = LONG_STREAK + 15
     for _ in range(calls):
-        pace.sent()
+        if pace.sent() < pace.interval:  # the next call is a test
+            pace.refused(0.0)
     assert pace.interval < 0.7
     pace.refused(calls * 0.9)
-    assert pace.interval == pytest.approx(0.9, rel=0.05)
+    assert pace.interval == pytest.approx(0.9, rel=0.08)
 
 
 def test_a_test_that_used_up_a_burst_is_taken_back():

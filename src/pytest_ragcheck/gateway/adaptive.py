@@ -50,7 +50,7 @@ LONGEST_ASKED_PAUSE = 5.0
 EVEN_SHARE, MOST_EVEN = 0.5, 32.0
 """Of the average time between two calls: what lies between them at least, for limits up to the second, once a limit was
 met. Behind a rate limit with a small burst, calls that are sent together are refused."""
-MOST_DEBT, DEBT_PAID, MOST_PATIENCE = 4.0, 0.1, 8
+MOST_DEBT, DEBT_PAID, MOST_PATIENCE = 6.0, 0.1, 8
 """Refusals that accepted calls have not paid for, after which a pace is tried, and what each accepted call pays: more
 than one call in ten is refused for some time then. Allow twice as many after each pace that was wrong, up to so many
 times as many."""

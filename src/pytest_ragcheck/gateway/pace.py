@@ -26,9 +26,10 @@ MOST_MISSES = 4
 """Refusals in a row after which a narrow pace is wrong."""
 OUTRUN, OUTLASTED = 8, 3
 """Times faster than at first, and times slower, from which on a wide pace is wrong."""
-FIRST_TEST, LONGEST_SPACING, WIDE_SPACING = 4, 36, 100
-"""Calls until a narrow pace is tested, three times as many after each test that was refused, at most so many; and calls
-between two tests of a wide one."""
+FIRST_TEST, LONGEST_SPACING = 4, 36
+FIRST_WIDE_TEST, WIDE_SPACING = 12, 100
+"""Calls until a narrow and a wide pace are tested, three times as many after each test that was refused, at most so
+many."""
 TESTS, TEST_SHARE = 3, 1 / 3
 """A test is so many calls in a row, because a few may have been saved up, each after this share of the interval."""
 
@@ -53,7 +54,7 @@ class Pace:
         self._debt = 0.0
         self._sent = self._refused = 0
         self._longest_spacing = LONGEST_SPACING if self._is_narrow else WIDE_SPACING
-        self._test_spacing = self._test_at = FIRST_TEST if self._is_narrow else WIDE_SPACING
+        self._test_spacing = self._test_at = FIRST_TEST if self._is_narrow else FIRST_WIDE_TEST
         self._tests = 0
         """Calls in a row that were sent faster."""
         self._before_test = interval
