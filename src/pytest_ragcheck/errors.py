@@ -61,10 +61,10 @@ class MissingExtraError(RagcheckError):
     """
 
     def __init__(self, feature: str, *, extra: str = "", package: str = "") -> None:
-        needed = f'an extra: python -m pip install "pytest-ragcheck[{extra}]"'
         if package:
-            needed = f"a package: python -m pip install --no-deps {package}"
-        super().__init__(f"{feature} needs {needed}")
+            super().__init__(f"{feature} needs a package: python -m pip install --no-deps {package}")
+        else:
+            super().__init__(f'{feature} needs an extra: python -m pip install "pytest-ragcheck[{extra}]"')
 
 
 class MeasurementError(RagcheckError):

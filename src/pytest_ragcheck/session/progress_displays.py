@@ -155,6 +155,7 @@ class LogLines:
             with uncaptured(self._config):
                 self._begin_line()
                 self._reporter.write_line(line)
+                self._config.get_terminal_writer().flush()  # a file would show it with the next line
 
     def hide(self, state: ProgressState | None = None) -> None:
         """Nothing: the lines stay."""

@@ -25,6 +25,7 @@ _NEEDED_FOR = {
     "rag": "documents, index and embedder (not by a pipeline of your own)",
     "sentence-transformers": "embedding models other than the default one",
     "deepeval": "judged metrics",
+    "aiohttp": "faster model calls",
     "ray": "answering on a cluster (--ragcheck-engine ray)",
 }
 _MODULES = {"pyyaml": "yaml"}
