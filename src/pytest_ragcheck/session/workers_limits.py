@@ -88,8 +88,9 @@ class LimitListener:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        async with await asyncio.start_server(self._talk, sock=self._socket, limit=LONGEST_LINE):
-            await self._ended.wait()
+        listening = await asyncio.start_server(self._talk, sock=self._socket, limit=LONGEST_LINE)
+        await self._ended.wait()
+        listening.close()  # without waiting for connections: they end with this loop
         if self._server is not None:
             self._server.close()
 
