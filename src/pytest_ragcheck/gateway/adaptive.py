@@ -67,7 +67,7 @@ class Hold(StrEnum):
     REFUSALS = "refusals"
     """The server refused the last calls; one at a time is tried."""
     PACE = "pace"
-    """The server admits less than one call per round trip."""
+    """The server limits the rate, and nothing shows it: calls go at an interval."""
 
 
 class AdaptiveLimit:
@@ -81,7 +81,7 @@ class AdaptiveLimit:
         self.in_flight = 0
         self.hold = Hold.NOTHING
         self.pace: Pace | None = None
-        """Where the server admits less than one call per round trip."""
+        """The interval between calls, where the server seems to limit the rate; then nothing limits those in flight."""
         self._base = 1.0
         """What the server is known to bear."""
         self._goal = float(min(start or maximum or START, self._maximum))
@@ -155,7 +155,7 @@ class AdaptiveLimit:
             self._next_at = now + self.pace.sent()
             if self.pace.is_outrun:
                 self.pace = None
-                self._search_anew(now)
+                self._search_again(now)
         elif self._failed_steps and self._latency and self._goal <= MOST_EVEN:
             self._next_at = now + EVEN_SHARE * self._latency / self._goal
         return self._refusals.sent(now)
@@ -196,7 +196,7 @@ class AdaptiveLimit:
         elif self.is_blocked:
             if is_fresh:
                 self._block(now, wait)
-        elif waiting and self._owe(now, is_fresh=is_fresh and not is_overload):
+        elif waiting and self._is_pace_due(now, is_fresh=is_fresh and not is_overload):
             pass
         elif number <= self._failed_at:  # a call of the step that has failed already
             self._lower(max(self._floor, self._base - 1))
@@ -217,7 +217,7 @@ class AdaptiveLimit:
     @property
     def _quota(self) -> float:
         """Calls to be sent before the outcome of the first one is known, fewer with each refusal in a row."""
-        share = self._refusals.grace / max(self._latency or 0.0, self._refusals.grace)
+        share = self._refusals.grace / max(self.latency, self._refusals.grace)
         return max(1.0, share * self._goal / 2.0 ** (self._refusals.run - 1))
 
     @property
@@ -236,7 +236,7 @@ class AdaptiveLimit:
             self._closed -= 1 if self._refusals.run > 1 else self._closed
         window, length = self._window, self._refusals.grace
         if window.refused or (self._is_stepping and self._failed_steps):
-            length = max(length, min(self._latency or 0.0, LONGEST_WINDOW))
+            length = max(length, min(self.latency, LONGEST_WINDOW))
         if now < window.since + length:
             return window.since + length - now
         borne = window.borne(now, self.in_flight)
@@ -295,7 +295,7 @@ class AdaptiveLimit:
 
     def _close_place(self, now: float) -> None:
         pause = self._refusals.grace * 2 ** max(0, self._refusals.run - 1)
-        pause = max(pause, min(CLOSED_SHARE * (self._latency or 0.0), LONGEST_CLOSED))
+        pause = max(pause, min(CLOSED_SHARE * self.latency, LONGEST_CLOSED))
         if self._closed == 0 or self._refusals.run > 1:
             self._reopen_at = now + pause
         if int(self._goal) == 1:  # its place cannot be closed
@@ -310,17 +310,13 @@ class AdaptiveLimit:
         if self._debt == 0.0:
             self._debt_since, self._debt_accepted = now, 0
 
-    def _owe(self, now: float, *, is_fresh: bool) -> bool:
-        """Count a refusal, and try a pace if there are too many; return whether that is so."""
+    def _is_pace_due(self, now: float, *, is_fresh: bool) -> bool:
+        """Count a refusal; begin a pace if there are too many, and return whether that is so."""
         self._debt += is_fresh
         seconds = now - self._debt_since
-        if (
-            self._debt <= MOST_DEBT * self._patience
-            or self._debt_accepted < FEW_MEASURED
-            or seconds < 3 * (self._latency or 0.0)
-        ):
+        if self._debt <= MOST_DEBT * self._patience or self._debt_accepted < FEW_MEASURED or seconds < 3 * self.latency:
             return False
-        self.pace = Pace(seconds / self._debt_accepted, now, latency=self._latency or 0.0)
+        self.pace = Pace(seconds / self._debt_accepted, now, latency=self.latency)
         self._next_at = now + self.pace.interval
         return True
 
@@ -334,7 +330,7 @@ class AdaptiveLimit:
             self._lower(float(self.in_flight))
             self._fail_step(now)
         if refusals.is_outage and (interval := refusals.steady_interval(now)) is not None:
-            self.pace = Pace(interval, now, latency=self._latency or 0.0)
+            self.pace = Pace(interval, now, latency=self.latency)
             self._next_at = now + RETRY_SHARE * interval
             return
         asked = min(wait or 0.0, LONGEST_ASKED_PAUSE) if refusals.is_outage else 0.0
@@ -346,9 +342,9 @@ class AdaptiveLimit:
         was_blocked = self.is_blocked
         self._refusals.accept(now)
         if was_blocked:
-            self._search_anew(now)
+            self._search_again(now)
 
-    def _search_anew(self, now: float) -> None:
+    def _search_again(self, now: float) -> None:
         self._next_at = now
         self._base = self._goal = float(max(1, self.in_flight))
         self._growth = FASTEST  # look for the limit as at the start, with longer steps up to where it was met

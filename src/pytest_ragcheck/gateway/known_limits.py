@@ -40,7 +40,7 @@ class KnownLimits:
         self._clock = clock
 
     def get(self, model: str) -> int:
-        """Return the calls in flight that the server bore, as far as they still count; 0 where that is not known."""
+        """Return the calls in flight that the server bore, less what its age takes away; 0 where that is not known."""
         found = _LIMITS.get(self._store, self._key(model))
         if found is None:
             return 0

@@ -1,4 +1,4 @@
-"""What refusals in a row mean: the server is down, or it admits less than one call per round trip.
+"""Refusals in a row, and what they mean: the server is down, or it admits less than one call per round trip.
 
 Pure: the time is an argument, in seconds.
 """
